@@ -1,0 +1,1 @@
+"""Few-shot action recognition from cached frame maps: extract, train, match."""

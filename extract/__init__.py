@@ -1,0 +1,1 @@
+"""Videos to frames to frame maps to the cache: everything that runs once per video."""

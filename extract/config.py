@@ -1,0 +1,36 @@
+"""What one extraction does; free of heavy imports so that the command line can show the defaults at once."""
+
+from dataclasses import dataclass
+
+from hcl.extract.errors import InputError
+
+BACKBONES = ("resnet50-v1", "resnet50", "resnet18", "resnet34", "resnet101")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+DECODERS = ("auto", "decord", "pyav")
+FOLDS = ("base", "val", "novel")
+SPLITS = ("auto", "all-novel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """How videos become frame maps."""
+
+    frames: int = 8  # per video, the middles of equal segments
+    size: int = 224  # pixels; every frame is resized to size x size
+    backbone: str = "resnet50-v1"
+    weights: str = "default"  # "default" (shipped), "IMAGENET1K_V1", "IMAGENET1K_V2" or a file
+    decoder: str = "auto"
+    precision: str = "auto"
+    batch_frames: int = 64  # frames per backbone call; the last batch is padded
+    workers: int = 0  # decoding processes; 0 means one per core
+    split: str = "auto"
+    split_seed: int = 0
+    text_model: str = "auto"  # "auto", "none", a local folder or a hub name
+
+    def __post_init__(self) -> None:
+        for name, least in (("frames", 1), ("size", 32), ("batch_frames", 1), ("workers", 0), ("split_seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, choices in (("decoder", DECODERS), ("precision", PRECISIONS), ("split", SPLITS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -1,0 +1,1 @@
+"""Stored embeddings to scores, episodes and reports."""

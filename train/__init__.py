@@ -1,0 +1,1 @@
+"""Cached frame maps to a trained encoder and its embeddings."""
