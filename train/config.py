@@ -1,0 +1,158 @@
+"""What one training does; free of heavy imports so that the command line can show the defaults at once."""
+
+from dataclasses import dataclass
+
+from hcl.extract.errors import InputError
+
+OPTIMISERS = ("adamw", "sgd")
+PRECISIONS = ("auto", "float32", "bfloat16")
+ATTENTION_SCALES = ("mean_one", "paper")
+NORMALISATIONS = ("per_positive", "literal")
+RESIDENCES = ("auto", "device", "host", "disk")
+TERMS = (
+    "cross_entropy",
+    "global_contrast",
+    "temporal_contrast",
+    "temporal_cycle",
+    "spatial_contrast",
+    "spatial_cycle",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The encoder, its objective and its schedule; the defaults are those of the quick preset."""
+
+    preset: str = "quick"  # where the settings started from
+    # encoder
+    dim: int = 256  # D, width of every embedding
+    blocks: int = 1  # transformer blocks
+    heads: int = 8
+    feedforward: int = 1024  # hidden width of a transformer block
+    dropout: float = 0.1  # on what a block and a clip's MLP add
+    clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
+    # scores and losses
+    top_clips: int = 10  # the paper's T
+    top_patches: int = 10  # the paper's S
+    temperature: float = 0.1  # of Eq. 7
+    cycle_temperature: float = 1.0  # of both softmaxes of Eq. 8 to 10
+    semantic_attention: bool = True  # Eq. 5 weighs the patches; False: every weight is 1
+    attention_scale: str = "mean_one"
+    contrast_normalisation: str = "per_positive"  # "literal" divides Eq. 7 by B squared
+    global_weight: float = 0.5  # the paper's lambda_g, lambda_t and lambda_s
+    temporal_weight: float = 0.3
+    spatial_weight: float = 0.3
+    cross_entropy: bool = True
+    global_contrast: bool = True
+    temporal_contrast: bool = True
+    temporal_cycle: bool = True
+    spatial_contrast: bool = True
+    spatial_cycle: bool = True
+    # schedule
+    classes_per_batch: int = 24  # all classes, where there are fewer
+    videos_per_class: int = 2
+    optimiser: str = "adamw"
+    learning_rate: float = 0.001
+    momentum: float = 0.9  # sgd only
+    weight_decay: float = 0.05
+    decay_every: int = 3  # epochs
+    decay_factor: float = 0.5
+    epochs: int = 6
+    steps_per_epoch: int = 40
+    clip_gradient: float = 1.0  # largest norm of the gradient; 0: as it comes
+    precision: str = "auto"
+    device: str = "auto"
+    resident: str = "auto"  # where the maps lie while training
+    readers: int = 4  # threads that read maps ahead
+    checkpoint_every: int = 500  # steps; one is also written after each epoch
+    seed: int = 0
+    # validation
+    val_episodes: int = 500
+    val_way: int = 5
+
+    def __post_init__(self) -> None:
+        for name, least in _AT_LEAST.items():
+            if not getattr(self, name) >= least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in _ABOVE_ZERO:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if not self.dropout < 1:
+            raise InputError(f"dropout must be below 1, got {self.dropout}")
+        if self.dim % self.heads:
+            raise InputError(f"dim must be a multiple of heads, got dim {self.dim} and heads {self.heads}")
+        if not self.clip_sizes or min(self.clip_sizes) < 1 or len(set(self.clip_sizes)) < len(self.clip_sizes):
+            raise InputError(f"clip_sizes must be distinct numbers of frames, such as 2 or 2,3; got {self.clip_sizes}")
+        if not any(getattr(self, term) for term in TERMS):
+            raise InputError(f"every loss term is switched off; leave on at least one of {', '.join(TERMS)}")
+
+
+_AT_LEAST = {
+    "dim": 1,
+    "blocks": 0,
+    "heads": 1,
+    "feedforward": 1,
+    "dropout": 0,
+    "top_clips": 1,
+    "top_patches": 1,
+    "global_weight": 0,
+    "temporal_weight": 0,
+    "spatial_weight": 0,
+    "classes_per_batch": 2,
+    "videos_per_class": 1,
+    "momentum": 0,
+    "weight_decay": 0,
+    "decay_every": 1,
+    "epochs": 1,
+    "steps_per_epoch": 1,
+    "clip_gradient": 0,
+    "readers": 1,
+    "checkpoint_every": 1,
+    "seed": 0,
+    "val_episodes": 1,
+    "val_way": 2,
+}
+_ABOVE_ZERO = ("temperature", "cycle_temperature", "learning_rate", "decay_factor")
+_CHOICES = {
+    "preset": ("quick", "paper"),
+    "attention_scale": ATTENTION_SCALES,
+    "contrast_normalisation": NORMALISATIONS,
+    "optimiser": OPTIMISERS,
+    "precision": PRECISIONS,
+    "resident": RESIDENCES,
+}
+
+# What the paper gives (section 4.1), then what it leaves open: D, the block and the rest of SGD.
+_PAPER: dict[str, object] = {
+    "classes_per_batch": 24,
+    "videos_per_class": 2,
+    "global_weight": 0.5,
+    "temporal_weight": 0.3,
+    "spatial_weight": 0.3,
+    "top_clips": 10,
+    "top_patches": 10,
+    "optimiser": "sgd",
+    "learning_rate": 0.001,
+    "decay_every": 6,
+    "decay_factor": 0.5,
+    "epochs": 15,
+    "steps_per_epoch": 3000,
+    "dim": 512,
+    "feedforward": 2048,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "clip_gradient": 0.0,
+}
+PRESETS: dict[str, dict[str, object]] = {"quick": {}, "paper": _PAPER}
+
+
+def preset_config(name: str, **overrides: object) -> TrainConfig:
+    """Make the settings of a preset with some of them changed; an override of None keeps the preset's value."""
+    if name not in PRESETS:
+        raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    settings: dict[str, object] = {"preset": name, **PRESETS[name], **given}
+    return TrainConfig(**settings)  # type: ignore[arg-type]  # the names are checked by the dataclass
