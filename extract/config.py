@@ -17,7 +17,7 @@ class ExtractConfig:
 
     frames: int = 8  # per video, the middles of equal segments
     size: int = 224  # pixels; every frame is resized to size x size
-    backbone: str = "resnet50-v1"
+    backbone: str | None = None  # None: the network that the weights say they are
     weights: str = "default"  # "default" (shipped), "IMAGENET1K_V1", "IMAGENET1K_V2" or a file
     decoder: str = "auto"
     precision: str = "auto"

@@ -1,0 +1,330 @@
+"""The Zarr cache of frame maps, as cache_schema.md describes it: create, extend, write, read."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from hcl.extract.catalog import Video
+from hcl.extract.errors import InputError
+
+SCHEMA, VERSION = "hcl-cache", 1
+PENDING, DONE, FAILED = 0, 1, 2
+ROWS_PER_CHUNK = 1024  # of the arrays that hold one value a video
+TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
+NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
+CLASS_COLUMNS = ("class_name", "class_fold", "class_text")  # one string a class
+
+
+@dataclass(frozen=True)
+class VideoTable:
+    """What the cache knows of its V videos, row by row."""
+
+    path: tuple[str, ...]
+    label: tuple[str, ...]
+    fold: tuple[str, ...]
+    group: tuple[str, ...]
+    content: tuple[str, ...]  # SHA-256 of the source, "" before it was read
+    reason: tuple[str, ...]  # why it failed, else ""
+    status: NDArray[np.uint8]  # (V,) PENDING, DONE or FAILED
+    source_bytes: NDArray[np.int64]  # (V,)
+    source_modified: NDArray[np.int64]  # (V,) nanoseconds since 1970
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+@dataclass(frozen=True)
+class MapRecord:
+    """One finished video: its map, or the reason why it has none."""
+
+    row: int
+    maps: NDArray[np.float16] | None  # (T, P, C)
+    frame_count: int = 0
+    decoder: str = ""
+    content: str = ""
+    source_bytes: int = 0
+    source_modified: int = 0  # nanoseconds since 1970
+    reason: str = ""
+
+
+def open_group(path: Path, schema: str, version: int, *, mode: str = "r") -> zarr.Group:
+    """Open a Zarr v3 group of ours; nothing but the v3 format is ever opened.
+
+    Raises:
+        InputError: if there is none, it is not ours, or it is of a newer schema version
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: no such store; expected a folder in Zarr v3 format")
+    if not (path / "zarr.json").is_file():
+        raise InputError(f"{path}: not a Zarr v3 store (no zarr.json in it)")
+    try:
+        group = zarr.open_group(path, mode=mode, zarr_format=3)  # type: ignore[arg-type]
+    except (ValueError, KeyError, TypeError, json.JSONDecodeError, zarr.errors.BaseZarrError) as error:
+        raise InputError(
+            f"{path}: its zarr.json cannot be read ({error}); restore the store or make it anew"
+        ) from error
+    found = group.attrs.get("schema")
+    if found != schema:
+        raise InputError(f"{path}: holds {found or 'something else'!r} where {schema!r} was expected")
+    if group.attrs.get("version") != version:
+        raise InputError(
+            f"{path}: schema {schema} version {group.attrs.get('version')}, this program reads version {version};"
+            " use the version of hcl that wrote it"
+        )
+    return group
+
+
+class Cache:
+    """Frame maps of videos, with the classes and the settings they were made by."""
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        self.path = path
+        self._group = group
+        self._maps = self._array("maps")
+        self._table: VideoTable | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, mode: str = "r") -> "Cache":
+        """Open a cache for reading ("r") or writing ("r+").
+
+        Raises:
+            InputError: if it is missing, not a cache, or damaged
+        """
+        return cls(path, open_group(path, SCHEMA, VERSION, mode=mode))
+
+    @classmethod
+    def create(cls, path: Path, settings: Mapping[str, Any], *, shape: tuple[int, int, int]) -> "Cache":
+        """Make an empty cache at once or not at all: it is built beside `path` and renamed into place.
+
+        Args:
+            path: of the new store
+            settings: what the maps depend on; written as the attribute "settings"
+            shape: (T, P, C) of a video's maps
+
+        Raises:
+            InputError: if something is there already or the place cannot be written
+        """
+        if path.exists():
+            raise InputError(f"{path}: already exists and is no cache; name another place or remove it")
+        building = path.with_name(f"{path.name}.new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(building, ignore_errors=True)
+            group = zarr.open_group(building, mode="w", zarr_format=3)
+            group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings), "text_model": None})
+            group.attrs.update({"videos": 0, "classes": 0})
+            _create_arrays(group, shape)
+            building.rename(path)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"
+            ) from error
+        return cls.open(path, mode="r+")
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        array = self._group.get(name)
+        if not isinstance(array, zarr.Array):
+            raise InputError(f"{self.path}: array {name!r} is missing; the cache is damaged, extract it anew")
+        return array
+
+    def _column(self, name: str, count: int) -> NDArray[Any]:
+        """The first `count` values of an array; further ones were being appended when a run was killed."""
+        try:
+            values = np.asarray(self._array(name)[:count])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
+        if len(values) < count:
+            raise InputError(
+                f"{self.path}: array {name!r} is shorter than {count}; the cache is damaged, extract it anew"
+            )
+        return values
+
+    def _class_strings(self, name: str) -> tuple[str, ...]:
+        return tuple(str(value) for value in self._column(name, int(self._group.attrs["classes"])))  # type: ignore[arg-type]
+
+    @property
+    def videos(self) -> VideoTable:
+        """The table of all videos, read once and again after each write."""
+        if self._table is None:
+            count = int(self._group.attrs["videos"])  # type: ignore[arg-type]
+            columns = {
+                name: tuple(str(value) for value in self._column(name, count))
+                for name in ("path", "label", "group", "content", "reason")
+            }
+            folds = self.class_folds
+            fold = tuple(folds[label] for label in columns["label"])
+            numbers = {name: self._column(name, count) for name in ("status", "source_bytes", "source_modified")}
+            self._table = VideoTable(fold=fold, **columns, **numbers)
+        return self._table
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings the maps depend on."""
+        return dict(self._group.attrs["settings"])  # type: ignore[arg-type]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, P, C) of a video's maps."""
+        _, frames, patches, channels = self._maps.shape
+        return frames, patches, channels
+
+    @property
+    def text_model(self) -> dict[str, str] | None:
+        """{"model": name, "sha256": of its weights} of the class texts' embeddings; None without embeddings."""
+        found = self._group.attrs.get("text_model")
+        return dict(found) if found else None  # type: ignore[arg-type]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K labels in the order in which they entered the cache."""
+        return self._class_strings("class_name")
+
+    @property
+    def class_folds(self) -> dict[str, str]:
+        """The fold of each label."""
+        return dict(zip(self.class_names, self._class_strings("class_fold"), strict=True))
+
+    @property
+    def class_texts(self) -> dict[str, str]:
+        """The text of each label."""
+        return dict(zip(self.class_names, self._class_strings("class_text"), strict=True))
+
+    @property
+    def text_embeddings(self) -> NDArray[np.float32] | None:
+        """(K, E) embeddings of the class texts, in the order of class_names; None with --no-text."""
+        return self._column("class_embedding", len(self.class_names)) if self.text_model else None
+
+    @property
+    def identity(self) -> str:
+        """A hash of the settings, the videos and their contents: equal for caches that hold the same maps."""
+        videos = sorted(zip(self.videos.path, self.videos.content, self.videos.status.tolist(), strict=True))
+        return hashlib.sha256(json.dumps([self.settings, videos], sort_keys=True).encode()).hexdigest()
+
+    def rows(self, fold: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of the finished videos, of one fold or of all."""
+        wanted = np.array([fold in (None, found) for found in self.videos.fold], dtype=bool)
+        return np.flatnonzero((self.videos.status == DONE) & wanted).astype(np.int64)
+
+    def maps(self, row: int) -> NDArray[np.float16]:
+        """Read the maps of one finished video.
+
+        Returns:
+            (T, P, C) float16
+
+        Raises:
+            InputError: if they are damaged
+        """
+        try:
+            return np.asarray(self._maps[row], dtype=np.float16)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise InputError(
+                f"{self.path}: the maps of {self.videos.path[row]} are damaged ({error});"
+                " run hcl extract with --repair to redo them"
+            ) from error
+
+    def add_classes(
+        self, folds: Mapping[str, str], texts: Mapping[str, str], embeddings: NDArray[np.float32] | None
+    ) -> None:
+        """Append classes, each with its fold, its text and, unless the cache does without, its (E,) embedding."""
+        start = len(self.class_names)
+        self._append("class_name", start, list(folds))
+        self._append("class_fold", start, list(folds.values()))
+        self._append("class_text", start, [texts[name] for name in folds])
+        if embeddings is not None:
+            self._append("class_embedding", start, embeddings)
+        self._group.attrs["classes"] = start + len(folds)
+        self._table = None
+
+    def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
+        """Write the (K, E) embeddings of all class texts and the model that they came from."""
+        if len(embeddings) != len(self.class_names):
+            raise ValueError(f"{embeddings.shape = } for {len(self.class_names)} classes")
+        self._group.create_array(
+            "class_embedding",
+            data=embeddings,
+            chunks=(ROWS_PER_CHUNK, embeddings.shape[1]),
+            compressors=_compressors(),
+            dimension_names=("class", "text"),
+            overwrite=True,
+        )
+        self._group.attrs["text_model"] = dict(model)
+
+    def add_videos(self, videos: Sequence[Video]) -> None:
+        """Append pending rows for videos whose classes are there already; they count once all is written."""
+        start = len(self.videos)
+        self._maps.resize((start + len(videos), *self.shape))
+        for name in TEXT_COLUMNS:
+            self._append(name, start, [getattr(video, name, "") for video in videos])
+        for name, dtype in NUMBER_COLUMNS.items():
+            self._append(name, start, np.zeros(len(videos), dtype))
+        self._group.attrs["videos"] = start + len(videos)
+        self._table = None
+
+    def _append(self, name: str, start: int, values: Sequence[str] | NDArray[Any]) -> None:
+        array = self._array(name)
+        array.resize((start + len(values), *array.shape[1:]))
+        if len(values):
+            array[start:] = np.asarray(values, dtype=object if isinstance(values[0], str) else array.dtype)
+
+    def write(self, records: Sequence[MapRecord]) -> None:
+        """Write finished videos: the maps first, then what is known of them, the status last.
+
+        A kill between any two of these leaves videos that count as pending and are simply written again.
+        """
+        for record in records:
+            if record.maps is not None:
+                self._maps[record.row] = record.maps
+        rows = np.array([record.row for record in records])
+        for name in ("decoder", "content", "reason", "frame_count", "source_bytes", "source_modified"):
+            self._update(name, rows, [getattr(record, name) for record in records])
+        self._update("status", rows, [FAILED if record.maps is None else DONE for record in records])
+        self._table = None
+
+    def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | int]) -> None:
+        """Rewrite the chunks that hold some rows, whole: a chunk is replaced at once or not at all."""
+        array = self._array(name)
+        for chunk in np.unique(rows // ROWS_PER_CHUNK):
+            start, stop = chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, array.shape[0])
+            block = np.array(array[start:stop])
+            for row, value in zip(rows, values, strict=True):
+                if start <= row < stop:
+                    block[row - start] = value
+            array[start:stop] = block
+
+
+def _compressors() -> list[Any]:
+    """zstd level 1 without shuffle (most of a map is zeros), then a checksum of the compressed bytes."""
+    return [ZstdCodec(level=1), Crc32cCodec()]
+
+
+def _create_arrays(group: zarr.Group, shape: tuple[int, int, int]) -> None:
+    group.create_array(
+        "maps",
+        shape=(0, *shape),
+        chunks=(1, *shape),
+        dtype="float16",
+        compressors=_compressors(),
+        dimension_names=("video", "frame", "patch", "channel"),
+        config={"write_empty_chunks": True},
+    )
+    for name in TEXT_COLUMNS:
+        _create_column(group, name, "string", "video")
+    for name, dtype in NUMBER_COLUMNS.items():
+        _create_column(group, name, dtype, "video")
+    for name in CLASS_COLUMNS:
+        _create_column(group, name, "string", "class")
+
+
+def _create_column(group: zarr.Group, name: str, dtype: str, axis: str) -> None:
+    group.create_array(
+        name, shape=(0,), chunks=(ROWS_PER_CHUNK,), dtype=dtype, compressors=_compressors(), dimension_names=(axis,)
+    )

@@ -1,0 +1,210 @@
+"""Folders, manifests and splits: which videos there are, with their class, fold and group."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hcl.extract.config import FOLDS
+from hcl.extract.errors import InputError
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .avi .mkv .webm .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .gif".split()  # compared in lower case
+)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of the catalog: where it is and what is known of it."""
+
+    path: str  # relative to the folder or manifest it was found by, with forward slashes; the video's name in the cache
+    source: Path
+    label: str
+    fold: str = ""  # "" until a split decides
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The videos of a folder or manifest, in a fixed order, and the files that were not taken for videos."""
+
+    videos: tuple[Video, ...]
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return tuple(sorted({video.label for video in self.videos}))
+
+    def class_folds(self) -> dict[str, str]:
+        """The fold of each class ("" where none is given).
+
+        Raises:
+            InputError: if a class lies in two folds, or only some classes have one
+        """
+        folds: dict[str, str] = {}
+        for video in self.videos:
+            if folds.setdefault(video.label, video.fold) != video.fold:
+                raise InputError(
+                    f"{video.path}: class {video.label!r} is in fold {video.fold or '(none)'} here and in"
+                    f" {folds[video.label] or '(none)'} before; put every class into one fold only"
+                )
+        unset = sorted(label for label, fold in folds.items() if not fold)
+        if unset and len(unset) < len(folds):
+            raise InputError(
+                f"class {unset[0]!r} has no fold while others have one; give a fold to all classes or none"
+            )
+        return folds
+
+
+def read_catalog(videos: Path) -> Catalog:
+    """List the videos of a folder of class folders, a folder with base/val/novel folders, or a CSV manifest.
+
+    Raises:
+        InputError: if nothing usable is there; the message says what was expected
+    """
+    if videos.is_dir():
+        catalog = _read_folder(videos)
+    elif videos.is_file() and videos.suffix.lower() == ".csv":
+        catalog = _read_manifest(videos)
+    elif videos.exists():
+        raise InputError(f"{videos}: neither a folder of class folders nor a .csv manifest (path,label[,fold][,group])")
+    else:
+        raise InputError(f"{videos}: no such folder or manifest; give a folder of class folders or a .csv file")
+    if not catalog.videos:
+        raise InputError(
+            f"{videos}: no videos found; expected class folders with video files or folders of JPEG/PNG frames"
+        )
+    return catalog
+
+
+def _read_folder(root: Path) -> Catalog:
+    """Read class folders, or fold folders that hold class folders."""
+    tops = [entry for entry in _visible(root) if entry.is_dir()]
+    stray = [entry.name for entry in _visible(root) if entry.is_file()]
+    with_folds = [entry for entry in tops if entry.name in FOLDS]
+    if with_folds and len(with_folds) < len(tops):
+        other = next(entry.name for entry in tops if entry.name not in FOLDS)
+        raise InputError(
+            f"{root}: {other!r} stands beside {with_folds[0].name}/; use only base/ val/ novel/ or only classes"
+        )
+    found: list[Video] = []
+    for fold_root, fold in [(entry, entry.name) for entry in with_folds] or [(root, "")]:
+        for entry in _visible(fold_root):
+            if not entry.is_dir():
+                stray += [entry.relative_to(root).as_posix()] if fold else []
+                continue
+            for source in _videos_below(entry, stray, root):
+                found.append(Video(source.relative_to(root).as_posix(), source, entry.name, fold))
+    return Catalog(tuple(sorted(found, key=lambda video: video.path)), tuple(sorted(stray)))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The entries of a folder, sorted, without hidden ones."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
+
+
+def _videos_below(folder: Path, ignored: list[str], root: Path) -> list[Path]:
+    """Video files below a class folder; a folder that holds images is one video."""
+    found: list[Path] = []
+    for entry in _visible(folder):
+        if entry.is_dir():
+            images = any(item.suffix.lower() in IMAGE_SUFFIXES for item in _visible(entry))
+            found += [entry] if images else _videos_below(entry, ignored, root)
+        elif entry.suffix.lower() in VIDEO_SUFFIXES:
+            found.append(entry)
+        else:
+            ignored.append(entry.relative_to(root).as_posix())
+    return found
+
+
+def _read_manifest(manifest: Path) -> Catalog:
+    """Read path,label[,fold][,group] from a CSV file with a header, columns in any order."""
+    rows = read_csv(manifest, required=("path", "label"))
+    found: dict[str, Video] = {}
+    for line, row in rows:
+        path, label, fold = row["path"], row["label"], row.get("fold", "")
+        if not path or not label:
+            raise InputError(f"{manifest} line {line}: path and label must not be empty")
+        if fold and fold not in FOLDS:
+            raise InputError(f"{manifest} line {line}: fold {fold!r} is not one of {', '.join(FOLDS)}")
+        name = Path(os.path.normpath(path)).as_posix()
+        if name in found:
+            raise InputError(f"{manifest} line {line}: {path} is listed twice; keep one of the lines")
+        found[name] = Video(name, manifest.parent / path, label, fold, row.get("group", ""))
+    return Catalog(tuple(found.values()))
+
+
+def read_csv(path: Path, *, required: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read a CSV file with a header into (line number, stripped values) pairs.
+
+    Raises:
+        InputError: if it is no UTF-8 text or lacks a required column
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            names = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            missing = [name for name in required if name not in names]
+            if missing:
+                raise InputError(f"{path}: no column {missing[0]!r}; the first line must name {', '.join(required)}")
+            rows = []
+            for row in reader:
+                if None in row:
+                    raise InputError(
+                        f"{path} line {reader.line_num}: more values than columns; quote values with commas"
+                    )
+                rows.append((reader.line_num, {name: (value or "").strip() for name, value in row.items()}))
+            return rows
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(f"{path}: not a readable UTF-8 CSV file ({error})") from error
+
+
+def split_classes(names: Iterable[str], seed: int, settled: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give every class a fold: about 64 : 12 : 24, at least 5 novel and 2 val, by a seeded shuffle.
+
+    Args:
+        names: all classes
+        seed: of the shuffle
+        settled: folds of earlier classes, kept; each further class goes where most is missing
+
+    Raises:
+        InputError: if there are fewer than 10 classes
+    """
+    names, settled = sorted(set(names)), dict(settled or {})
+    if len(names) < 10:
+        raise InputError(
+            f"{len(names)} classes are too few to split (5 novel and 2 val classes need 10 in all);"
+            " give folds (base/ val/ novel/ folders or a fold column), or use --split all-novel"
+        )
+    novel, val = max(5, round(0.24 * len(names))), max(2, round(0.12 * len(names)))
+    wanted = {"novel": novel, "val": val, "base": len(names) - novel - val}
+    fresh = [name for name in names if name not in settled]
+    for place in np.random.default_rng(seed).permutation(len(fresh)):
+        missing = {fold: wanted[fold] - list(settled.values()).count(fold) for fold in ("novel", "val", "base")}
+        settled[fresh[place]] = max(missing, key=lambda fold: missing[fold])
+    return {name: settled[name] for name in names}
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Read the text of classes from a CSV file with the columns label,name."""
+    return {row["label"]: row["name"] for _, row in read_csv(path, required=("label", "name"))}
+
+
+def read_folds(path: Path) -> dict[str, str]:
+    """Read the fold of classes from a CSV file with the columns label,fold."""
+    folds: dict[str, str] = {}
+    for line, row in read_csv(path, required=("label", "fold")):
+        if row["fold"] not in FOLDS:
+            raise InputError(f"{path} line {line}: fold {row['fold']!r} is not one of {', '.join(FOLDS)}")
+        if folds.setdefault(row["label"], row["fold"]) != row["fold"]:
+            raise InputError(f"{path} line {line}: class {row['label']!r} is already in {folds[row['label']]}")
+    return folds

@@ -1,0 +1,49 @@
+"""What one evaluation draws and how it scores; free of heavy imports."""
+
+from dataclasses import dataclass
+
+from hcl.extract.errors import InputError
+
+AGGREGATES = ("mean", "max")
+ATTENTION_SCALES = ("mean_one", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig:
+    """How episodes are drawn."""
+
+    n_way: int = 5
+    k_shot: int = 1
+    n_query: int = 1  # per class
+    episodes: int = 10_000
+    seed: int = 0
+    group_disjoint: bool = False  # no query shares a group with a support of its own class
+
+    def __post_init__(self) -> None:
+        for name, option, least in (
+            ("n_way", "--way", 2),
+            ("k_shot", "--shot", 1),
+            ("n_query", "--queries", 1),
+            ("episodes", "--episodes", 1),
+            ("seed", "--seed", 0),
+        ):
+            if getattr(self, name) < least:
+                raise InputError(f"{option} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """How a query is held against the supports of a class (Eq. 2 to 6)."""
+
+    top_clips: int = 10  # the paper's T
+    top_patches: int = 10  # the paper's S
+    attention_scale: str = "mean_one"
+    aggregate: str = "mean"  # of the scores over a class's supports
+
+    def __post_init__(self) -> None:
+        for name, option in (("top_clips", "--top-clips"), ("top_patches", "--top-patches")):
+            if getattr(self, name) < 1:
+                raise InputError(f"{option} must be at least 1, got {getattr(self, name)}")
+        for name, choices in (("attention_scale", ATTENTION_SCALES), ("aggregate", AGGREGATES)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -1,0 +1,81 @@
+"""Intervals for accuracies: over episodes, and over the classes, groups and videos they were drawn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+REPLICATES = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """An accuracy in percent with its intervals."""
+
+    accuracy: float
+    ci95: float  # half width over episodes
+    bootstrap95: tuple[float, float]  # over classes, groups and videos
+
+    def as_dict(self) -> dict[str, float | list[float]]:
+        """The form of the JSON report."""
+        return {"accuracy": self.accuracy, "ci95": self.ci95, "bootstrap95": list(self.bootstrap95)}
+
+
+def episode_half_width(correct: NDArray[np.bool_]) -> float:
+    """Half the 95 % interval of the mean accuracy over independent episodes, in percent.
+
+    Args:
+        correct: (E, queries) whether each query was recognised
+
+    Returns:
+        1.96 standard errors; 0 with a single episode, which tells nothing of their spread
+    """
+    if len(correct) < 2:
+        return 0.0
+    return float(196 * correct.mean(axis=1).std(ddof=1) / np.sqrt(len(correct)))
+
+
+def bootstrap_intervals(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], labels: Sequence[str], groups: Sequence[str], seed: int
+) -> NDArray[np.float64]:
+    """95 % intervals of accuracies had other classes, groups and videos been asked, in percent.
+
+    Classes are resampled with replacement, then the groups within each, then the query videos within each group.
+    The supports stay those that were drawn.
+
+    Args:
+        sums: (L, V) how often each video was recognised as a query, by each of L scores
+        counts: (V,) how often it was asked
+        labels: class of each video
+        groups: group of each video, "" where unknown (the videos of a class then form one group)
+        seed: of the resampling
+
+    Returns:
+        (L, 2) lower and upper ends
+    """
+    classes = sorted(set(labels))
+    rng = np.random.default_rng([seed, len(classes)])
+    drawn = np.empty((len(classes), REPLICATES, len(sums) + 1))
+    for place, name in enumerate(classes):
+        members = np.flatnonzero([label == name for label in labels])
+        weights = _video_weights([groups[member] for member in members], rng)  # (R, v)
+        drawn[place, :, :-1] = weights @ sums[:, members].T
+        drawn[place, :, -1] = weights @ counts[members]
+    chosen = rng.integers(len(classes), size=(REPLICATES, len(classes)))
+    inner = rng.integers(REPLICATES, size=chosen.shape)  # a class drawn twice is resampled inside afresh
+    totals = drawn[chosen, inner].sum(axis=1)  # (R, L + 1)
+    asked = totals[:, -1] > 0
+    return 100 * np.quantile(totals[asked, :-1] / totals[asked, -1:], [0.025, 0.975], axis=0).T
+
+
+def _video_weights(groups: Sequence[str], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(R, v) how often each video of a class is drawn: groups with replacement, then videos within."""
+    names = sorted(set(groups))
+    of_groups = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=REPLICATES)
+    weights = np.empty((REPLICATES, len(groups)))
+    for place, name in enumerate(names):
+        members = np.flatnonzero([group == name for group in groups])
+        size = len(members)
+        weights[:, members] = rng.multinomial(of_groups[:, place] * size, np.full(size, 1 / size))
+    return weights

@@ -1,0 +1,102 @@
+"""Embed the videos of a cache and write them to a store."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from hcl.extract.cache import Cache
+from hcl.match.embeddings import Embeddings
+from hcl.match.store import EmbeddedBatch, StoredVideos, write_store
+from hcl.train.encoder import VideoEncoder
+from hcl.train.untrained import untrained_embeddings
+
+VIDEOS_PER_BATCH = 8
+
+
+def embed_to_store(
+    encoder: VideoEncoder | None,
+    cache: Cache,
+    rows: NDArray[np.int64],
+    path: Path,
+    attributes: Mapping[str, Any],
+    *,
+    folds: Mapping[str, str] | None = None,
+    device: torch.device | None = None,
+    progress: bool = False,
+) -> None:
+    """Write the embeddings of some videos of a cache.
+
+    Args:
+        encoder: a trained encoder; None embeds straight from the maps
+        cache: to read maps from
+        rows: of the cache, in the order of the store
+        path: of the store
+        attributes: what the store shall say of its origin
+        folds: folds of classes that replace the cache's
+        device: to run on; the CPU by default
+        progress: show a bar
+
+    Raises:
+        InputError: if maps are damaged or the store cannot be written
+    """
+    table, folds = cache.videos, folds or {}
+    videos = StoredVideos(
+        path=tuple(table.path[row] for row in rows),
+        label=tuple(table.label[row] for row in rows),
+        fold=tuple(folds.get(table.label[row], table.fold[row]) for row in rows),
+        group=tuple(table.group[row] for row in rows),
+        content=tuple(table.content[row] for row in rows),
+    )
+    device = device or torch.device("cpu")
+    batches = embedded_batches(encoder, cache, rows, device)
+    first = next(batches, None)
+    frames = first.embeddings.clip_frames if first else ()
+    shown = tqdm(_chained(first, batches), total=-(-len(rows) // VIDEOS_PER_BATCH), disable=not progress, desc="embed")
+    write_store(path, {"clip_frames": frames, **attributes}, videos, shown)
+
+
+def _chained(first: EmbeddedBatch | None, rest: Iterable[EmbeddedBatch]) -> Iterator[EmbeddedBatch]:
+    if first is not None:
+        yield first
+    yield from rest
+
+
+def embedded_batches(
+    encoder: VideoEncoder | None, cache: Cache, rows: NDArray[np.int64], device: torch.device
+) -> Iterator[EmbeddedBatch]:
+    """Embed videos batch by batch, on the CPU when they are given out."""
+    names = {name: place for place, name in enumerate(cache.class_names)}
+    text = cache.text_embeddings
+    for start in range(0, len(rows), VIDEOS_PER_BATCH):
+        chosen = rows[start : start + VIDEOS_PER_BATCH]
+        maps = torch.from_numpy(np.stack([cache.maps(int(row)) for row in chosen]))  # (B, T, P, C)
+        classes = [names[cache.videos.label[row]] for row in chosen]
+        of_class = None if text is None else torch.from_numpy(text[classes]).to(device)
+        found = untrained_embeddings(maps) if encoder is None else embed(encoder, maps.to(device), of_class)
+        yield EmbeddedBatch(found, maps.float().mean(dim=(1, 2)).numpy())
+
+
+@torch.inference_mode()
+def embed(encoder: VideoEncoder, maps: Tensor, text: Tensor | None) -> Embeddings:
+    """Embed one batch in evaluation mode.
+
+    Args:
+        encoder: left in the mode it came in
+        maps: (B, T, P, C) on the encoder's device
+        text: (B, E) text embedding of each video's class, for the class keys, or None
+
+    Returns:
+        float32 embeddings on the CPU
+    """
+    training = encoder.training
+    encoder.eval()
+    found = encoder(maps, text if encoder.class_projection is not None else None)
+    encoder.train(training)
+    keys = None if found.class_keys is None else found.class_keys.cpu()
+    return Embeddings(found.global_.cpu(), found.clips.cpu(), found.patches.cpu(), found.clip_frames, keys)

@@ -1,0 +1,34 @@
+"""Embeddings straight from frame maps, for those who have a few examples a class and no base set."""
+
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hcl.match.embeddings import Embeddings
+
+SIGN_SEED = 0  # of the fixed signs that keep the order of frames
+
+
+def untrained_embeddings(maps: Tensor) -> Embeddings:
+    """Take maps for patch embeddings and their means for the other levels; nothing is learned.
+
+    A clip of the frames f and g is f + s * g, with a fixed random sign s per channel: its product with another clip is
+    then about the sum of the products of first with first and second with second frame, so order counts and the width
+    stays that of the maps.
+
+    Args:
+        maps: (V, T, P, C)
+
+    Returns:
+        float32 embeddings of V videos with D = C; every pair of frames is a clip (the one frame, where T is 1); no
+        class keys
+    """
+    patches = maps.float()  # (V, T, P, C)
+    frames = patches.mean(dim=2)  # (V, T, C)
+    pairs = tuple(combinations(range(frames.shape[1]), 2)) or ((0,),)
+    signs = torch.from_numpy(np.random.default_rng(SIGN_SEED).choice([-1.0, 1.0], frames.shape[-1])).float()
+    first = frames[:, [pair[0] for pair in pairs]]  # (V, Nc, C)
+    second = frames[:, [pair[1] for pair in pairs]] if len(pairs[0]) > 1 else torch.zeros_like(first)
+    return Embeddings(frames.mean(dim=1), first + signs * second, patches, pairs)
