@@ -1,8 +1,227 @@
-"""The commands."""
+"""The commands: options, one call each, one echo; nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from hcl.extract.config import DECODERS, FOLDS, PRECISIONS, SPLITS, ExtractConfig
+from hcl.extract.demo_config import DemoConfig
+from hcl.extract.errors import InputError
+from hcl.extract.version import package_version
+from hcl.match.config import AGGREGATES, ATTENTION_SCALES, EpisodeConfig
+from hcl.train.config import PRESETS, TrainConfig
 
-@click.group()
+Command = TypeVar("Command", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+class WrongUse(click.ClickException):
+    """An input that the user can mend: one line, exit code 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands report InputError as one line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; an interrupt leaves what is done and says so."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise WrongUse(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_version(), prog_name="hcl")
 def main() -> None:
-    """Few-shot action recognition from cached frame maps."""
+    """Few-shot action recognition from cached frame maps.
+
+    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 wrong use.
+    """
+
+
+@main.command()
+@click.argument("videos", type=PATH)
+@click.argument("cache", type=PATH)
+@click.option("--frames", default=ExtractConfig.frames, show_default=True, help="Frames per video.")
+@click.option("--size", default=ExtractConfig.size, show_default=True, help="Frames are resized to SIZE x SIZE pixels.")
+@click.option("--backbone", help="resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).")
+@click.option(
+    "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2 or a file."
+)
+@click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
+@click.option("--batch-frames", default=ExtractConfig.batch_frames, show_default=True, help="Frames a backbone call.")
+@click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default=ExtractConfig.split,
+    show_default=True,
+    help="auto: the folds given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
+)
+@click.option("--split-seed", default=ExtractConfig.split_seed, show_default=True)
+@click.option("--names", type=PATH, help="CSV file with label,name: the texts of classes.")
+@click.option("--text-model", default=ExtractConfig.text_model, show_default=True, help="BERT: a folder or hub name.")
+@click.option("--no-text", is_flag=True, help="Do without text embeddings, hence without semantic attention.")
+@click.option("--dry-run", is_flag=True, help="Print classes, counts, disk and time; write nothing.")
+@click.pass_context
+def extract(
+    ctx: click.Context,
+    videos: Path,
+    cache: Path,
+    names: Path | None,
+    no_text: bool,
+    dry_run: bool,
+    **settings: Any,
+) -> None:
+    """Write the frame maps of VIDEOS to CACHE, once per video.
+
+    VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
+    columns path,label[,fold][,group]. Run it again to go on where it stopped.
+    """
+    from hcl.extract import extraction, forecast
+
+    config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
+    if dry_run:
+        click.echo(forecast.forecast(videos, cache, config, names=names))
+        return
+    summary = extraction.extract(videos, cache, config, names=names, progress=True)
+    click.echo(extraction.as_text(summary))
+    ctx.exit(1 if summary.failed else 0)
+
+
+def training_options(command: Command) -> Command:
+    """Give a command one option for each setting of TrainConfig; an option left out keeps the preset's value."""
+    for setting in reversed(dataclasses.fields(TrainConfig)):
+        if setting.name == "preset":
+            continue
+        name, default = setting.name.replace("_", "-"), setting.default
+        help_text = setting.metadata.get("help", "")
+        if isinstance(default, bool):
+            option = click.option(f"--{name}/--no-{name}", setting.name, default=None, help=help_text)
+        elif isinstance(default, tuple):
+            option = click.option(f"--{name}", setting.name, callback=_numbers, help=help_text)
+        else:
+            choices = setting.metadata.get("choices")
+            kind = click.Choice(choices) if choices else type(default)
+            option = click.option(f"--{name}", setting.name, type=kind, help=help_text)
+        command = option(command)
+    return command
+
+
+def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Read "2,3" as (2, 3)."""
+    try:
+        return None if value is None else tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"expected numbers such as 2 or 2,3, got {value!r}", param=parameter) from None
+
+
+@main.command()
+@click.argument("cache", type=PATH)
+@click.option("--run", type=PATH, help="Folder of the run; by default a dated one in runs/. An unfinished run goes on.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Where the settings start from; by default by set size.")
+@click.option("--folds", type=PATH, help="CSV file with label,fold: replaces the folds of the cache.")
+@training_options
+def train(cache: Path, run: Path | None, preset: str | None, folds: Path | None, **settings: Any) -> None:
+    """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
+    from hcl.train import running
+
+    click.echo(running.train(cache, run=run, preset=preset, folds=folds, settings=settings, progress=True, say=click.echo))
+
+
+@main.command()
+@click.argument("store", type=PATH, required=False)
+@click.option("--way", "n_way", default=EpisodeConfig.n_way, show_default=True, help="Classes an episode.")
+@click.option("--shot", "k_shot", default=EpisodeConfig.k_shot, show_default=True, help="Supports a class.")
+@click.option("--queries", "n_query", default=EpisodeConfig.n_query, show_default=True, help="Queries a class.")
+@click.option("--episodes", default=EpisodeConfig.episodes, show_default=True)
+@click.option("--seed", default=EpisodeConfig.seed, show_default=True)
+@click.option("--group-disjoint", is_flag=True, help="No query shares a group with a support of its own class.")
+@click.option("--fold", type=click.Choice(FOLDS), default="novel", show_default=True)
+@click.option("--aggregate", type=click.Choice(AGGREGATES), help="Of the scores over a class's supports.  [default: mean]")
+@click.option("--top-clips", type=int, help="The paper's T.  [default: the run's]")
+@click.option("--top-patches", type=int, help="The paper's S.  [default: the run's]")
+@click.option("--attention-scale", type=click.Choice(ATTENTION_SCALES), help="Of Eq. 5.  [default: the run's]")
+@click.option("--json", "json_file", type=PATH, help="Write all results to this file.")
+def evaluate(
+    store: Path | None,
+    fold: str,
+    json_file: Path | None,
+    aggregate: str | None,
+    top_clips: int | None,
+    top_patches: int | None,
+    attention_scale: str | None,
+    **drawn: Any,
+) -> None:
+    """Score episodes drawn from the embeddings in STORE, a run or an embedding store (default: the latest run)."""
+    from hcl.match import evaluation, locate, report
+
+    given = {
+        "aggregate": aggregate,
+        "top_clips": top_clips,
+        "top_patches": top_patches,
+        "attention_scale": attention_scale,
+    }
+    path = locate.find_store(store)
+    found = evaluation.evaluate(
+        path,
+        EpisodeConfig(**drawn),
+        {name: value for name, value in given.items() if value is not None},
+        fold=fold,
+        progress=True,
+    )
+    click.echo(report.as_text(found))
+    if json_file:
+        report.write_json(json_file, found)
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="[RUN] CACHE")
+@click.option("--out", required=True, type=PATH, help="Embedding store to write.")
+@click.option("--untrained", is_flag=True, help="Embed straight from the maps: no RUN, nothing learned.")
+@click.option("--device", default=TrainConfig.device, show_default=True)
+def embed(sources: tuple[Path, ...], out: Path, untrained: bool, device: str) -> None:
+    """Embed every video of CACHE by the encoder of RUN, keeping the folds of the cache."""
+    if len(sources) != (1 if untrained else 2):
+        raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
+    from hcl.train import running
+
+    run = None if untrained else sources[0]
+    click.echo(running.embed_cache(run, sources[-1], out, device=device, progress=True))
+
+
+@main.command()
+@click.argument("path", type=PATH)
+@click.option("--verify", is_flag=True, help="Read everything back and name what is damaged.")
+@click.pass_context
+def info(ctx: click.Context, path: Path, verify: bool) -> None:
+    """Print what a cache, run or embedding store holds."""
+    from hcl.train import inspection
+
+    text, damaged = inspection.describe(path, verify=verify, progress=verify)
+    click.echo(text)
+    ctx.exit(1 if damaged else 0)
+
+
+@main.command("demo-videos")
+@click.argument("folder", type=PATH)
+@click.option("--classes", default=DemoConfig.classes, show_default=True)
+@click.option("--videos-per-class", default=DemoConfig.videos_per_class, show_default=True)
+@click.option("--seed", default=DemoConfig.seed, show_default=True)
+@click.option("--workers", default=DemoConfig.workers, help="Drawing processes; 0 (default) is one a core.")
+def demo_videos(folder: Path, **drawn: int) -> None:
+    """Draw a set of video files of invented actions into FOLDER: class folders and a manifest.csv."""
+    from hcl.extract.demo_videos import write_demo_videos
+
+    write_demo_videos(folder, DemoConfig(**drawn), progress=True)
+    click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+
+

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from hcl.extract.catalog import Video
+from hcl.extract.chunks import read_chunk
 from hcl.extract.errors import InputError
 
 SCHEMA, VERSION = "hcl-cache", 1
@@ -224,7 +225,7 @@ class Cache:
             InputError: if they are damaged
         """
         try:
-            return np.asarray(self._maps[row], dtype=np.float16)
+            return read_chunk(self.path / "maps" / "c" / str(row) / "0" / "0" / "0", self.shape, "float16")
         except (ValueError, RuntimeError, OSError) as error:
             raise InputError(
                 f"{self.path}: the maps of {self.videos.path[row]} are damaged ({error});"

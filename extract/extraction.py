@@ -243,3 +243,20 @@ def _summary(cache: Cache, plan: Plan) -> Summary:
         twins=tuple(tuple(paths) for paths in sources.values() if len(paths) > 1),
         text_model=model["model"] if model else None,
     )
+
+
+def as_text(summary: Summary) -> str:
+    """What the command prints: folds, counts, and every failed or doubled video by name."""
+    plan = summary.plan
+    lines = [*plan.fold_lines(), f"{summary.extracted} videos extracted, {plan.kept} were done before"]
+    lines.append(f"class texts: {summary.text_model or 'none (semantic attention will be off)'}")
+    if plan.catalog.ignored:
+        shown = ", ".join(plan.catalog.ignored[:5]) + (", ..." if len(plan.catalog.ignored) > 5 else "")
+        lines.append(f"{len(plan.catalog.ignored)} files are neither videos nor frame folders and were ignored: {shown}")
+    if summary.twins:
+        lines.append("byte-identical videos (an evaluation draws only the first of each):")
+        lines += [f"  {' = '.join(paths)}" for paths in summary.twins]
+    if summary.failed:
+        lines.append(f"{len(summary.failed)} videos failed and were left out:")
+        lines += [f"  {path}: {reason}" for path, reason in summary.failed]
+    return "\n".join(lines)

@@ -1,8 +1,7 @@
 """Score drawn episodes from stored embeddings: every combination of levels and the untrained baseline in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ from hcl.extract.errors import InputError
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.episodes import Episodes, Pool, draw_episodes, make_pool
 from hcl.match.pairs import score_pairs
+from hcl.match.pooling import ALL_LEVELS, LEVELS, combine_levels, distinct_pairs, pool_supports, true_places
 from hcl.match.statistics import Accuracy, bootstrap_intervals, episode_half_width
 from hcl.match.store import EmbeddingStore
 
-LEVELS = ("global", "temporal", "spatial")
-COMBINATIONS = tuple(chosen for size in (1, 2, 3) for chosen in combinations(range(3), size))
-ALL_LEVELS = "+".join(LEVELS)
 BASELINE = "resnet"
 
 
@@ -41,15 +38,10 @@ class Evaluation:
     duplicates: tuple[tuple[str, ...], ...] = field(default=())  # byte-identical videos, by path
 
 
-def combination_name(chosen: Sequence[int]) -> str:
-    """Name some levels, such as "global+spatial"."""
-    return "+".join(LEVELS[level] for level in chosen)
-
-
 def evaluate(
     path: Path,
     episodes: EpisodeConfig,
-    scoring: ScoreConfig | None = None,
+    scoring: Mapping[str, Any] | None = None,
     *,
     fold: str = "novel",
     progress: bool = False,
@@ -59,7 +51,7 @@ def evaluate(
     Args:
         path: the store
         episodes: what to draw
-        scoring: how to score; None takes the settings the store was made with
+        scoring: fields of ScoreConfig that differ from the settings the store was made with
         fold: "novel" for a result, "val" while choosing settings
         progress: show a bar
 
@@ -67,7 +59,7 @@ def evaluate(
         InputError: if the store cannot be read or the episodes cannot be drawn
     """
     store = EmbeddingStore.open(path)
-    scoring = scoring or ScoreConfig(**store.attributes.get("scoring", {}))
+    chosen = ScoreConfig(**{**store.attributes.get("scoring", {}), **(scoring or {})})
     rows = store.videos.rows(fold)
     if not len(rows):
         held = ", ".join(sorted(set(store.videos.fold))) or "no videos"
@@ -76,16 +68,16 @@ def evaluate(
     labels = [store.videos.label[row] for row in rows]
     pool = make_pool(rows, labels, [store.videos.group[row] for row in rows], episodes)
     drawn = draw_episodes(pool, episodes)
-    class_scores, spread = _class_scores(store, drawn, scoring, progress=progress)
+    class_scores, spread = _class_scores(store, drawn, chosen, progress=progress)
     predictions = {name: scores.argmax(axis=-1) for name, scores in class_scores.items()}  # (E, N * M)
-    truth = np.repeat(np.arange(episodes.n_way), episodes.n_query)
+    truth = true_places(drawn)
     confusion = _confusion(store, pool, drawn, predictions[ALL_LEVELS])
     return Evaluation(
         store=path,
         origin=store.attributes,
         fold=fold,
         episodes=episodes,
-        scoring=scoring,
+        scoring=chosen,
         class_names=pool.class_names,
         class_sizes=tuple(len(members) for members in pool.rows),
         accuracies=_accuracies(
@@ -122,38 +114,33 @@ def _class_scores(
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, tuple[float, float]]]:
     """Score every query against every class of its episode.
 
-    The score is a function of a pair of videos, so each distinct pair is scored once and looked up afterwards.
-
     Returns:
         (E, N * M, N) scores by name, and the spread of each level's scores over the distinct pairs
     """
-    used = np.unique(np.concatenate([drawn.support.ravel(), drawn.query.ravel()]))
-    query = np.searchsorted(used, drawn.query).reshape(len(drawn.query), -1, 1, 1)  # (E, NM, 1, 1)
-    support = np.searchsorted(used, drawn.support)[:, None]  # (E, 1, N, K)
-    codes, lookup = np.unique(query * len(used) + support, return_inverse=True)
-    pairs = np.stack(np.divmod(codes, len(used)), axis=1)
-    with tqdm(total=len(pairs), unit="pair", disable=not progress, desc="score") as bar:
+    table = distinct_pairs(drawn)
+    used, local = np.unique(table.pairs, return_inverse=True)
+    with tqdm(total=len(table.pairs), unit="pair", disable=not progress, desc="score") as bar:
         levels = score_pairs(
             store.embeddings(used),
-            pairs,
+            local.reshape(table.pairs.shape),
             top_clips=scoring.top_clips,
             top_patches=scoring.top_patches,
             attention_scale=scoring.attention_scale,
             progress=bar.update,
-        )
-    maps = store.mean_map[used].astype(np.float64)
-    maps /= np.maximum(np.linalg.norm(maps, axis=1, keepdims=True), 1e-12)
-    baseline = np.einsum("pc,pc->p", maps[pairs[:, 0]], maps[pairs[:, 1]])
-    scores = np.column_stack([np.asarray(levels, dtype=np.float64), baseline])
-    shape = (*np.broadcast_shapes(query.shape, support.shape), 4)
-    of_supports = scores[lookup.ravel()].reshape(shape)  # (E, NM, N, K, 4)
-    of_classes = of_supports.mean(axis=3) if scoring.aggregate == "mean" else of_supports.max(axis=3)
-    named = {combination_name(chosen): of_classes[..., list(chosen)].sum(axis=-1) for chosen in COMBINATIONS}
-    named[BASELINE] = of_classes[..., 3]
-    spread = {
-        name: (float(scores[:, place].mean()), float(scores[:, place].std())) for place, name in enumerate(LEVELS)
-    }
+        ).astype(np.float64)  # (n, 3)
+    pooled = pool_supports(levels, table.lookup, scoring.aggregate)
+    named = combine_levels(pooled)
+    baseline = _map_cosines(store.mean_map, table.pairs)
+    named[BASELINE] = pool_supports(baseline[:, None], table.lookup, scoring.aggregate)[..., 0]
+    spread = {name: (float(column.mean()), float(column.std())) for name, column in zip(LEVELS, levels.T, strict=True)}
     return named, spread
+
+
+def _map_cosines(mean_map: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cosines of mean ResNet maps: what an untrained network knows (Table 1, row 1)."""
+    maps = mean_map.astype(np.float64)
+    maps /= np.maximum(np.linalg.norm(maps, axis=1, keepdims=True), 1e-12)
+    return np.einsum("pc,pc->p", maps[pairs[:, 0]], maps[pairs[:, 1]])
 
 
 def _accuracies(

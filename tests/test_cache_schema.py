@@ -1,0 +1,77 @@
+"""cache_schema.md against what is written."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from hcl.extract.cache import Cache
+from hcl.extract.catalog import Video
+from hcl.match.embeddings import Embeddings
+from hcl.match.store import EmbeddedBatch, StoredVideos, write_store
+
+DOCUMENT = Path(__file__).parents[1] / "cache_schema.md"
+CODECS = ["zstd", "crc32c"]
+
+
+def documented(section: str) -> dict[str, tuple[int, str]]:
+    """The axes and dtype of every array in a section of the document."""
+    text = DOCUMENT.read_text(encoding="utf-8").split(f"schema `{section}`")[1].split("\n## ")[0]
+    arrays: dict[str, tuple[int, str]] = {}
+    for row in re.findall(r"^\| (`.+?) \| \((.+?)\) \| (\w+) \|", text, flags=re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", row[0]):
+            arrays[name] = (len(row[1].split(",")), row[2])
+    return arrays
+
+
+def written(path: Path) -> dict[str, tuple[int, str]]:
+    group = zarr.open_group(path, mode="r", zarr_format=3)
+    arrays = {}
+    for name, array in group.arrays():
+        kind = array.metadata.to_dict()["data_type"]
+        arrays[name] = (array.ndim, str(kind))
+        assert [codec.to_dict()["name"] for codec in array.compressors] == CODECS, name
+        assert array.compressors[0].to_dict()["configuration"]["level"] == 1, name
+    return arrays
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    made = Cache.create(tmp_path / "cache.zarr", {"split": "given"}, shape=(2, 3, 4))
+    made.set_text_model(np.zeros((0, 5), np.float32), {"model": "m", "sha256": "s"})
+    made.add_classes({"a": "base"}, {"a": "a"}, np.zeros((1, 5), np.float32))
+    made.add_videos([Video("a/1.mp4", Path("a/1.mp4"), "a")])
+    return made.path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    embeddings = Embeddings(
+        torch.zeros(1, 4), torch.zeros(1, 1, 4), torch.zeros(1, 2, 3, 4), ((0, 1),), torch.zeros(1, 4)
+    )
+    facts = StoredVideos(("a",), ("a",), ("base",), ("",), ("",))
+    path = tmp_path / "store.zarr"
+    write_store(path, {"clip_frames": [[0, 1]]}, facts, [EmbeddedBatch(embeddings, np.zeros((1, 6), np.float32))])
+    return path
+
+
+def test_every_array_of_the_cache_is_documented_and_the_other_way_round(cache: Path) -> None:
+    assert written(cache) == documented("hcl-cache")
+
+
+def test_every_array_of_the_embedding_store_is_documented_and_the_other_way_round(store: Path) -> None:
+    assert written(store) == documented("hcl-embeddings")
+
+
+def test_every_attribute_is_documented(cache: Path, store: Path) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for path in (cache, store):
+        for name in zarr.open_group(path, mode="r").attrs:
+            assert f"`{name}`" in text, name
+
+
+def test_maps_have_a_chunk_a_video(cache: Path) -> None:
+    assert zarr.open_group(cache, mode="r")["maps"].chunks == (1, 2, 3, 4)
