@@ -1,0 +1,53 @@
+"""What the encoder knows of each video, and all that matching needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Clips = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of V videos on three levels, un-normalised.
+
+    Every field is used as given: `global_` and `clips` are not recomputed from `patches`.
+    """
+
+    global_: Tensor  # (V, D)
+    clips: Tensor  # (V, Nc, D)
+    patches: Tensor  # (V, T, P, D)
+    clip_frames: Clips  # the frames of each of the Nc clips; sizes may be mixed
+    class_keys: Tensor | None = None  # (V, D), W e_y of each video's class (Eq. 5)
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not describe the same videos, clips or width."""
+        shapes = {name: tuple(array.shape) for name, array in self._arrays().items()}
+        for name, axes in (("global_", 2), ("clips", 3), ("patches", 4), ("class_keys", 2)):
+            if len(shapes.get(name, "?" * axes)) != axes:
+                raise ValueError(f"{name} must have {axes} axes, got {shapes}")
+        if len({(shape[0], shape[-1]) for shape in shapes.values()}) != 1:
+            raise ValueError(f"videos (first axis) or embedding width (last axis) differ: {shapes}")
+        if any(0 in shape[1:] for shape in shapes.values()):
+            raise ValueError(f"an axis is empty: {shapes}")
+        if len(self.clip_frames) != self.clips.shape[1]:
+            raise ValueError(f"clip_frames names {len(self.clip_frames)} clips, clips is {shapes['clips']}")
+        frames = self.patches.shape[1]
+        for clip in self.clip_frames:
+            if not clip or min(clip) < 0 or max(clip) >= frames:
+                raise ValueError(f"clip_frames: {clip} is not of the {frames} frames in patches {shapes['patches']}")
+
+    def __len__(self) -> int:
+        return len(self.global_)
+
+    def rows(self, index: slice | Tensor) -> Embeddings:
+        """Take some of the videos; a slice shares their memory."""
+        return Embeddings(
+            clip_frames=self.clip_frames, **{name: array[index] for name, array in self._arrays().items()}
+        )
+
+    def _arrays(self) -> dict[str, Tensor]:
+        arrays = {"global_": self.global_, "clips": self.clips, "patches": self.patches}
+        return arrays if self.class_keys is None else arrays | {"class_keys": self.class_keys}
