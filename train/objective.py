@@ -1,0 +1,174 @@
+"""The training objective of a whole batch: Eq. 11 of the paper, put together from its six terms.
+
+Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
+2022. It is a function of embeddings, not of an encoder, so that embeddings gathered from several devices can be fed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hcl.match.cosines import unit
+from hcl.match.embeddings import Embeddings
+from hcl.match.scores import match, semantic_attention
+from hcl.match.spatial import ClipPairs, ClipTable, align_clips
+from hcl.train.config import TrainConfig
+from hcl.train.losses import spatial_cycle, supervised_contrastive, temporal_cycle
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, and its terms before they are weighted; None where a term is switched off."""
+
+    total: Tensor
+    cross_entropy: Tensor | None = None
+    global_contrast: Tensor | None = None
+    temporal_contrast: Tensor | None = None
+    temporal_cycle: Tensor | None = None
+    spatial_contrast: Tensor | None = None
+    spatial_cycle: Tensor | None = None
+
+    def values(self) -> dict[str, Tensor]:
+        """Name what was computed, detached: the total and the terms that are on."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.detach() for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class VideoPairs:
+    """All M ordered pairs of two videos of one class."""
+
+    query: Tensor  # (M,) int64
+    support: Tensor  # (M,) int64
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @classmethod
+    def of(cls, labels: Tensor, device: torch.device) -> VideoPairs:
+        """Find them on the host, so that the device need not be waited for when the labels lie there."""
+        labels = labels.cpu()
+        same = (labels[:, None] == labels[None, :]).fill_diagonal_(False)
+        query, support = same.nonzero().unbind(dim=1)
+        return cls(query.to(device, non_blocking=True), support.to(device, non_blocking=True))
+
+
+def objective(embeddings: Embeddings, logits: Tensor, labels: Tensor, config: TrainConfig) -> Objective:
+    """Weigh and add the terms of Eq. 11; a term that is off, or of weight 0, is not computed.
+
+    Args:
+        embeddings: of the B videos of a batch; class keys of each video's own class, or none
+        logits: (B, classes), of the global embeddings
+        labels: (B,) int64, best on the host: the pairs of a class are found there
+        config: weights, switches and temperatures
+    """
+    weights = term_weights(config)
+    if not config.semantic_attention:
+        embeddings = replace(embeddings, class_keys=None)
+    pairs = VideoPairs.of(labels, embeddings.global_.device)
+    labels = labels.to(embeddings.global_.device, non_blocking=True)
+    terms: dict[str, Tensor] = {}
+    if "cross_entropy" in weights:
+        terms["cross_entropy"] = F.cross_entropy(logits.float(), labels)
+    for name, scores in level_scores(embeddings, weights, config).items():
+        literal = supervised_contrastive(scores, labels, config.temperature)
+        per_positive = config.contrast_normalisation == "per_positive"
+        terms[name] = literal * (len(labels) ** 2 / max(1, len(pairs))) if per_positive else literal
+    if "temporal_cycle" in weights:
+        query, support = embeddings.clips[pairs.query], embeddings.clips[pairs.support]
+        losses = temporal_cycle(query, support, config.top_clips, config.cycle_temperature)
+        terms["temporal_cycle"] = losses.sum() / max(1, len(pairs))
+    if "spatial_cycle" in weights:
+        terms["spatial_cycle"] = mean_spatial_cycle(embeddings, pairs, config)
+    total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
+    return Objective(total=total, **terms)
+
+
+def term_weights(config: TrainConfig) -> dict[str, float]:
+    """Name the terms that count, with their weights in Eq. 11."""
+    weights = {
+        "cross_entropy": 1.0,
+        "global_contrast": config.global_weight,
+        "temporal_contrast": config.temporal_weight,
+        "temporal_cycle": config.temporal_weight,
+        "spatial_contrast": config.spatial_weight,
+        "spatial_cycle": config.spatial_weight,
+    }
+    return {name: weight for name, weight in weights.items() if weight > 0 and getattr(config, name)}
+
+
+def level_scores(embeddings: Embeddings, wanted: dict[str, float], config: TrainConfig) -> dict[str, Tensor]:
+    """Score all videos of a batch against each other on the levels whose contrast is wanted.
+
+    Returns:
+        (B, B) for each, by the name of its term
+    """
+    scores: dict[str, Tensor] = {}
+    if "spatial_contrast" in wanted:
+        of_match = match(
+            embeddings,
+            embeddings,
+            top_clips=config.top_clips,
+            top_patches=config.top_patches,
+            attention_scale=config.attention_scale,
+        )
+        scores = {
+            "global_contrast": of_match.global_,
+            "temporal_contrast": of_match.temporal,
+            "spatial_contrast": of_match.spatial,
+        }
+        return {name: value for name, value in scores.items() if name in wanted}
+    if "global_contrast" in wanted:
+        globals_ = unit(embeddings.global_)
+        scores["global_contrast"] = globals_ @ globals_.T
+    if "temporal_contrast" in wanted:
+        clips = unit(embeddings.clips)
+        scores["temporal_contrast"] = align_clips(clips[:, None], clips[None], config.top_clips).cosines.mean(dim=-1)
+    return scores
+
+
+def mean_spatial_cycle(embeddings: Embeddings, pairs: VideoPairs, config: TrainConfig) -> Tensor:
+    """Average Eq. 10 over the T clip pairs that the zoom-in chooses for each pair of videos of a class."""
+    with torch.no_grad():
+        clips = unit(embeddings.clips)
+        chosen = align_clips(clips[pairs.query], clips[pairs.support], config.top_clips)  # (M, T)
+    losses = [
+        spatial_cycle(queries, supports, attention, config.cycle_temperature).sum()
+        for queries, supports, attention in _clip_patches(embeddings, pairs, chosen, config.attention_scale)
+    ]
+    return torch.stack(losses).sum() / max(1, chosen.query.numel())
+
+
+def _clip_patches(
+    embeddings: Embeddings, pairs: VideoPairs, chosen: ClipPairs, scale: str
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Gather the patches of chosen clip pairs, one group for each two sizes of clips.
+
+    Returns:
+        query patches (G, Np, D), support patches (G, Np', D) and attention (G, Np) of each group
+    """
+    table = ClipTable.of(embeddings.clip_frames, embeddings.clips.device)
+    clip_sizes = {len(clip) for clip in embeddings.clip_frames}
+    groups = []
+    for query_size, support_size in product(clip_sizes, clip_sizes):
+        at: slice | Tensor = slice(None)
+        if len(clip_sizes) > 1:
+            at = (table.sizes[chosen.query] == query_size) & (table.sizes[chosen.support] == support_size)
+            at = at.flatten().nonzero().squeeze(1)  # waits for the device, which only mixed sizes need
+        query_videos = pairs.query[:, None].expand_as(chosen.query).flatten()[at]  # (G,)
+        support_videos = pairs.support[:, None].expand_as(chosen.support).flatten()[at]
+        query_frames = table.frames[chosen.query.flatten()[at], :query_size]  # (G, F)
+        support_frames = table.frames[chosen.support.flatten()[at], :support_size]
+        queries = embeddings.patches[query_videos[:, None], query_frames].flatten(1, 2)  # (G, F * P, D)
+        supports = embeddings.patches[support_videos[:, None], support_frames].flatten(1, 2)
+        if embeddings.class_keys is None:
+            attention = queries.new_ones(queries.shape[:2])
+        else:
+            attention = semantic_attention(queries, embeddings.class_keys[support_videos], scale)
+        groups.append((queries, supports, attention))
+    return groups
