@@ -1,0 +1,30 @@
+# make demo: the whole pipeline on drawn videos; make test: the test suite. Both make their own environment in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	mkdir -p demo
+	$(BIN)/hcl demo-videos demo/videos
+	cd demo && ../$(BIN)/hcl extract videos/manifest.csv cache.zarr
+	@echo "a short schedule, so that the demo ends in minutes; hcl train alone takes the full quick preset"
+	cd demo && ../$(BIN)/hcl train cache.zarr --epochs 4
+	cd demo && ../$(BIN)/hcl evaluate --way 5 --shot 1
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest -q tests/test_style.py
+
+# One pip command for torch and torchvision, by their plain names: their builds must match.
+.venv/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch torchvision --editable ".[text,dev]"
+	$(BIN)/python -m hcl.extract.installation
+	touch $@
+
+clean:
+	rm -rf .venv demo build *.egg-info
