@@ -1,21 +1,73 @@
-"""A video file, or a folder of frame images, to evenly spaced RGB frames."""
+"""A video file, or a folder of frame images, to evenly spaced RGB frames.
 
+The frames are, bit for bit, those of a full sequential decode: what FFmpeg shows when it plays the file's best video
+stream from the first frame to the last, with the frames that an edit list hides left out, turned and mirrored by the
+display matrix, as 8-bit RGB by libswscale's default conversion. The reader only decides how fast one gets there.
+"""
+
+import os
 from pathlib import Path
 
+import av
+
+from hcl.extract.decord_reader import decord_doubt, decord_module, decord_version, read_with_decord
 from hcl.extract.errors import VideoError
 from hcl.extract.frames import VideoFrames, middle_frames
 from hcl.extract.image_folder import read_image_folder
-from hcl.extract.sequential import read_sequentially
+from hcl.extract.packets import read_packet_index
+from hcl.extract.pyav_reader import read_with_pyav
 
-__all__ = ["VideoFrames", "middle_frames", "read_frames"]
+__all__ = ["VideoFrames", "decoder_note", "middle_frames", "read_frames"]
 
 
 def read_frames(path: Path, frames: int, *, decoder: str = "auto") -> VideoFrames:
-    """Read the middles of `frames` equal segments of a video, upright."""
+    """Read the middles of `frames` equal segments of a video, upright.
+
+    Args:
+        path: a video file, or a folder of frame images
+        decoder: "decord" or "pyav" whatever the file is; "auto": decord where it is exact, else PyAV
+
+    Raises:
+        VideoError: the video cannot be read, with a reason for people
+    """
+    if decoder not in ("auto", "decord", "pyav"):
+        raise ValueError(f"{decoder = } is none of auto, decord, pyav")
+    _check_readable(path)
     if path.is_dir():
         return read_image_folder(path, frames)
-    if not path.exists():
-        raise VideoError("the file does not exist")
-    if path.stat().st_size == 0:
+    if decoder == "decord":
+        return read_with_decord(path, frames)
+    index = read_packet_index(path)
+    if decoder == "auto" and decord_module() and not decord_doubt(index):
+        try:
+            return read_with_decord(path, frames, index)
+        except VideoError:
+            pass  # what PyAV makes of the file decides
+    return read_with_pyav(path, frames, index)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise VideoError("the file does not exist") from error
+    except OSError as error:
+        raise VideoError(f"unreadable: {error.strerror}") from error
+    if not os.access(path, os.R_OK):
+        raise VideoError("no permission to read it")
+    if not path.is_dir() and not path.is_file():
+        raise VideoError("neither a file nor a folder")
+    if path.is_file() and size == 0:
         raise VideoError("the file is empty (0 bytes)")
-    return read_sequentially(path, frames)
+
+
+def decoder_note(decoder: str = "auto") -> str:
+    """Say in one line which reader is in use."""
+    pyav, decord = f"PyAV {av.__version__}", decord_version()
+    if decoder == "pyav":
+        return f"videos are read with {pyav}"
+    if not decord:
+        return f"videos are read with {pyav}: decord is not installed or has no build for this machine"
+    if decoder == "decord":
+        return f"videos are read with {decord}, whether it is exact or not"
+    return f"videos are read with {decord} where it is exact, else with {pyav}"

@@ -1,0 +1,108 @@
+"""Read frames with PyAV: by the packet index where that is sound, else from the first frame to the last."""
+
+from bisect import bisect_right
+from itertools import groupby
+from pathlib import Path
+
+import av
+import numpy as np
+
+from hcl.extract.container import open_video
+from hcl.extract.errors import VideoError
+from hcl.extract.frames import VideoFrames, middle_frames
+from hcl.extract.packets import PacketIndex
+from hcl.extract.upright import upright
+
+
+def read_with_pyav(path: Path, frames: int, index: PacketIndex) -> VideoFrames:
+    """Read the middle frames of a video, decoding no more than it takes to have them exactly.
+
+    Raises:
+        VideoError: the video is damaged
+    """
+    video = None if index.flaw else read_indexed(path, frames, index)
+    return video or read_sequentially(path, frames, index.shown)
+
+
+def read_sequentially(path: Path, frames: int, expected: int) -> VideoFrames:
+    """Decode a video from its first frame to its last, and keep the middle frames.
+
+    Args:
+        expected: a guess of the number of frames; a wrong one costs a second pass
+    """
+    indices = middle_frames(max(expected, 1), frames)
+    images, count = _decode_all(path, set(indices))
+    if count == 0:
+        raise VideoError("no frame of the video can be decoded")
+    if count != expected:
+        indices = middle_frames(count, frames)
+        images, _ = _decode_all(path, set(indices))
+    return VideoFrames(_stack([images[number] for number in indices]), indices, count, "pyav")
+
+
+def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+    images: dict[int, np.ndarray] = {}
+    count = 0
+    with open_video(path) as (container, stream):
+        try:
+            for frame in container.decode(stream):
+                _check(frame)
+                if count in wanted:
+                    images[count] = upright(frame)
+                count += 1
+        except av.FFmpegError as error:
+            raise VideoError(f"damaged: decoding stops after {count} frames ({error.strerror})") from error
+    return images, count
+
+
+def read_indexed(path: Path, frames: int, index: PacketIndex) -> VideoFrames | None:
+    """Decode from the entry point before each wanted frame, without the frames that no other frame needs.
+
+    Every frame is known by its timestamp, so nothing is counted; None if one does not turn up.
+    """
+    order = sorted(index.pts)
+    indices = middle_frames(len(order), frames)
+    starts = [index.pts[entry] for entry in index.entries]
+    wanted = sorted({order[number] for number in indices})
+    images: dict[int, np.ndarray] = {}
+    with open_video(path) as (container, stream):
+        try:
+            for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
+                images |= _decode_span(container, stream, starts[number], set(stamps))
+        except av.FFmpegError as error:
+            raise VideoError(f"damaged: a frame cannot be decoded ({error.strerror})") from error
+    if len(images) < len(wanted):
+        return None
+    return VideoFrames(_stack([images[order[i]] for i in indices]), indices, len(order), "pyav")
+
+
+def _decode_span(
+    container: av.container.InputContainer, stream: av.VideoStream, start: int, wanted: set[int]
+) -> dict[int, np.ndarray]:
+    """Decode from the packet with timestamp `start` until all wanted timestamps were seen."""
+    images: dict[int, np.ndarray] = {}
+    container.seek(start, stream=stream)
+    for number, packet in enumerate(container.demux(stream)):
+        if number == 0 and packet.pts != start:
+            break  # the container's own seeking went elsewhere
+        # A frame that no other refers to may be left out unless it is wanted; the others stay what they are.
+        stream.codec_context.skip_frame = "NONREF" if packet.size and packet.pts not in wanted else "DEFAULT"
+        for frame in packet.decode():
+            _check(frame)
+            if frame.pts in wanted:
+                images[frame.pts] = upright(frame)
+        if len(images) == len(wanted):
+            break
+    return images
+
+
+def _check(frame: av.VideoFrame) -> None:
+    if frame.is_corrupt:
+        when = "" if frame.time is None else f" at {frame.time:.2f} s"
+        raise VideoError(f"damaged: the frame{when} is incomplete")
+
+
+def _stack(images: list[np.ndarray]) -> np.ndarray:
+    if len({image.shape for image in images}) > 1:
+        raise VideoError("the size of the frames changes within the video")
+    return np.stack(images)
