@@ -53,13 +53,13 @@ def test_settings_import_nothing_heavy(name: str) -> None:
 
 
 def test_help_loads_no_torch() -> None:
-    code = "import sys, hcl.cli; sys.exit(sorted({'torch', 'zarr', 'transformers', 'av'} & set(sys.modules)) and 1)"
+    code = "import sys, hcl.cli; sys.exit(bool({'torch', 'zarr', 'transformers', 'av'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_pickle_is_ever_loaded() -> None:
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        assert "import pickle" not in text and "allow_pickle=True" not in text and "weights_only=False" not in text
+        assert "pickle.load" not in text and "allow_pickle=True" not in text and "weights_only=False" not in text
         if "torch.load(" in text:
             assert "weights_only=True" in text, path

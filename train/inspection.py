@@ -1,0 +1,121 @@
+"""What a cache, a run or an embedding store holds, in words; and whether all of it can be read back."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from hcl.extract.cache import DONE, FAILED, SCHEMA, Cache
+from hcl.extract.config import FOLDS
+from hcl.extract.errors import InputError
+from hcl.match.locate import STORE
+from hcl.match.store import EmbeddingStore
+from hcl.train.run_folder import CONFIG, METRICS, load_encoder, read_config
+
+
+def describe(path: Path, *, verify: bool = False, progress: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Describe what stands at a path.
+
+    Args:
+        path: of a cache, a run or an embedding store
+        verify: read everything back
+        progress: show a bar while verifying
+
+    Returns:
+        the text, and the names of what is damaged
+
+    Raises:
+        InputError: if it is none of these, or cannot be opened at all
+    """
+    if (path / CONFIG).is_file():
+        text, damaged = _describe_run(path, verify, progress)
+    elif _is_cache(path):
+        text, damaged = _describe_cache(path, verify, progress)
+    else:
+        text, damaged = _describe_store(path, verify, progress)
+    if verify:
+        verdict = [f"damaged: {name}" for name in damaged] or ["verified: everything can be read"]
+        text = "\n".join([text, *verdict])
+    return text, tuple(damaged)
+
+
+def _is_cache(path: Path) -> bool:
+    if path.exists() and not (path / "zarr.json").is_file():
+        raise InputError(f"{path}: neither a cache nor a run nor an embedding store")
+    return path.exists() and f'"{SCHEMA}"' in (path / "zarr.json").read_text(encoding="utf-8", errors="replace")
+
+
+def _describe_cache(path: Path, verify: bool, progress: bool) -> tuple[str, list[str]]:
+    cache = Cache.open(path)
+    videos, model = cache.videos, cache.text_model
+    done, failed = int((videos.status == DONE).sum()), int((videos.status == FAILED).sum())
+    frames, patches, channels = cache.shape
+    lines = [
+        f"{path}: cache of {len(videos)} videos: {done} done, {failed} failed, {len(videos) - done - failed} pending",
+        f"maps: {frames} frames x {patches} patches x {channels} channels, float16",
+        "settings: " + ", ".join(f"{name} {value}" for name, value in cache.settings.items()),
+        f"class texts: {model['model'] if model else 'none'}",
+        *_fold_lines(videos.label, videos.fold),
+        *(f"failed: {videos.path[row]}: {videos.reason[row]}" for row in np.flatnonzero(videos.status == FAILED)),
+    ]
+    damaged = []
+    for row in _shown(cache.rows().tolist() if verify else [], progress):
+        try:
+            cache.maps(row)
+        except InputError:
+            damaged.append(videos.path[row])
+    return "\n".join(lines), damaged
+
+
+def _describe_store(path: Path, verify: bool, progress: bool) -> tuple[str, list[str]]:
+    store = EmbeddingStore.open(path)
+    origin = store.attributes.get("origin", {})
+    lines = [
+        f"{path}: embedding store of {len(store.videos)} videos, {len(store.attributes['clip_frames'])} clips a video",
+        "origin: " + ", ".join(f"{name} {value}" for name, value in origin.items()),
+        *_fold_lines(store.videos.label, store.videos.fold),
+    ]
+    damaged = []
+    for row in _shown(range(len(store.videos)) if verify else [], progress):
+        try:
+            store.embeddings(np.array([row]))
+        except InputError as error:
+            damaged.append(f"{store.videos.path[row]} ({error})")
+    return "\n".join(lines), damaged
+
+
+def _describe_run(path: Path, verify: bool, progress: bool) -> tuple[str, list[str]]:
+    config = read_config(path)
+    training = config.training
+    metrics = path / METRICS
+    lines = [
+        f"{path}: run of the {training.preset} preset on {config.cache['path']}",
+        f"encoder: D = {training.dim}, {training.blocks} transformer blocks, {config.encoder['classes']} base classes",
+        f"class texts: {config.text_model['model'] if config.text_model else 'none'}",
+    ]
+    if metrics.is_file():
+        lines.append(f"last metrics: {metrics.read_text(encoding='utf-8').splitlines()[-1]}")
+    damaged: list[str] = []
+    if verify:
+        load_encoder(path)
+    if (path / STORE).is_dir():
+        text, damaged = _describe_store(path / STORE, verify, progress)
+        lines.append(text)
+    else:
+        lines.append("unfinished: no embedding store yet")
+    return "\n".join(lines), damaged
+
+
+def _shown(rows: Iterable[int], progress: bool) -> Iterable[int]:
+    return tqdm(rows, unit="video", desc="verify", disable=not progress)
+
+
+def _fold_lines(labels: tuple[str, ...], folds: tuple[str, ...]) -> list[str]:
+    """One line a fold: its classes with their number of videos."""
+    lines = []
+    for fold in FOLDS:
+        inside = [label for label, found in zip(labels, folds, strict=True) if found == fold]
+        counts = ", ".join(f"{name} ({inside.count(name)})" for name in sorted(set(inside)))
+        lines.append(f"{fold:>5}: {len(set(inside))} classes, {len(inside)} videos{': ' if inside else ''}{counts}")
+    return lines

@@ -1,0 +1,133 @@
+"""The folder of a run: settings, weights, metrics, checkpoint and the embedding store."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from hcl.extract.errors import InputError
+from hcl.extract.version import package_version
+from hcl.match.config import ScoreConfig
+from hcl.match.locate import RUNS
+from hcl.train.config import TrainConfig
+from hcl.train.encoder import VideoEncoder
+
+SCHEMA, VERSION = "hcl-run", 1
+CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run follows from: with it and the cache the run can be repeated."""
+
+    training: TrainConfig
+    cache: dict[str, Any]  # path, identity and settings
+    text_model: dict[str, str] | None
+    folds: dict[str, str]  # of every class
+    base_classes: tuple[str, ...]  # in the order of the classifier's outputs
+    encoder: dict[str, int | None]  # channels, frames, patches, classes and text_width of the encoder
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types for config.json."""
+        return {"schema": SCHEMA, "schema_version": VERSION, "hcl": package_version(), **asdict(self)}
+
+    @property
+    def scoring(self) -> ScoreConfig:
+        """The settings of Eq. 3 to 5 that the encoder is trained with."""
+        training = self.training
+        return ScoreConfig(
+            top_clips=training.top_clips,
+            top_patches=training.top_patches,
+            attention_scale=training.attention_scale,
+        )
+
+    def make_encoder(self) -> VideoEncoder:
+        """An encoder of this shape with its first weights."""
+        return VideoEncoder(self.training, **self.encoder)  # type: ignore[arg-type]
+
+
+def dated_run() -> Path:
+    """A new name in the folder of runs."""
+    stem = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+    return next(RUNS / name for name in names if not (RUNS / name).exists())
+
+
+def write_config(run: Path, config: RunConfig) -> None:
+    """Write config.json at once or not at all."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        _replace(run / CONFIG, json.dumps(config.as_json(), indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{run}: cannot be written ({error.strerror}); name another folder with --run") from error
+
+
+def _replace(file: Path, text: str) -> None:
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, file)
+
+
+def read_config(run: Path) -> RunConfig:
+    """Read config.json.
+
+    Raises:
+        InputError: if the folder is no run or of another version
+    """
+    file = run / CONFIG
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{run}: not a run (no {CONFIG} in it); make one with: hcl train CACHE --run {run}") from error
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); train the run anew") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise InputError(f"{file}: not the settings of a run; name a folder made by hcl train")
+    if found.get("schema_version") != VERSION:
+        raise InputError(f"{file}: schema {SCHEMA} version {found.get('schema_version')}, this program reads {VERSION}")
+    try:
+        training = dict(found["training"])
+        training["clip_sizes"] = tuple(training["clip_sizes"])
+        return RunConfig(
+            training=TrainConfig(**training),
+            cache=found["cache"],
+            text_model=found["text_model"],
+            folds=found["folds"],
+            base_classes=tuple(found["base_classes"]),
+            encoder=found["encoder"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{file}: {error} does not fit hcl {package_version()}; it says hcl {found.get('hcl')}") from error
+
+
+def save_encoder(run: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Write the encoder's weights at once or not at all."""
+    fresh = run / f"{WEIGHTS}.new"
+    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, fresh)
+    os.replace(fresh, run / WEIGHTS)
+
+
+def load_encoder(run: Path) -> tuple[VideoEncoder, RunConfig]:
+    """Load a trained encoder, in evaluation mode, on the CPU.
+
+    Raises:
+        InputError: if the run is unfinished or its weights do not fit
+    """
+    config = read_config(run)
+    encoder = config.make_encoder()
+    file = run / WEIGHTS
+    if not file.is_file():
+        raise InputError(f"{run}: not trained to its end; let it finish with: hcl train CACHE --run {run}")
+    try:
+        encoder.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file}: weights that do not fit {CONFIG} ({reason}); train the run anew") from error
+    return encoder.eval(), config
