@@ -1,0 +1,162 @@
+"""Write the demo set: class folders of H.264 files and the manifest that lists them."""
+
+import csv
+import io
+import itertools
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from hcl.extract.demo_classes import CLASSES
+from hcl.extract.demo_config import DemoConfig
+from hcl.extract.demo_encoding import CONTAINERS, encode, h264_encoder
+from hcl.extract.demo_places import PLACES
+from hcl.extract.demo_scenes import draw_video
+from hcl.extract.errors import InputError
+
+MANIFEST = "manifest.csv"
+_COLUMNS = ("path", "label", "group", "seed")
+_UNFINISHED = ".unfinished"  # the end of the name of a file that is being written
+
+
+@dataclass(frozen=True)
+class DemoVideo:
+    """One video of the set, all of which follows from these three numbers."""
+
+    label: int  # into CLASSES
+    index: int  # within its class
+    seed: int
+
+    @property
+    def group(self) -> str:
+        return PLACES[self.index % len(PLACES)].name
+
+    @property
+    def path(self) -> str:
+        """The file, relative to the set's folder; its container is drawn."""
+        ending = tuple(CONTAINERS)[self._rng(0).integers(len(CONTAINERS))]
+        return f"{CLASSES[self.label].name}/{self.index:03d} {self.group}.{ending}"
+
+    def encoded(self) -> bytes:
+        """Draw the video and encode it."""
+        drawn = draw_video(CLASSES[self.label], PLACES[self.index % len(PLACES)], self._rng(1))
+        return encode(drawn, self.path.rpartition(".")[2])
+
+    def _rng(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.label, self.index, purpose])
+
+
+def write_demo_videos(folder: Path, config: DemoConfig, *, progress: bool) -> list[Path]:
+    """Write the demo set, or what is missing of it, into a folder that holds nothing else.
+
+    Video `index` of a class is the same however many are drawn. Videos that are there already stay, also those of an
+    earlier, larger set, which the manifest then goes on listing.
+
+    Returns:
+        the files that were drawn now
+
+    Raises:
+        InputError: if the folder holds other things or another seed's set, or cannot be written
+    """
+    h264_encoder()
+    numbers = itertools.product(range(config.classes), range(config.videos_per_class))
+    wanted = [DemoVideo(label, index, config.seed) for label, index in numbers]
+    with _writable(folder):
+        listed = sorted({*wanted, *_listed_videos(folder, config.seed)}, key=lambda video: (video.label, video.index))
+        _check_entries(folder, {video.path for video in listed})
+        for name in sorted({CLASSES[video.label].name for video in listed}):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        _replace(folder / MANIFEST, _manifest(listed))
+        missing = [video for video in wanted if not (folder / video.path).exists()]
+        with tqdm(total=len(missing), desc="drawing", unit="video", disable=not progress) as bar:
+            for _ in _draw_all(folder, missing, config.workers):
+                bar.update()
+    return [folder / video.path for video in missing]
+
+
+def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[None]:
+    """Draw videos in worker processes, one encoder thread each; yield after each video."""
+    workers = min(workers or os.cpu_count() or 1, len(videos))
+    if workers < 2:
+        for video in videos:
+            _draw(folder, video)
+            yield
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        drawn = [pool.submit(_draw, folder, video) for video in videos]
+        try:
+            for future in as_completed(drawn):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first
+
+
+def _draw(folder: Path, video: DemoVideo) -> None:
+    _replace(folder / video.path, video.encoded())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _manifest(videos: list[DemoVideo]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows((video.path, CLASSES[video.label].name, video.group, video.seed) for video in videos)
+    return text.getvalue().encode()
+
+
+def _listed_videos(folder: Path, seed: int) -> Iterator[DemoVideo]:
+    """Read the videos of an earlier set from its manifest, if there is one."""
+    manifest, labels = folder / MANIFEST, {shown.name: label for label, shown in enumerate(CLASSES)}
+    if not manifest.exists():
+        return
+    for line, row in enumerate(csv.reader(io.StringIO(manifest.read_text("utf-8", "replace"))), start=1):
+        if line == 1 and tuple(row) == _COLUMNS:
+            continue
+        if line == 1 or len(row) != len(_COLUMNS) or row[1] not in labels or not row[0].startswith(f"{row[1]}/"):
+            raise InputError(f"{manifest} line {line}: not written by hcl demo-videos; give a new folder")
+        if row[3] != str(seed):
+            found = f"holds a demo set of seed {row[3]}, not {seed}"
+            raise InputError(f"{folder}: {found}; give --seed {row[3]} or a new folder")
+        yield DemoVideo(labels[row[1]], int(row[0].rpartition("/")[2][:3]), seed)
+
+
+def _check_entries(folder: Path, paths: set[str]) -> None:
+    """Refuse a folder that holds other things than a demo set, and clear what an interrupted run left."""
+    known = {MANIFEST} if (folder / MANIFEST).exists() else set()
+    known |= ({*paths} | {path.partition("/")[0] for path in paths}) if known else set()
+    for entry in sorted(folder.rglob("*")):
+        name = entry.relative_to(folder).as_posix()
+        if entry.name.endswith(_UNFINISHED):
+            entry.unlink()
+        elif name not in known:
+            raise InputError(f"{entry}: not part of a demo set; give a new or empty folder")
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Tell the user which file could not be read or written, and why."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{error.filename or folder}: cannot be written ({reason}); give a folder that you may write to, "
+            "on a disk with 100 MB free"
+        ) from error
