@@ -5,8 +5,9 @@ Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchica
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from hcl.match.cosines import unit
 
 
 def supervised_contrastive(scores: Tensor, labels: Tensor, temperature: float) -> Tensor:
@@ -52,7 +53,7 @@ def temporal_cycle(query_clips: Tensor, support_clips: Tensor, top_clips: int, t
     if top_clips < 1:
         raise ValueError(f"top_clips must be at least 1, got {top_clips}")
     with torch.no_grad():
-        best = _cosines(query_clips, support_clips).amax(dim=2)  # (M, Nc)
+        best = (unit(query_clips) @ unit(support_clips).mT).amax(dim=2)  # (M, Nc)
         chosen = best.topk(min(top_clips, best.shape[1]), dim=1).indices  # (M, T)
     starts = query_clips.gather(1, chosen[:, :, None].expand(-1, -1, query_clips.shape[2]))  # (M, T, D)
     return _cycle_losses(starts, support_clips, temperature).mean(dim=1)
@@ -88,15 +89,18 @@ def _cycle_losses(starts: Tensor, others: Tensor, temperature: float) -> Tensor:
     Returns:
         (M, N)
     """
-    there = torch.softmax(_cosines(starts, others) / temperature, dim=2)  # (M, N, K), the betas of Eq. 8
-    neighbours = there @ others  # (M, N, D), of the raw embeddings, as Eq. 8 has them
-    back = torch.log_softmax(_cosines(neighbours, starts) / temperature, dim=2)  # (M, N, N)
-    return -back.diagonal(dim1=1, dim2=2)
+    products = starts @ others.mT  # (M, N, K); cosines follow by dividing these, which costs less than the vectors
+    of_starts, of_others = _over_length(starts), _over_length(others)
+    there = torch.softmax(products * (of_starts[:, :, None] / temperature) * of_others[:, None], dim=2)  # betas, Eq. 8
+    of_neighbours = _over_length(there @ others)  # the neighbours are sums of the raw embeddings, as Eq. 8 has them
+    back = (there @ products.mT) * (of_neighbours[:, :, None] / temperature) * of_starts[:, None]  # (M, N, N)
+    return -torch.log_softmax(back, dim=2).diagonal(dim1=1, dim2=2)
 
 
-def _cosines(queries: Tensor, supports: Tensor) -> Tensor:
-    """(M, N, D) and (M, K, D) to the cosines (M, N, K)."""
-    return F.normalize(queries, dim=2) @ F.normalize(supports, dim=2).transpose(1, 2)
+def _over_length(vectors: Tensor) -> Tensor:
+    """1 over the length of each vector, (M, N, D) to (M, N); 1 for a zero vector, whose cosines are 0."""
+    length = torch.linalg.vector_norm(vectors, dim=2)
+    return 1 / torch.where(length > 0, length, 1)
 
 
 def _check_pairs(queries: Tensor, supports: Tensor, temperature: float) -> None:

@@ -7,16 +7,18 @@ Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchica
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hcl.match.blocks import by_blocks
 from hcl.match.cosines import unit
 from hcl.match.embeddings import Embeddings
-from hcl.match.scores import match, semantic_attention
-from hcl.match.spatial import ClipPairs, ClipTable, align_clips
+from hcl.match.scores import Scores, scores_of, semantic_attention
+from hcl.match.spatial import ClipPairs, ClipTable, align_clips, pair_numbers, with_gradients, zoom_in
 from hcl.train.config import TrainConfig
 from hcl.train.losses import spatial_cycle, supervised_contrastive, temporal_cycle
 
@@ -58,7 +60,14 @@ class VideoPairs:
         return cls(query.to(device, non_blocking=True), support.to(device, non_blocking=True))
 
 
-def objective(embeddings: Embeddings, logits: Tensor, labels: Tensor, config: TrainConfig) -> Objective:
+def objective(
+    embeddings: Embeddings,
+    logits: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    *,
+    choose_in: torch.dtype | None = None,
+) -> Objective:
     """Weigh and add the terms of Eq. 11; a term that is off, or of weight 0, is not computed.
 
     Args:
@@ -66,6 +75,8 @@ def objective(embeddings: Embeddings, logits: Tensor, labels: Tensor, config: Tr
         logits: (B, classes), of the global embeddings
         labels: (B,) int64, best on the host: the pairs of a class are found there
         config: weights, switches and temperatures
+        choose_in: dtype in which patches are compared to choose the pairs that count; None: their own. The chosen
+            cosines are computed in the patches' dtype always
     """
     weights = term_weights(config)
     if not config.semantic_attention:
@@ -75,12 +86,13 @@ def objective(embeddings: Embeddings, logits: Tensor, labels: Tensor, config: Tr
     terms: dict[str, Tensor] = {}
     if "cross_entropy" in weights:
         terms["cross_entropy"] = F.cross_entropy(logits.float(), labels)
-    for name, scores in level_scores(embeddings, weights, config).items():
+    for name, scores in level_scores(embeddings, weights, config, choose_in or embeddings.patches.dtype).items():
         literal = supervised_contrastive(scores, labels, config.temperature)
         per_positive = config.contrast_normalisation == "per_positive"
         terms[name] = literal * (len(labels) ** 2 / max(1, len(pairs))) if per_positive else literal
     if "temporal_cycle" in weights:
-        query, support = embeddings.clips[pairs.query], embeddings.clips[pairs.support]
+        query = embeddings.clips.index_select(0, pairs.query)  # not [...]: its gradient adds up in a fixed order
+        support = embeddings.clips.index_select(0, pairs.support)
         losses = temporal_cycle(query, support, config.top_clips, config.cycle_temperature)
         terms["temporal_cycle"] = losses.sum() / max(1, len(pairs))
     if "spatial_cycle" in weights:
@@ -102,7 +114,9 @@ def term_weights(config: TrainConfig) -> dict[str, float]:
     return {name: weight for name, weight in weights.items() if weight > 0 and getattr(config, name)}
 
 
-def level_scores(embeddings: Embeddings, wanted: dict[str, float], config: TrainConfig) -> dict[str, Tensor]:
+def level_scores(
+    embeddings: Embeddings, wanted: dict[str, float], config: TrainConfig, choose_in: torch.dtype
+) -> dict[str, Tensor]:
     """Score all videos of a batch against each other on the levels whose contrast is wanted.
 
     Returns:
@@ -110,17 +124,11 @@ def level_scores(embeddings: Embeddings, wanted: dict[str, float], config: Train
     """
     scores: dict[str, Tensor] = {}
     if "spatial_contrast" in wanted:
-        of_match = match(
-            embeddings,
-            embeddings,
-            top_clips=config.top_clips,
-            top_patches=config.top_patches,
-            attention_scale=config.attention_scale,
-        )
+        all_levels = all_scores(embeddings, config, choose_in)
         scores = {
-            "global_contrast": of_match.global_,
-            "temporal_contrast": of_match.temporal,
-            "spatial_contrast": of_match.spatial,
+            "global_contrast": all_levels.global_,
+            "temporal_contrast": all_levels.temporal,
+            "spatial_contrast": all_levels.spatial,
         }
         return {name: value for name, value in scores.items() if name in wanted}
     if "global_contrast" in wanted:
@@ -130,6 +138,15 @@ def level_scores(embeddings: Embeddings, wanted: dict[str, float], config: Train
         clips = unit(embeddings.clips)
         scores["temporal_contrast"] = align_clips(clips[:, None], clips[None], config.top_clips).cosines.mean(dim=-1)
     return scores
+
+
+def all_scores(embeddings: Embeddings, config: TrainConfig, choose_in: torch.dtype) -> Scores:
+    """Do what `match` does, with the patches rounded to `choose_in` for the search: half the time in bfloat16."""
+    t, s = config.top_clips, config.top_patches
+    rounded = replace(embeddings, patches=embeddings.patches.detach().to(choose_in))
+    search = partial(zoom_in, top_clips=t, top_patches=s, partners=True)
+    zoom = by_blocks(search, rounded, rounded, pair_numbers(rounded, rounded, top_clips=t, top_patches=s))
+    return scores_of(embeddings, embeddings, with_gradients(zoom, embeddings, embeddings), config.attention_scale)
 
 
 def mean_spatial_cycle(embeddings: Embeddings, pairs: VideoPairs, config: TrainConfig) -> Tensor:
@@ -164,11 +181,18 @@ def _clip_patches(
         support_videos = pairs.support[:, None].expand_as(chosen.support).flatten()[at]
         query_frames = table.frames[chosen.query.flatten()[at], :query_size]  # (G, F)
         support_frames = table.frames[chosen.support.flatten()[at], :support_size]
-        queries = embeddings.patches[query_videos[:, None], query_frames].flatten(1, 2)  # (G, F * P, D)
-        supports = embeddings.patches[support_videos[:, None], support_frames].flatten(1, 2)
+        queries = _patches_at(embeddings.patches, query_videos, query_frames)
+        supports = _patches_at(embeddings.patches, support_videos, support_frames)
         if embeddings.class_keys is None:
             attention = queries.new_ones(queries.shape[:2])
         else:
-            attention = semantic_attention(queries, embeddings.class_keys[support_videos], scale)
+            attention = semantic_attention(queries, embeddings.class_keys.index_select(0, support_videos), scale)
         groups.append((queries, supports, attention))
     return groups
+
+
+def _patches_at(patches: Tensor, videos: Tensor, frames: Tensor) -> Tensor:
+    """Gather the patches of clips: patches (B, T, P, D), videos (G,), frames (G, F) to (G, F * P, D)."""
+    rows = (videos[:, None] * patches.shape[1] + frames).flatten()  # (G * F,)
+    gathered = patches.flatten(0, 1).index_select(0, rows)  # (G * F, P, D)
+    return gathered.view(len(videos), -1, patches.shape[-1])
