@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import av
 
@@ -31,11 +32,9 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         name = container.format.name
         if name.endswith("_pipe") or name in _NOT_VIDEOS:
             raise VideoError(f"not a video (it reads as {name})")
-        stream = container.streams.best("video")
+        stream = cast("av.VideoStream | None", container.streams.best("video"))
         if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
-            raise VideoError(
-                "audio only: no video stream" if container.streams.audio else "no video stream in the file"
-            )
+            raise VideoError("audio only: no video stream" if container.streams.audio else "no video stream")
         if stream.codec_context is None:
             raise VideoError("the video's codec is unknown here")
         stream.codec_context.thread_count = 1

@@ -1,37 +1,17 @@
-"""Decode videos ahead of the backbone, in worker processes that may die without harm."""
+"""Decode videos ahead of the backbone, in worker processes that may crash, hang or swell without harm.
 
-import hashlib
+A thread of this process keeps the workers busy while the caller computes. Each worker has one video at a time, so
+a worker's end costs that video alone.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from hcl.extract.decode_pool import DecodePool
+from hcl.extract.decode_worker import Decoded, DecodeTask, Failed
 
-from hcl.extract.errors import VideoError
-from hcl.extract.video import read_frames
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The frames of one video, ready for the backbone."""
-
-    row: int
-    images: np.ndarray  # (T, size, size, 3) uint8 RGB
-    frame_count: int
-    decoder: str
-    content: str
-    bytes: int
-    modified_ns: int
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A video that could not be read, and why."""
-
-    row: int
-    reason: str
-    content: str
+__all__ = ["Decoded", "Failed", "decode_ahead"]
 
 
 def decode_ahead(
@@ -44,19 +24,28 @@ def decode_ahead(
     seconds_per_video: float = 120.0,
     mib_per_video: int = 2048,
 ) -> Iterator[Decoded | Failed]:
-    """Yield the frames of each video in order."""
-    for row, path in paths:
-        try:
-            video = read_frames(path, frames, decoder=decoder)
-        except VideoError as error:
-            yield Failed(row, str(error), "")
-            continue
-        images = np.stack(
-            [
-                np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
-                for image in video.images
-            ]
-        )
-        stat = path.stat()
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        yield Decoded(row, images, video.frame_count, video.decoder, content, stat.st_size, stat.st_mtime_ns)
+    """Decode videos in worker processes, some ahead of the caller, and yield them in the order of `paths`.
+
+    Closing the generator, or any exception in it, ends the workers.
+
+    Args:
+        paths: a row number, and a file or a folder of images, for each video
+        frames: how many frames of each video, the middles of equal segments
+        size: each frame is resized to size x size
+        decoder: see `read_frames`
+        workers: processes, one thread each; 0 means one per core
+        seconds_per_video: a worker that takes longer is killed
+        mib_per_video: how much a worker may grow
+    """
+    if not paths:
+        return
+    task = DecodeTask(frames=frames, size=size, decoder=decoder, mib_per_video=mib_per_video)
+    pool = DecodePool(paths, task, workers=workers or _cores(), seconds_per_video=seconds_per_video)
+    try:
+        yield from pool.results()
+    finally:
+        pool.close()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

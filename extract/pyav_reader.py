@@ -50,6 +50,8 @@ def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], in
                 if count in wanted:
                     images[count] = upright(frame)
                 count += 1
+        except MemoryError:
+            raise  # FFmpeg's own, too: it says nothing about the video
         except av.FFmpegError as error:
             raise VideoError(f"damaged: decoding stops after {count} frames ({error.strerror})") from error
     return images, count
@@ -69,6 +71,8 @@ def read_indexed(path: Path, frames: int, index: PacketIndex) -> VideoFrames | N
         try:
             for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
                 images |= _decode_span(container, stream, starts[number], set(stamps))
+        except MemoryError:
+            raise  # FFmpeg's own, too: it says nothing about the video
         except av.FFmpegError as error:
             raise VideoError(f"damaged: a frame cannot be decoded ({error.strerror})") from error
     if len(images) < len(wanted):

@@ -1,0 +1,159 @@
+"""The child side of decoding: one process that decodes the videos it is told, one at a time.
+
+It imports neither torch nor zarr: a worker is small, and quick to replace.
+"""
+
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hcl.extract.errors import VideoError
+from hcl.extract.image_folder import frame_images
+from hcl.extract.video import VideoFrames, read_frames
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The frames of one video, ready for the backbone, and the state of its file."""
+
+    row: int
+    images: np.ndarray  # (T, size, size, 3) uint8 RGB
+    frame_count: int
+    decoder: str  # that read it: "decord", "pyav" or "images"
+    content: str  # sha256 of the file's bytes, or of the images' in their order
+    bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A video that could not be read, and why."""
+
+    row: int
+    reason: str
+    content: str  # as of Decoded; "" if the bytes could not be read either
+
+
+@dataclass(frozen=True)
+class Source:
+    """The state of a video's file when its decoding started."""
+
+    content: str = ""
+    bytes: int = 0
+    modified_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeTask:
+    """What a worker does with each video."""
+
+    frames: int
+    size: int
+    decoder: str
+    mib_per_video: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker made of one video."""
+
+    result: Decoded | Failed
+    is_spent: bool  # the worker should be replaced
+
+
+def serve(connection: Connection, task: DecodeTask, parent: int) -> None:
+    """Say "ready"; then answer each (row, path) with its `Source` and its `Answer`, until the parent goes away."""
+    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _silence_stderr()
+    _limit_memory(task.mib_per_video)
+    connection.send("ready")
+    for videos in count(1):
+        try:
+            row, path = connection.recv()
+            source = read_source(path)
+            connection.send(source)
+            connection.send(decode_video(row, path, task, source, is_last=videos >= _VIDEOS_PER_WORKER))
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_last: bool = False) -> Answer:
+    """Read one video's middle frames and resize them; whatever goes wrong is a `Failed`."""
+    try:
+        video = read_frames(path, task.frames, decoder=task.decoder)
+        images = resized(video, task.size)
+    except VideoError as error:
+        return Answer(Failed(row, str(error), source.content), is_last)
+    except MemoryError:
+        reason = f"decoding it takes more than {task.mib_per_video} MiB of memory"
+        return Answer(Failed(row, reason, source.content), is_spent=True)
+    except Exception:  # of a decoder library: the run goes on, and the list of failures shows what it was
+        reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
+        return Answer(Failed(row, reason, source.content), is_spent=True)
+    done = Decoded(row, images, video.frame_count, video.decoder, source.content, source.bytes, source.modified_ns)
+    return Answer(done, is_last)
+
+
+def resized(video: VideoFrames, size: int) -> np.ndarray:
+    """Resize each frame to size x size by antialiased bilinear filtering: (T, size, size, 3) uint8."""
+    small: dict[int, np.ndarray] = {}
+    for number, image in zip(video.indices, video.images, strict=True):
+        if number not in small:  # short videos repeat frames
+            small[number] = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    return np.stack([small[number] for number in video.indices])
+
+
+def read_source(path: Path) -> Source:
+    """Return the hash of a video's bytes, its size and its time; an empty one if they cannot be read."""
+    try:
+        files = frame_images(path) if path.is_dir() else [path] if path.is_file() else []
+        stats = [file.stat() for file in files]
+        digest = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    digest.update(block)
+    except OSError:
+        return Source()
+    if not files:
+        return Source()
+    return Source(digest.hexdigest(), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats))
+
+
+def _die_with(parent: int) -> None:
+    """Have Linux end this process with its parent, whatever ends that one; elsewhere the closed pipe does, later."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it went before the request was made
+            os._exit(1)
+
+
+def _silence_stderr() -> None:
+    """Send what the decoders' C libraries print about broken videos nowhere; their reasons travel as results."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def _limit_memory(mib: int) -> None:
+    """Let this process grow by `mib` from now on; allocations beyond fail. Only Linux holds processes to it."""
+    if sys.platform == "linux":
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + (mib << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
