@@ -15,7 +15,8 @@ def unit(vectors: Tensor) -> Tensor:
 
     Dividing by the largest entry first keeps the squares of very long and very short vectors finite.
     """
-    largest = torch.linalg.vector_norm(vectors.detach(), ord=torch.inf, dim=-1, keepdim=True)
+    fixed = vectors.detach()  # amax and amin: the maximum norm is twenty times slower
+    largest = torch.maximum(fixed.amax(dim=-1, keepdim=True), -fixed.amin(dim=-1, keepdim=True))
     scaled = vectors / torch.where(largest > 0, largest, 1)
     length = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
     return scaled / torch.where(length > 0, length, 1)
