@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from hcl.extract.decode_worker import Answer, Decoded, DecodeTask, Failed, Source, serve
+from hcl.extract.decode_worker import SWOLLEN, Answer, Decoded, DecodeTask, Failed, Source, serve
 
 _AHEAD = 16  # decoded videos that may wait for the caller; 1.2 MB each at 8 frames of 224 x 224
 
@@ -31,9 +31,10 @@ class _Worker:
     source: Source = field(default_factory=Source)
     deadline: float = float("inf")
 
-    def end(self) -> int:
-        """Kill the process, if it still runs, and return how it ended."""
+    def end(self, *, patience: float = 0.0) -> int:
+        """Wait for the process, kill it if it still runs, and return how it ended."""
         self.connection.close()
+        self.process.join(patience)
         self.process.kill()
         self.process.join()
         code = self.process.exitcode or 0
@@ -151,13 +152,13 @@ class DecodePool:
 
     def _replace(self, worker: _Worker, reason: str) -> None:
         """End a worker, let the video that it had fail, and start another worker."""
-        code = worker.end()
+        code = worker.end(patience=0.0 if reason else 5.0)  # a closed pipe comes just before the exit code
         self._workers.remove(worker)
         if not worker.is_ready:
             raise RuntimeError(f"a decoding process ended with code {code} while it started")
         if worker.number is not None:
             row = self._paths[worker.number][0]
-            self._finish(worker, Failed(row, reason or _ending(code), worker.source.content))
+            self._finish(worker, Failed(row, reason or self._ending(code), worker.source.content))
         self._workers.append(self._start())
 
     def _finish(self, worker: _Worker, result: Decoded | Failed) -> None:
@@ -168,9 +169,10 @@ class DecodePool:
             self._changed.notify_all()
         worker.number, worker.deadline = None, float("inf")
 
-
-def _ending(code: int) -> str:
-    """Say in words how a process ended by itself."""
-    names = {int(each): each.name for each in signal.Signals}
-    how = names.get(-code, "an unknown signal") if code < 0 else f"exit code {code}"
-    return f"the decoder crashed on it ({how})"
+    def _ending(self, code: int) -> str:
+        """Say in words how a process ended by itself."""
+        if code == SWOLLEN:
+            return f"decoding it takes more than {self._task.mib_per_video} MiB of memory"
+        names = {int(each): each.name for each in signal.Signals}
+        how = names.get(-code, "an unknown signal") if code < 0 else f"exit code {code}"
+        return f"the decoder crashed on it ({how})"

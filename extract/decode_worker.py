@@ -8,6 +8,8 @@ import hashlib
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from dataclasses import dataclass
 from itertools import count
@@ -21,6 +23,7 @@ from hcl.extract.errors import VideoError
 from hcl.extract.image_folder import frame_images
 from hcl.extract.video import VideoFrames, read_frames
 
+SWOLLEN = 77  # exit code of a worker that took too much memory
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
 
@@ -79,7 +82,7 @@ def serve(connection: Connection, task: DecodeTask, parent: int) -> None:
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _silence_stderr()
-    _limit_memory(task.mib_per_video)
+    threading.Thread(target=_end_when_swollen, args=(task.mib_per_video,), daemon=True).start()
     connection.send("ready")
     for videos in count(1):
         try:
@@ -99,8 +102,7 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
     except VideoError as error:
         return Answer(Failed(row, str(error), source.content), is_last)
     except MemoryError:
-        reason = f"decoding it takes more than {task.mib_per_video} MiB of memory"
-        return Answer(Failed(row, reason, source.content), is_spent=True)
+        return Answer(Failed(row, "the machine's memory does not suffice for it", source.content), is_spent=True)
     except Exception:  # of a decoder library: the run goes on, and the list of failures shows what it was
         reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
         return Answer(Failed(row, reason, source.content), is_spent=True)
@@ -149,11 +151,22 @@ def _silence_stderr() -> None:
     os.close(nowhere)
 
 
-def _limit_memory(mib: int) -> None:
-    """Let this process grow by `mib` from now on; allocations beyond fail. Only Linux holds processes to it."""
-    if sys.platform == "linux":
+def _end_when_swollen(mib: int) -> None:
+    """Watch this process and end it once it has grown by more than `mib`; Windows does not say how large it is.
+
+    A limit set on the process would do, but then the decoders take what they cannot allocate for damage in the video.
+    """
+    start = _resident_mib()
+    while _resident_mib() - start <= mib:
+        time.sleep(0.05)
+    os._exit(SWOLLEN)
+
+
+def _resident_mib() -> float:
+    if sys.platform == "linux":  # its getrusage counts what the parent had before it started this process
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    if sys.platform == "darwin":
         import resource
 
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + (mib << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return 0.0
