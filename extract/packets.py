@@ -74,6 +74,9 @@ def read_packet_index(path: Path) -> PacketIndex:
             raise VideoError(f"truncated: {missing}")
         if first is None:
             raise VideoError("the video stream is empty")
+        for _, source, message in complained:
+            if source == container.format.name:
+                raise VideoError(f"damaged: the {source} container is broken inside ({message.strip()})")
         name = container.format.name.partition(",")[0]
         return _index(name, stream, notes, _first_frame(stream.codec_context, first), damaged=bool(complained))
 
@@ -126,7 +129,7 @@ def _container_flaw(container: str, codec: str, damaged: bool) -> str:
         return f"{container}: its timestamps do not tell frames apart"
     if codec not in _SOUND_CODECS:
         return f"{codec}: a packet need not give one frame"
-    return "the container is damaged" if damaged else ""
+    return "damaged packets" if damaged else ""
 
 
 def packets_flaw(notes: Sequence[PacketNote]) -> str:
