@@ -82,7 +82,7 @@ def _shipped() -> WeightFile:
     if not SHIPPED.is_file():
         raise InputError(f"{SHIPPED}: the shipped weights are missing; install hcl again or give --weights FILE")
     tensors, _ = _from_safetensors(SHIPPED)
-    return WeightFile(tensors, SHIPPED_ARCHITECTURE, "default")
+    return WeightFile(_trunk(tensors, SHIPPED), SHIPPED_ARCHITECTURE, "default")
 
 
 def _downloaded(weights: str, name: str) -> WeightFile:
