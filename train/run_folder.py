@@ -104,7 +104,9 @@ def read_config(run: Path) -> RunConfig:
             encoder=found["encoder"],
         )
     except (KeyError, TypeError) as error:
-        raise InputError(f"{file}: {error} does not fit hcl {package_version()}; it says hcl {found.get('hcl')}") from error
+        raise InputError(
+            f"{file}: {error} does not fit hcl {package_version()}; it was written by hcl {found.get('hcl')}: use that"
+        ) from error
 
 
 def save_encoder(run: Path, state: Mapping[str, torch.Tensor]) -> None:

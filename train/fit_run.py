@@ -1,0 +1,113 @@
+"""Fit the encoder of one run: batches from the cache, validation, metrics and checkpoints into its folder."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hcl.extract.cache import Cache
+from hcl.train.batches import BatchSource, ClassDraw
+from hcl.train.encoder import VideoEncoder
+from hcl.train.fitting import EpochRecord, StepRecord, fit
+from hcl.train.run_folder import CHECKPOINT, METRICS, RunConfig, save_encoder
+from hcl.train.validation import make_validation
+
+SHOWN_TERMS = 4  # digits
+
+
+def fit_run(
+    run: Path,
+    cache: Cache,
+    config: RunConfig,
+    device: torch.device,
+    *,
+    progress: bool,
+    say: Callable[[str], object],
+) -> VideoEncoder:
+    """Train the encoder of a run, from its checkpoint if it has one, and save its weights.
+
+    Only base videos are trained on and only val videos choose the epoch.
+
+    Args:
+        run: the run's folder
+        cache: of the maps
+        config: of the run
+        device: to train on
+        progress: show a bar
+        say: called with a line for the user
+
+    Returns:
+        the trained encoder, on the device
+    """
+    training = config.training
+    encoder = config.make_encoder().to(device)
+    source = base_source(cache, config, device, say)
+    validate = make_validation(cache, config.folds, training, config.scoring, device)
+    if validate is None:
+        say("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
+    text = cache.text_embeddings
+    of_class = None
+    if config.text_model is not None and text is not None:
+        places = [cache.class_names.index(name) for name in config.base_classes]
+        of_class = torch.from_numpy(text[places]).to(device)
+    metrics: list[EpochRecord] = []
+    bar = tqdm(total=training.epochs * training.steps_per_epoch, unit="step", desc="train", disable=not progress)
+
+    def on_steps(records: Sequence[StepRecord], waited: float) -> None:
+        last = records[-1]
+        bar.update(last.step - bar.n)
+        shown = {name: f"{value:.{SHOWN_TERMS}g}" for name, value in last.terms.items()}
+        bar.set_postfix(shown | {"waiting": f"{100 * waited:.0f} %"}, refresh=False)
+
+    def on_epoch(record: EpochRecord) -> None:
+        bar.update(record.step - bar.n)
+        metrics.append(record)
+        write_metrics(run, metrics)
+        found = "" if record.validation is None else f", validation {record.validation:.1f} %"
+        bar.write(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{found}{' (best)' if record.best else ''}")
+
+    with bar:
+        fitted = fit(
+            encoder,
+            source,
+            training,
+            text=of_class,
+            validate=validate,
+            checkpoint=run / CHECKPOINT,
+            on_steps=on_steps,
+            on_epoch=on_epoch,
+        )
+    save_encoder(run, fitted.state)
+    say(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")
+    return encoder.eval()
+
+
+def base_source(cache: Cache, config: RunConfig, device: torch.device, say: Callable[[str], object]) -> BatchSource:
+    """Make the batches of the base videos, and say where they differ from what was asked for."""
+    training = config.training
+    numbers = {name: number for number, name in enumerate(config.base_classes)}
+    rows = np.array([row for row in cache.rows() if cache.videos.label[row] in numbers], dtype=np.int64)
+    labels = np.array([numbers[cache.videos.label[row]] for row in rows], dtype=np.int64)
+    draw = ClassDraw(
+        labels,
+        config.base_classes,
+        classes_per_batch=training.classes_per_batch,
+        videos_per_class=training.videos_per_class,
+        seed=training.seed,
+    )
+    if draw.left_out:
+        say(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(draw.left_out)}")
+    if draw.classes_per_batch < training.classes_per_batch:
+        say(f"{draw.classes_per_batch} classes a batch instead of {training.classes_per_batch}: there are no more")
+    return BatchSource(cache, rows, labels, draw, device=device, resident=training.resident, readers=training.readers)
+
+
+def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
+    """Write the metrics of all epochs so far, one JSON object a line."""
+    fresh = run / f"{METRICS}.new"
+    fresh.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records), encoding="utf-8")
+    fresh.replace(run / METRICS)

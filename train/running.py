@@ -1,0 +1,227 @@
+"""A training run from a cache to an embedding store, and the embedding of further caches by a trained encoder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hcl.extract.cache import Cache
+from hcl.extract.catalog import read_folds
+from hcl.extract.errors import InputError
+from hcl.extract.version import package_version
+from hcl.match.locate import STORE, mark_latest
+from hcl.train.config import TrainConfig, preset_config
+from hcl.train.embedding import embed_to_store
+from hcl.train.fit_run import fit_run
+from hcl.train.run_folder import CONFIG, RunConfig, dated_run, load_encoder, read_config, write_config
+
+LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
+COMPARED = ("backbone", "weights_sha256", "frames", "size", "grid", "channels")
+
+
+def train(
+    path: Path,
+    *,
+    run: Path | None,
+    preset: str | None,
+    folds: Path | None,
+    settings: Mapping[str, Any],
+    progress: bool = False,
+    say: Callable[[str], object] = print,
+) -> str:
+    """Train on the base videos of a cache, then embed its val and novel videos.
+
+    Nothing of the novel classes is read before the last weights stand.
+
+    Args:
+        path: of the cache
+        run: folder of the run; None makes a dated one; an unfinished run goes on
+        preset: "quick", "paper" or None for what suits the set and the machine
+        folds: CSV file with label,fold that replaces the cache's folds
+        settings: fields of TrainConfig; None leaves the preset's value
+        progress: show bars
+        say: called with a line for the user
+
+    Returns:
+        a summary
+
+    Raises:
+        InputError: if the cache cannot be trained on, or the run is another one's
+    """
+    cache = Cache.open(path)
+    of_class = class_folds(cache, folds)
+    run = run or dated_run()
+    config = plan_run(cache, of_class, training_settings(run, cache, of_class, preset, settings, say))
+    begin(run, config)
+    mark_latest(run)
+    say(f"run {run}: {len(config.base_classes)} base classes; {describe_text(config)}")
+    device = choose_device(config.training.device)
+    encoder = fit_run(run, cache, config, device, progress=progress, say=say)
+    rows = np.array([row for row in cache.rows() if of_class[cache.videos.label[row]] != "base"], dtype=np.int64)
+    if not len(rows):
+        return (
+            f"{run}: trained; the cache holds no val or novel videos to embed: hcl embed {run} OTHER_CACHE --out STORE"
+        )
+    attributes = store_attributes(cache, config, run)
+    embed_to_store(encoder, cache, rows, run / STORE, attributes, folds=of_class, device=device, progress=progress)
+    return f"{run}: trained, {len(rows)} val and novel videos embedded; next: hcl evaluate {run}"
+
+
+def class_folds(cache: Cache, folds: Path | None) -> dict[str, str]:
+    """The fold of every class: the cache's, or those of a file that must name each class."""
+    if folds is None:
+        return cache.class_folds
+    given = read_folds(folds)
+    missing = [name for name in cache.class_names if name not in given]
+    if missing:
+        raise InputError(f"{folds}: no fold for class {missing[0]!r}; list every class of {cache.path}")
+    return {name: given[name] for name in cache.class_names}
+
+
+def training_settings(
+    run: Path,
+    cache: Cache,
+    of_class: Mapping[str, str],
+    preset: str | None,
+    settings: Mapping[str, Any],
+    say: Callable[[str], object],
+) -> TrainConfig:
+    """Take the settings of an unfinished run, else of a preset; those that are given replace either."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if preset is None and (run / CONFIG).is_file():
+        return replace(read_config(run).training, **given)
+    return preset_config(preset or default_preset(cache, of_class, say), **given)
+
+
+def default_preset(cache: Cache, of_class: Mapping[str, str], say: Callable[[str], object]) -> str:
+    """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and say so."""
+    count = sum(of_class[cache.videos.label[row]] == "base" for row in cache.rows())
+    chosen = "paper" if torch.cuda.is_available() and count >= LARGE_SET else "quick"
+    why = f"{count} base videos, {'a' if torch.cuda.is_available() else 'no'} GPU"
+    say(f"preset {chosen} ({why}); the other one: --preset {'quick' if chosen == 'paper' else 'paper'}")
+    return chosen
+
+
+def plan_run(cache: Cache, of_class: Mapping[str, str], training: TrainConfig) -> RunConfig:
+    """Settle everything that a run follows from.
+
+    Raises:
+        InputError: if there are fewer than two base classes with videos
+    """
+    held = {cache.videos.label[row] for row in cache.rows()}
+    base = tuple(name for name in cache.class_names if of_class[name] == "base" and name in held)
+    if len(base) < 2:
+        raise InputError(
+            f"{cache.path}: {len(base)} base classes with videos, training needs 2 or more;"
+            " give folds at extraction or by hcl train --folds FILE, or go without training: hcl embed --untrained"
+        )
+    text = cache.text_embeddings if training.semantic_attention else None
+    frames, patches, channels = cache.shape
+    return RunConfig(
+        training=training,
+        cache={"path": str(cache.path), "identity": cache.identity, "settings": cache.settings},
+        text_model=cache.text_model if text is not None else None,
+        folds=dict(of_class),
+        base_classes=base,
+        encoder={
+            "channels": channels,
+            "frames": frames,
+            "patches": patches,
+            "classes": len(base),
+            "text_width": None if text is None else text.shape[1],
+        },
+    )
+
+
+def begin(run: Path, config: RunConfig) -> None:
+    """Make the folder of a run, or make sure that an unfinished run there is the same one.
+
+    Raises:
+        InputError: if a finished or another run, or something else, stands there
+    """
+    if not run.exists() or (run.is_dir() and not any(run.iterdir())):
+        write_config(run, config)
+        return
+    then, now = read_config(run).as_json(), config.as_json()
+    if (run / STORE).is_dir():
+        raise InputError(f"{run}: this run is finished; name another folder with --run")
+    for part in ("training", "cache", "text_model", "folds"):
+        if then[part] != now[part]:
+            keys = [key for key in now[part] or {} if (then[part] or {}).get(key) != now[part][key]]
+            listed = "; ".join(f"{key} {(then[part] or {}).get(key)} there, {now[part][key]} now" for key in keys)
+            raise InputError(f"{run}: an unfinished run with another {part} ({listed}); name another folder with --run")
+
+
+def describe_text(config: RunConfig) -> str:
+    """Say whether semantic attention is on, and by which text model."""
+    if config.text_model:
+        return f"semantic attention by {config.text_model['model']}"
+    return "no semantic attention" + ("" if not config.training.semantic_attention else " (the cache has no text)")
+
+
+def store_attributes(cache: Cache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
+    """What an embedding store says of its origin."""
+    origin = {"run": str(run) if run else "untrained", "cache": str(cache.path), "cache_identity": cache.identity}
+    scoring = asdict(config.scoring) if config else {}
+    text_model = config.text_model if config else None
+    return {"origin": origin | {"hcl": package_version()}, "scoring": scoring, "text_model": text_model}
+
+
+def embed_cache(run: Path | None, path: Path, out: Path, *, device: str = "auto", progress: bool = False) -> str:
+    """Embed every video of a cache, keeping its folds.
+
+    Args:
+        run: of the trained encoder; None embeds straight from the maps
+        path: of the cache
+        out: embedding store to write
+        device: "auto", "cpu" or "cuda"
+        progress: show a bar
+
+    Returns:
+        a summary
+
+    Raises:
+        InputError: if the run does not fit the cache's maps or its text model
+    """
+    cache = Cache.open(path)
+    encoder, config = load_encoder(run) if run else (None, None)
+    if config is not None:
+        refuse_other_maps(cache, config)
+    where = choose_device(device)
+    if encoder is not None:
+        encoder.to(where)
+    rows = cache.rows()
+    if not len(rows):
+        raise InputError(f"{path}: holds no finished videos; run hcl extract first")
+    embed_to_store(encoder, cache, rows, out, store_attributes(cache, config, run), device=where, progress=progress)
+    return f"{out}: {len(rows)} videos embedded; next: hcl evaluate {out}"
+
+
+def refuse_other_maps(cache: Cache, config: RunConfig) -> None:
+    """Refuse a cache whose maps or texts come from other models than those the run learned from."""
+    then, now = config.cache["settings"], cache.settings
+    differing = [name for name in COMPARED if then.get(name) != now.get(name)]
+    if differing:
+        listed = "; ".join(f"{name} {then.get(name)} in the run, {now.get(name)} in the cache" for name in differing)
+        raise InputError(
+            f"{cache.path}: other maps than the run was trained on: {listed}; extract with the run's settings"
+        )
+    if config.text_model and config.text_model != cache.text_model:
+        found = cache.text_model["model"] if cache.text_model else "no text model"
+        raise InputError(
+            f"{cache.path}: class texts by {found}, the run was trained with {config.text_model['model']};"
+            " extract with that --text-model"
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """Take the device that was asked for, or the GPU if there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); use --device cpu") from error
