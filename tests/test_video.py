@@ -119,7 +119,7 @@ FILES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "variable.mp4": ("decord", lambda p: encode(p, options=B_FRAMES, stamps=lambda n: n + n * n // 7)),
     "variable.mkv": ("decord", lambda p: encode(p, options=B_FRAMES, stamps=lambda n: n + n * n // 7)),
     "sound.mp4": ("decord", lambda p: encode(p, options=B_FRAMES, audio=True)),
-    "streams.mp4": ("decord", lambda p: encode(p, options=B_FRAMES, streams=2, size=(224, 160), audio=True)),
+    "streams.mp4": ("pyav", lambda p: encode(p, options=B_FRAMES, streams=2, size=(224, 160), audio=True)),
     "cut.mp4": ("pyav", lambda p: remux(encode(p.with_name("whole.mp4"), options=B_FRAMES), p, first=12, shift=17)),
     "cut.mkv": ("pyav", lambda p: remux(encode(p.with_name("whole.mp4"), options=B_FRAMES), p, first=5)),
     "cut.mov": ("pyav", lambda p: remux(encode(p.with_name("whole.mp4"), options=B_FRAMES), p, first=5)),
