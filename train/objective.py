@@ -195,4 +195,4 @@ def _patches_at(patches: Tensor, videos: Tensor, frames: Tensor) -> Tensor:
     """Gather the patches of clips: patches (B, T, P, D), videos (G,), frames (G, F) to (G, F * P, D)."""
     rows = (videos[:, None] * patches.shape[1] + frames).flatten()  # (G * F,)
     gathered = patches.flatten(0, 1).index_select(0, rows)  # (G * F, P, D)
-    return gathered.unflatten(0, frames.shape).flatten(1, 2)
+    return gathered.view(*frames.shape, *patches.shape[2:]).flatten(1, 2)

@@ -1,0 +1,124 @@
+"""What the batches hold, that they follow from seed and step alone, and that reading ahead changes nothing."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from hcl.extract.errors import InputError
+from hcl.train.batches import BatchSource, ClassDraw, memory_limit
+
+SHAPE = (2, 3, 4)
+
+
+class Reader:
+    """Maps that say which row they are of, and a count of how often each was read."""
+
+    def __init__(self) -> None:
+        self.reads: list[int] = []
+        self._lock = threading.Lock()
+
+    def maps(self, row: int) -> NDArray[np.float16]:
+        with self._lock:
+            self.reads.append(row)
+        return np.full(SHAPE, row, dtype=np.float16)
+
+
+LABELS = np.array([0, 1, 2, 3] * 5, dtype=np.int64)
+NAMES = ("run", "jump", "sit", "wave")
+
+
+def draw(labels: NDArray[np.int64] = LABELS, **settings: Any) -> ClassDraw:
+    return ClassDraw(labels, NAMES, **{"classes_per_batch": 3, "videos_per_class": 2, "seed": 0, **settings})
+
+
+def source(reader: Reader, **settings: Any) -> BatchSource:
+    rows = np.arange(len(LABELS)) + 100
+    return BatchSource(reader, rows, LABELS, draw(), device=torch.device("cpu"), **settings)
+
+
+@pytest.mark.parametrize(("classes", "videos"), [(2, 1), (3, 2), (4, 5), (9, 2)])
+def test_every_batch_is_balanced_and_without_repetition(classes: int, videos: int) -> None:
+    drawn = draw(classes_per_batch=classes, videos_per_class=videos)
+    assert drawn.classes_per_batch == min(classes, 4)
+    for step in range(20):
+        batch = drawn.videos(step)
+        assert len(set(batch.tolist())) == len(batch) == min(classes, 4) * videos
+        _, counts = np.unique(LABELS[batch], return_counts=True)
+        assert (counts == videos).all()
+
+
+def test_a_step_draws_the_same_whatever_came_before() -> None:
+    forwards, backwards = draw(), draw()
+    expected = [forwards.videos(step) for step in range(6)]
+    for step in reversed(range(6)):
+        np.testing.assert_array_equal(backwards.videos(step), expected[step])
+    assert any((draw(seed=1).videos(step) != expected[step]).any() for step in range(6))
+    assert any((expected[step] != expected[0]).any() for step in range(1, 6))
+
+
+def test_every_class_and_video_is_drawn_in_time() -> None:
+    seen = np.concatenate([draw().videos(step) for step in range(60)])
+    assert set(seen.tolist()) == set(range(len(LABELS)))
+
+
+def test_classes_with_too_few_videos_are_left_out_by_name() -> None:
+    labels = np.array([0, 0, 1, 2, 2, 2], dtype=np.int64)
+    drawn = draw(labels)
+    assert (drawn.left_out, drawn.classes_per_batch) == (("jump", "wave"), 2)
+    assert not set(drawn.videos(0).tolist()) & {2}
+    with pytest.raises(InputError, match=r"found 1 \(run 2, jump 1, sit 3, wave 0\); .*lower --videos-per-class"):
+        draw(labels, videos_per_class=3)
+
+
+@pytest.mark.parametrize("resident", ["auto", "host", "disk", "device"])
+@pytest.mark.parametrize("readers", [1, 3])
+def test_batches_hold_the_maps_of_their_videos_in_order(resident: str, readers: int) -> None:
+    batches = list(source(Reader(), resident=resident, readers=readers).batches(2, 9))
+    assert len(batches) == 7
+    for step, batch in enumerate(batches, start=2):
+        videos = draw().videos(step)
+        expected = np.broadcast_to((videos + 100).reshape(-1, 1, 1, 1), (6, *SHAPE))
+        np.testing.assert_array_equal(batch.maps.numpy(), expected)
+        np.testing.assert_array_equal(batch.labels.numpy(), LABELS[videos])
+        assert batch.maps.dtype == torch.float16 and batch.waited >= 0
+
+
+def test_host_memory_saves_reading_and_its_limit_is_kept() -> None:
+    def reads(**settings: Any) -> int:
+        reader = Reader()
+        list(source(reader, readers=1, **settings).batches(0, 30))
+        return len(reader.reads)
+
+    video = 2 * int(np.prod(SHAPE))
+    everything, nothing, some = reads(resident="host"), reads(resident="disk"), reads(host_bytes=5 * video)
+    assert everything == len(LABELS) + 1  # one to learn the shape
+    assert nothing == 30 * 6 + 1
+    assert everything < some < nothing
+    assert reads(host_bytes=0) == nothing
+
+
+def test_a_reader_that_fails_ends_the_batches() -> None:
+    class Broken(Reader):
+        def maps(self, row: int) -> NDArray[np.float16]:
+            if self.reads:
+                raise InputError("maps of video 3 are damaged; extract again")
+            return super().maps(row)
+
+    with pytest.raises(InputError, match="extract again"):
+        list(source(Broken()).batches(0, 3))
+
+
+def test_threads_end_with_the_batches_even_when_left_early() -> None:
+    before = threading.active_count()
+    batches = source(Reader(), readers=3).batches(0, 50)
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_memory_limit_is_a_share_of_a_real_machine() -> None:
+    assert 2**20 < memory_limit() < 2**50

@@ -1,0 +1,202 @@
+"""Class-balanced batches of cached maps, drawn by a seed and step alone and made ready before they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hcl.extract.errors import InputError
+
+MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+class MapReader(Protocol):
+    """What batches are read from: a cache."""
+
+    def maps(self, row: int) -> NDArray[np.float16]:
+        """Read the maps (T, P, C) of one video."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The maps and classes of B videos."""
+
+    maps: Tensor  # (B, T, P, C) float16, on the device
+    labels: Tensor  # (B,) int64, on the host
+    waited: float  # seconds that the step had to wait for it
+
+
+class ClassDraw:
+    """Draws the videos of each step: some classes, and some videos of each; no video twice in a batch.
+
+    Classes with fewer videos than are drawn of each cannot be drawn: they are left out and named in `left_out`.
+
+    Args:
+        labels: (V,), class of each video, counted from 0
+        class_names: of all classes, for messages
+        classes_per_batch: all classes, where there are fewer
+        videos_per_class: drawn of each class
+        seed: step i draws the same whatever was drawn before
+
+    Raises:
+        InputError: if fewer than two classes can be drawn
+    """
+
+    def __init__(
+        self,
+        labels: NDArray[np.int64],
+        class_names: Sequence[str],
+        *,
+        classes_per_batch: int,
+        videos_per_class: int,
+        seed: int,
+    ) -> None:
+        counts = np.bincount(labels, minlength=len(class_names))
+        usable = np.flatnonzero(counts >= videos_per_class)
+        self.left_out = tuple(name for name, count in zip(class_names, counts, strict=True) if count < videos_per_class)
+        if len(usable) < 2:
+            found = ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))
+            raise InputError(
+                f"training needs 2 classes with {videos_per_class} videos each, found {len(usable)} ({found});"
+                " add videos or lower --videos-per-class"
+            )
+        self.classes_per_batch = min(classes_per_batch, len(usable))
+        self.videos_per_class = videos_per_class
+        self._seed = seed
+        self._videos = [np.flatnonzero(labels == index) for index in usable]
+
+    def videos(self, step: int) -> NDArray[np.int64]:
+        """Draw the videos of a step: (B,), positions in the labels."""
+        rng = np.random.default_rng([self._seed, step])
+        classes = rng.choice(len(self._videos), size=self.classes_per_batch, replace=False)
+        drawn = [rng.choice(self._videos[index], size=self.videos_per_class, replace=False) for index in classes]
+        return np.concatenate(drawn)
+
+
+class BatchSource:
+    """Makes batches ahead of the steps that use them.
+
+    Args:
+        reader: of the maps; called from several threads
+        rows: (V,), the reader's row of each video
+        labels: (V,), class of each video
+        draw: which videos each step takes
+        device: where the batches go
+        resident: where maps stay between batches: "device", "host", "disk" (nowhere: each batch is read anew) or
+            "auto", the device if it is a GPU with the room, else as much of the host's memory as they may take
+        readers: threads that read ahead
+        host_bytes: memory that maps may take on the host with "auto"; None: half of what the machine has
+    """
+
+    def __init__(
+        self,
+        reader: MapReader,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        draw: ClassDraw,
+        *,
+        device: torch.device,
+        resident: str = "auto",
+        readers: int = 4,
+        host_bytes: int | None = None,
+    ) -> None:
+        if len(rows) != len(labels):
+            raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos")
+        self.draw = draw
+        self._reader, self._rows, self._labels = reader, rows, torch.from_numpy(labels)
+        self._device, self._readers = device, readers
+        self._shape = reader.maps(int(rows[0])).shape
+        self._bytes = 2 * int(np.prod(self._shape))  # of one video
+        self.resident = self._settle(resident)
+        fitting = (memory_limit() if host_bytes is None else host_bytes) // self._bytes
+        self._keep_at_most = {"host": len(rows) if resident == "host" else fitting}.get(self.resident, 0)
+        self._kept: dict[int, NDArray[np.float16]] = {}
+        self._on_device: Tensor | None = None
+
+    def _settle(self, resident: str) -> str:
+        """Choose between the device and the host."""
+        if resident != "auto":
+            return resident
+        if self._device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self._device)
+            if self._bytes * len(self._rows) <= MEMORY_SHARE * free:
+                return "device"
+        return "host"
+
+    def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
+        """Yield the batches of steps `start` to `stop`, with a few more in the making."""
+        pool = ThreadPoolExecutor(self._readers, thread_name_prefix="maps")
+        try:
+            if self.resident == "device" and self._on_device is None:
+                self._on_device = self._load(pool)
+            yield from self._ahead(pool, start, stop)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _ahead(self, pool: ThreadPoolExecutor, start: int, stop: int) -> Generator[Batch, None, None]:
+        making: deque[tuple[NDArray[np.int64], Future[Tensor]]] = deque()
+        gather: Callable[[NDArray[np.int64]], Tensor] = self._pick if self._on_device is not None else self._gather
+        for step in range(start, min(start + self._readers + 1, stop)):
+            making.append((videos := self.draw.videos(step), pool.submit(gather, videos)))
+        for step in range(start, stop):
+            videos, future = making.popleft()
+            before = perf_counter()
+            maps = future.result()
+            waited = perf_counter() - before
+            if (later := step + self._readers + 1) < stop:
+                making.append((upcoming := self.draw.videos(later), pool.submit(gather, upcoming)))
+            yield Batch(maps.to(self._device, non_blocking=True), self._labels[torch.from_numpy(videos)], waited)
+
+    def _pick(self, videos: NDArray[np.int64]) -> Tensor:
+        """Name the videos of a batch to a device that holds them all: (B,) to (B, T, P, C)."""
+        if self._on_device is None:
+            raise ValueError("no maps on the device")
+        return self._on_device.index_select(0, torch.from_numpy(videos).to(self._device, non_blocking=True))
+
+    def _gather(self, videos: NDArray[np.int64]) -> Tensor:
+        """Put the maps of some videos into one tensor on the host: (B,) to (B, T, P, C)."""
+        maps = torch.empty((len(videos), *self._shape), dtype=torch.float16, pin_memory=self._device.type == "cuda")
+        into = maps.numpy()
+        for place, video in enumerate(videos):
+            into[place] = self._maps(int(video))
+        return maps
+
+    def _maps(self, video: int) -> NDArray[np.float16]:
+        kept = self._kept.get(video)
+        if kept is not None:
+            return kept
+        maps = self._reader.maps(int(self._rows[video]))
+        if len(self._kept) < self._keep_at_most:
+            self._kept[video] = maps
+        return maps
+
+    def _load(self, pool: ThreadPoolExecutor) -> Tensor:
+        """Bring every video to the device: (V, T, P, C)."""
+        everything = torch.empty((len(self._rows), *self._shape), dtype=torch.float16, device=self._device)
+        for video, maps in enumerate(pool.map(self._maps, range(len(self._rows)))):
+            everything[video] = torch.from_numpy(maps)
+        return everything
+
+
+def memory_limit() -> int:
+    """Count the bytes that maps may take on the host: half of the machine's memory, or of the container's limit."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return 4 * 2**30
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in map(Path, CONTAINER_LIMITS):
+        text = file.read_text().strip() if file.is_file() else ""
+        if text.isdecimal():
+            limits.append(int(text))
+    return int(MEMORY_SHARE * min(limits))

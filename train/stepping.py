@@ -1,0 +1,98 @@
+"""One training step: forward, objective, backward, update; nothing in it waits for the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hcl.train.batches import Batch
+from hcl.train.config import TrainConfig
+from hcl.train.encoder import VideoEncoder
+from hcl.train.objective import objective, term_weights
+
+DROPOUT = 1  # tells the random numbers of the dropout from those of the batches
+
+
+class Stepper:
+    """An encoder, its optimiser and its learning rate.
+
+    Args:
+        encoder: on the device to train on
+        config: objective, optimiser and precision
+        text: (classes, E), text embedding of each base class; None: no semantic attention
+    """
+
+    def __init__(self, encoder: VideoEncoder, config: TrainConfig, text: Tensor | None) -> None:
+        self.encoder, self.config = encoder, config
+        self.device = next(encoder.parameters()).device
+        self.autocast = autocast_dtype(config.precision, self.device)
+        self.text = None if text is None else text.to(self.device, torch.float32)
+        self.optimiser = make_optimiser(encoder, config)
+        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, config.decay_every, config.decay_factor)
+        self.names = ("total", *term_weights(config), "gradient_norm")
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def step(self, number: int, batch: Batch) -> Tensor:
+        """Take step `number`.
+
+        Returns:
+            the values that `names` names, on the device: what the step saw, before it changed the weights
+        """
+        with seeded(self.config.seed, number, self.device):
+            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+                text = None
+                if self.text is not None:
+                    text = self.text.index_select(0, batch.labels.to(self.device, non_blocking=True))
+                embeddings = self.encoder(batch.maps, text)
+                logits = self.encoder.logits(embeddings.global_)
+            found = objective(embeddings, logits, batch.labels, self.config, choose_in=self.autocast)
+            self.optimiser.zero_grad()
+            found.total.backward()  # type: ignore[no-untyped-call]
+            largest = self.config.clip_gradient or math.inf
+            norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), largest)
+            self.optimiser.step()
+        values = found.values()
+        return torch.stack([*(values[name].float() for name in self.names[:-1]), norm])
+
+
+def make_optimiser(encoder: VideoEncoder, config: TrainConfig) -> torch.optim.Optimizer:
+    """Make AdamW or SGD; biases, norms and positions do not decay."""
+    positions = {id(encoder.of_frame), id(encoder.of_patch)}
+    parameters = list(encoder.parameters())
+    decaying = [parameter for parameter in parameters if parameter.ndim > 1 and id(parameter) not in positions]
+    others = [parameter for parameter in parameters if parameter.ndim < 2 or id(parameter) in positions]
+    groups = [{"params": decaying, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Choose the precision of the encoder's products; None: float32. "auto" takes bfloat16 where hardware has it."""
+    if precision == "float32":
+        return None
+    if precision == "bfloat16" or (device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)):
+        return torch.bfloat16
+    of_processor = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    fast = device.type == "cpu" and (of_processor.get("avx512_bf16") or of_processor.get("amx_bf16"))
+    return torch.bfloat16 if fast else None
+
+
+@contextmanager
+def seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Give a step its own random numbers, whatever was drawn before, and leave the generators as they were.
+
+    Dropout takes no generator, so the global ones are set for the length of a step. Nothing random is carried from
+    step to step: a checkpoint needs no state of a generator.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.default_rng([seed, step, DROPOUT]).integers(2**63)))
+        yield
