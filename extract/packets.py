@@ -112,10 +112,11 @@ def _index(
         return replace(base, flaw="the first packet is no clean start")
     if frame.interlaced_frame:
         return replace(base, flaw="interlaced: a packet may hold half a frame")
+    tick = float(stream.time_base or 0)
     return replace(
         base,
         pts=pts,
-        seconds=tuple(float(stamp * (stream.time_base or 0)) for stamp in pts),
+        seconds=tuple(stamp * tick for stamp in pts),
         keys=tuple(number for number, note in enumerate(notes) if note.is_key),
         entries=entries,
         size=(frame.height, frame.width),

@@ -57,10 +57,13 @@ def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], in
     return images, count
 
 
-def read_indexed(path: Path, frames: int, index: PacketIndex) -> VideoFrames | None:
-    """Decode from the entry point before each wanted frame, without the frames that no other frame needs.
+def read_indexed(path: Path, frames: int, index: PacketIndex, *, leave_out: bool = True) -> VideoFrames | None:
+    """Decode from the entry point before each wanted frame.
 
     Every frame is known by its timestamp, so nothing is counted; None if one does not turn up.
+
+    Args:
+        leave_out: do not decode the frames that are neither wanted nor needed by others
     """
     order = sorted(index.pts)
     indices = middle_frames(len(order), frames)
@@ -70,7 +73,7 @@ def read_indexed(path: Path, frames: int, index: PacketIndex) -> VideoFrames | N
     with open_video(path) as (container, stream):
         try:
             for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
-                images |= _decode_span(container, stream, starts[number], set(stamps))
+                images |= _decode_span(container, stream, starts[number], set(stamps), leave_out=leave_out)
         except MemoryError:
             raise  # FFmpeg's own, too: it says nothing about the video
         except av.FFmpegError as error:
@@ -81,7 +84,7 @@ def read_indexed(path: Path, frames: int, index: PacketIndex) -> VideoFrames | N
 
 
 def _decode_span(
-    container: av.container.InputContainer, stream: av.VideoStream, start: int, wanted: set[int]
+    container: av.container.InputContainer, stream: av.VideoStream, start: int, wanted: set[int], *, leave_out: bool
 ) -> dict[int, np.ndarray]:
     """Decode from the packet with timestamp `start` until all wanted timestamps were seen."""
     images: dict[int, np.ndarray] = {}
@@ -89,8 +92,9 @@ def _decode_span(
     for number, packet in enumerate(container.demux(stream)):
         if number == 0 and packet.pts != start:
             break  # the container's own seeking went elsewhere
-        # A frame that no other refers to may be left out unless it is wanted; the others stay what they are.
-        stream.codec_context.skip_frame = "NONREF" if packet.size and packet.pts not in wanted else "DEFAULT"
+        # Where no other frame refers to a frame, the others stay the same without it.
+        may_go = leave_out and packet.size and packet.pts not in wanted
+        stream.codec_context.skip_frame = "NONREF" if may_go else "DEFAULT"
         for frame in packet.decode():
             _check(frame)
             if frame.pts in wanted:
