@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 from hcl.extract.config import BACKBONES, PRECISIONS
 from hcl.extract.errors import InputError
+from hcl.extract.onednn import fused_trunk
 from hcl.extract.resnet import MEAN, STD, resnet_trunk
 from hcl.extract.weight_files import SHIPPED_ARCHITECTURE, TORCHVISION, content_hash, read_weights
+
+CPU_FRAMES = 8  # computed together on a CPU: more no longer fit its caches
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,16 @@ class Backbone(nn.Module):
         self.network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(trunk.mean, device=device).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(trunk.std, device=device).view(1, 3, 1, 1) * 255)
-        maps = self._maps(torch.zeros(1, size, size, 3, dtype=torch.uint8))  # (1, C, h, w)
+        noise = torch.Generator().manual_seed(0)
+        trial = torch.randint(0, 256, (CPU_FRAMES, size, size, 3), dtype=torch.uint8, generator=noise)
+        if device.type == "cpu" and isinstance(self.network, nn.Sequential):  # a ResNet's trunk
+            self.network = fused_trunk(self.network, self._normalised(trial))
+        maps = self._maps(trial[:1])  # (1, C, h, w)
+        if not maps.isfinite().all():
+            raise InputError(
+                f"{trunk.name}: its maps are not finite in {dtype}; use --precision float32, or other weights"
+            )
+        self.eval()
         self.identity = BackboneIdentity(
             trunk.name, trunk.weights, trunk.sha256, channels=maps.shape[1], grid=(maps.shape[2], maps.shape[3])
         )
@@ -68,15 +80,20 @@ class Backbone(nn.Module):
             raise ValueError(
                 f"{images.dtype = } and {images.shape = }, expected uint8 (N, {self.size}, {self.size}, 3)"
             )
-        return self._maps(images).flatten(2).transpose(1, 2).to(torch.float16).contiguous()  # (N, P, C)
+        parts = torch.split(images, CPU_FRAMES) if self.device.type == "cpu" and len(images) else (images,)
+        maps = torch.cat([self._maps(part) for part in parts])  # (N, C, h, w)
+        return maps.flatten(2).transpose(1, 2).to(torch.float16).contiguous()  # (N, P, C)
 
     @torch.inference_mode()
     def _maps(self, images: Tensor) -> Tensor:
-        pixels = (
-            images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
-        )  # (N, 3, size, size), channels last
-        normalised: Tensor = self.network(((pixels - self.mean) / self.std).to(self.dtype))
-        return normalised
+        # The same frames give the same bits on every run: a cache continued after a break must not show where.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            maps: Tensor = self.network(self._normalised(images))
+        return maps
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        pixels = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()  # (N, 3, size, size)
+        return ((pixels - self.mean) / self.std).to(self.dtype)  # channels last, as the images lie
 
 
 def load_backbone(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _from_torch(path: Path) -> tuple[Mapping[str, object], str]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of old pickles, which are then read or refused
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds more than tensors, and reading it could run code; save its state_dict alone: "

@@ -1,0 +1,143 @@
+"""Time the backbone's variants on this machine's CPU: python benchmarks/backbone.py [VIDEO_OR_IMAGES_FOLDER].
+
+All variants run in one process, interleaved, so that a busy machine slows all alike; medians are compared. The speed of a
+plain bfloat16 matrix product, measured between them, says what the processor gives at best. Frames are those of the videos
+in the folder, or noise without one; cosines are to eager float32, patch by patch.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor
+
+from hcl.extract.backbone import CPU_FRAMES, load_backbone, resnet
+from hcl.extract.resnet import torchvision_models
+from hcl.extract.video import read_frames
+from hcl.extract.weight_files import read_weights
+
+GFLOP = 7.7  # of one frame at 224 x 224 in ResNet-50 v1, a multiplication and an addition counted as two
+MATRIX = 2048
+
+
+def load_frames(folder: Path | None, count: int) -> Tensor:
+    """(count, 224, 224, 3) uint8, from the first videos of the folder."""
+    if folder is None:
+        return torch.randint(
+            0, 256, (count, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        )
+    paths = sorted(path for path in folder.rglob("*.mp4"))
+    chosen = paths[:: max(1, len(paths) // (count // 2))][: count // 2]
+    images = [torch.from_numpy(np.asarray(read_frames(path, 2).images)).permute(0, 3, 1, 2).float() for path in chosen]
+    resized = [torch.nn.functional.interpolate(image, (224, 224), mode="bilinear", antialias=True) for image in images]
+    return torch.cat(resized).permute(0, 2, 3, 1).to(torch.uint8).contiguous()
+
+
+def unfolded() -> torch.nn.Sequential:
+    """The network as torchvision runs it, batch norms and all, with the strides of version 1."""
+    model = torchvision_models().resnet50().eval().requires_grad_(False)
+    model.load_state_dict(read_weights("default", None).tensors, strict=False)
+    for layer in (model.layer2, model.layer3, model.layer4):
+        layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
+    stem = (model.conv1, model.bn1, model.relu, model.maxpool)
+    return torch.nn.Sequential(*stem, model.layer1, model.layer2, model.layer3, model.layer4)
+
+
+def variants(images: Tensor, compile_too: bool) -> dict[str, Callable[[], Tensor]]:
+    """Each variant as a function that maps all frames, (N, P, C)."""
+    device = torch.device("cpu")
+    exact = load_backbone(None, size=224, precision="float32", device=device)
+    pixels = exact._normalised(images)  # channels last
+    eager, folded = unfolded(), resnet(None, "default").network
+    last = unfolded().to(memory_format=torch.channels_last)
+    half = resnet(None, "default").network.to(torch.bfloat16).to(memory_format=torch.channels_last)
+    folded = folded.to(memory_format=torch.channels_last)
+
+    def autocast() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return last(pixels)
+
+    def by_parts(network: torch.nn.Module | Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        return torch.cat([network(part) for part in torch.split(x, CPU_FRAMES)])
+
+    chosen = load_backbone(None, size=224, precision="auto", device=device)
+    first = pixels.contiguous(memory_format=torch.contiguous_format)
+    found: dict[str, Callable[[], Tensor]] = {
+        "eager float32": lambda: eager(first),
+        "channels_last float32": lambda: last(pixels),
+        "channels_last bfloat16 autocast": autocast,
+        "conv+bn folded float32": lambda: folded(pixels),
+        "conv+bn folded bfloat16": lambda: half(pixels.bfloat16()),
+        f"the same, {CPU_FRAMES} frames at a time": lambda: by_parts(half, pixels.bfloat16()),
+        "hcl --precision float32": lambda: exact(images),
+        f"hcl --precision auto ({str(chosen.dtype).removeprefix('torch.')})": lambda: chosen(images),
+    }
+    if compile_too:
+        compiled = torch.compile(half)
+        began = time.perf_counter()
+        with torch.inference_mode():
+            by_parts(compiled, pixels.bfloat16())
+        print(f"torch.compile: first call {time.perf_counter() - began:.1f} s")
+        found["folded bfloat16, torch.compile"] = lambda: by_parts(compiled, pixels.bfloat16())
+    return found
+
+
+def patches(maps: Tensor) -> Tensor:
+    """Bring a network's (N, C, h, w) or a backbone's (N, P, C) into (N, P, C) float32."""
+    return maps.float() if maps.dim() == 3 else maps.float().flatten(2).transpose(1, 2)
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Run, check and time every variant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too; it needs a C++ compiler")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    images = load_frames(options.folder, options.frames)
+    runs = variants(images, options.compile)
+    exact = patches(next(iter(runs.values()))())
+    cosines = {name: torch.cosine_similarity(patches(run()), exact, dim=2) for name, run in runs.items()}
+    left, right = torch.randn(2, MATRIX, MATRIX).to(torch.bfloat16)
+    runs["bfloat16 matrix product"] = lambda: left @ right
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(options.rounds):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    product = 2 * MATRIX**3 / 1e9 / medians.pop("bfloat16 matrix product")
+    slowest = medians["eager float32"]
+    ratios = {
+        name: statistics.median(a / b for a, b in zip(seconds["eager float32"], seconds[name], strict=True))
+        for name in medians
+    }
+    rows = [
+        (
+            name,
+            len(images) / median,
+            slowest / median,
+            ratios[name],
+            GFLOP * len(images) / median,
+            cosines[name].mean().item(),
+            cosines[name].min().item(),
+        )
+        for name, median in medians.items()
+    ]
+    headers = ("variant", "frames/s", "of medians", "median of ratios", "GFLOP/s", "cosine mean", "least")
+    print(tabulate(rows, headers, floatfmt=("", ".1f", ".2f", ".2f", ".0f", ".5f", ".4f"), tablefmt="github"))
+    print(f"bfloat16 matrix product of {MATRIX}: {product:.0f} GFLOP/s, {torch.get_num_threads()} threads")
+
+
+if __name__ == "__main__":
+    main()

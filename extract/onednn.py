@@ -1,0 +1,86 @@
+"""A ResNet's trunk on the CPU by oneDNN's fused convolutions, a quarter faster than one operation after the other.
+
+These are the operations that torch.compile would choose, without its half minute at the start and without a compiler
+at run time. They are no public interface of torch: where they are missing or disagree, the plain trunk stays in use.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+AGREEMENT = 0.99  # least cosine to the plain trunk on the trial images; rounding alone stays far above
+
+
+class FusedConvolution(nn.Module):
+    """A convolution, the addition of a shortcut and a ReLU in one pass over memory."""
+
+    def __init__(self, convolution: nn.Conv2d, input_size: torch.Size, *, relu: bool) -> None:
+        super().__init__()
+        plain = (convolution.padding, convolution.stride, convolution.dilation)
+        self.geometry = (*(list(map(int, pair)) for pair in plain), convolution.groups)
+        pack = torch.ops.mkldnn._reorder_convolution_weight
+        self.weight: Tensor = pack(convolution.weight, *self.geometry, list(input_size))
+        self.bias = convolution.bias
+        self.activation = "relu" if relu else "none"
+
+    def forward(self, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """(N, I, h, w) -> (N, O, h', w'); the shortcut's memory takes the result."""
+        run: Any = torch.ops.mkldnn._convolution_pointwise
+        if shortcut is None:
+            result: Tensor = run(maps, self.weight, self.bias, *self.geometry, self.activation, [], "")
+            return result
+        add: Any = torch.ops.mkldnn._convolution_pointwise_.binary
+        arguments = (self.weight, self.bias, *self.geometry, "add", 1.0, self.activation, [], "")
+        result = add(shortcut, maps, *arguments)
+        return result
+
+
+class FusedBlock(nn.Module):
+    """A residual block, basic or bottleneck, of fused convolutions."""
+
+    def __init__(self, block: Any, sizes: dict[nn.Module, torch.Size]) -> None:
+        super().__init__()
+        names = [name for name in ("conv1", "conv2", "conv3") if hasattr(block, name)]
+        convolutions = [getattr(block, name) for name in names]
+        self.inner = nn.ModuleList(FusedConvolution(part, sizes[part], relu=True) for part in convolutions[:-1])
+        self.last = FusedConvolution(convolutions[-1], sizes[convolutions[-1]], relu=True)
+        down = block.downsample
+        self.shortcut = None if down is None else FusedConvolution(down, sizes[down], relu=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, I, h, w) -> (N, O, h', w'); may overwrite its input."""
+        shortcut = maps if self.shortcut is None else self.shortcut(maps)
+        for convolution in self.inner:
+            maps = convolution(maps)
+        result: Tensor = self.last(maps, shortcut)
+        return result
+
+
+@torch.inference_mode()
+def fused_trunk(trunk: nn.Sequential, images: Tensor) -> nn.Module:
+    """Fuse a folded trunk of resnet_trunk, or give it back where this torch cannot.
+
+    Args:
+        trunk: on the CPU, in the type that it will run in
+        images: (N, 3, size, size) as they will come, to try it on
+    """
+    sizes: dict[nn.Module, torch.Size] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        sizes[module] = inputs[0].shape
+
+    convolutions = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]
+    hooks = [convolution.register_forward_pre_hook(note) for convolution in convolutions]
+    expected = trunk(images)
+    for hook in hooks:
+        hook.remove()
+    first, _, pool, *layers = trunk
+    try:
+        blocks = [FusedBlock(block, sizes) for layer in layers for block in layer]  # type: ignore[attr-defined]
+        fused = nn.Sequential(FusedConvolution(first, sizes[first], relu=True), pool, *blocks)  # type: ignore[arg-type]
+        found = fused(images)
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+        return trunk
+    agree = torch.cosine_similarity(found.float().flatten(), expected.float().flatten(), dim=0) > AGREEMENT
+    return fused.eval() if agree else trunk
