@@ -53,7 +53,7 @@ def main() -> None:
 @click.option("--size", default=ExtractConfig.size, show_default=True, help="Frames are resized to SIZE x SIZE pixels.")
 @click.option("--backbone", help="resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).")
 @click.option(
-    "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2 or a file."
+    "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2, a file."
 )
 @click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
@@ -74,6 +74,7 @@ def main() -> None:
 @click.pass_context
 def extract(
     ctx: click.Context,
+    /,
     videos: Path,
     cache: Path,
     names: Path | None,
@@ -127,14 +128,15 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) ->
 @main.command()
 @click.argument("cache", type=PATH)
 @click.option("--run", type=PATH, help="Folder of the run; by default a dated one in runs/. An unfinished run goes on.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Where the settings start from; by default by set size.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Where the settings start from.")
 @click.option("--folds", type=PATH, help="CSV file with label,fold: replaces the folds of the cache.")
 @training_options
 def train(cache: Path, run: Path | None, preset: str | None, folds: Path | None, **settings: Any) -> None:
     """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
     from hcl.train import running
 
-    click.echo(running.train(cache, run=run, preset=preset, folds=folds, settings=settings, progress=True, say=click.echo))
+    done = running.train(cache, run=run, preset=preset, folds=folds, settings=settings, progress=True, say=click.echo)
+    click.echo(done)
 
 
 @main.command()
@@ -146,7 +148,7 @@ def train(cache: Path, run: Path | None, preset: str | None, folds: Path | None,
 @click.option("--seed", default=EpisodeConfig.seed, show_default=True)
 @click.option("--group-disjoint", is_flag=True, help="No query shares a group with a support of its own class.")
 @click.option("--fold", type=click.Choice(FOLDS), default="novel", show_default=True)
-@click.option("--aggregate", type=click.Choice(AGGREGATES), help="Of the scores over a class's supports.  [default: mean]")
+@click.option("--aggregate", type=click.Choice(AGGREGATES), help="Of the scores over supports.  [default: mean]")
 @click.option("--top-clips", type=int, help="The paper's T.  [default: the run's]")
 @click.option("--top-patches", type=int, help="The paper's S.  [default: the run's]")
 @click.option("--attention-scale", type=click.Choice(ATTENTION_SCALES), help="Of Eq. 5.  [default: the run's]")
@@ -170,10 +172,10 @@ def evaluate(
         "top_patches": top_patches,
         "attention_scale": attention_scale,
     }
-    path = locate.find_store(store)
+    episodes = EpisodeConfig(**drawn)
     found = evaluation.evaluate(
-        path,
-        EpisodeConfig(**drawn),
+        locate.find_store(store),
+        episodes,
         {name: value for name, value in given.items() if value is not None},
         fold=fold,
         progress=True,
@@ -202,7 +204,7 @@ def embed(sources: tuple[Path, ...], out: Path, untrained: bool, device: str) ->
 @click.argument("path", type=PATH)
 @click.option("--verify", is_flag=True, help="Read everything back and name what is damaged.")
 @click.pass_context
-def info(ctx: click.Context, path: Path, verify: bool) -> None:
+def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     """Print what a cache, run or embedding store holds."""
     from hcl.train import inspection
 
@@ -223,5 +225,3 @@ def demo_videos(folder: Path, **drawn: int) -> None:
 
     write_demo_videos(folder, DemoConfig(**drawn), progress=True)
     click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
-
-

@@ -90,7 +90,7 @@ class Cache:
     def __init__(self, path: Path, group: zarr.Group) -> None:
         self.path = path
         self._group = group
-        self._maps = self._array("maps")
+        self._maps = self._array("maps").with_config({"write_empty_chunks": True})  # a map may be all zeros
         self._table: VideoTable | None = None
 
     @classmethod
@@ -162,9 +162,17 @@ class Cache:
                 for name in ("path", "label", "group", "content", "reason")
             }
             folds = self.class_folds
-            fold = tuple(folds[label] for label in columns["label"])
-            numbers = {name: self._column(name, count) for name in ("status", "source_bytes", "source_modified")}
-            self._table = VideoTable(fold=fold, **columns, **numbers)
+            self._table = VideoTable(
+                path=columns["path"],
+                label=columns["label"],
+                fold=tuple(folds[label] for label in columns["label"]),
+                group=columns["group"],
+                content=columns["content"],
+                reason=columns["reason"],
+                status=self._column("status", count),
+                source_bytes=self._column("source_bytes", count),
+                source_modified=self._column("source_modified", count),
+            )
         return self._table
 
     @property
@@ -315,7 +323,6 @@ def _create_arrays(group: zarr.Group, shape: tuple[int, int, int]) -> None:
         dtype="float16",
         compressors=_compressors(),
         dimension_names=("video", "frame", "patch", "channel"),
-        config={"write_empty_chunks": True},
     )
     for name in TEXT_COLUMNS:
         _create_column(group, name, "string", "video")

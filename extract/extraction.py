@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hcl.extract.backbone import Backbone, load_backbone
 from hcl.extract.cache import FAILED, Cache, MapRecord
@@ -22,6 +21,7 @@ from hcl.extract.decoding import Decoded, Failed, decode_ahead
 from hcl.extract.errors import InputError
 from hcl.extract.lock import sole_writer
 from hcl.extract.plan import Plan, make_plan, split_kind, with_cache_choices
+from hcl.extract.progress import progress_bar
 from hcl.extract.text import ClassTexts, embed_texts
 
 VIDEOS_PER_WRITE = 16  # a kill loses at most this many finished videos, which are then read again
@@ -145,7 +145,7 @@ def _run(cache: Cache, plan: Plan, config: ExtractConfig, backbone: Backbone, *,
         decoder=config.decoder,
         workers=config.workers or os.cpu_count() or 1,
     )
-    bar = tqdm(total=len(plan.pending), unit="video", disable=not progress, smoothing=0.05, desc="extract")
+    bar = progress_bar(len(plan.pending), "video", "extract", shown=progress)
     with closing(decoded), bar, ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         for records in _groups(mapped(decoded, backbone, config.batch_frames)):
@@ -252,7 +252,7 @@ def as_text(summary: Summary) -> str:
     lines.append(f"class texts: {summary.text_model or 'none (semantic attention will be off)'}")
     if plan.catalog.ignored:
         shown = ", ".join(plan.catalog.ignored[:5]) + (", ..." if len(plan.catalog.ignored) > 5 else "")
-        lines.append(f"{len(plan.catalog.ignored)} files are neither videos nor frame folders and were ignored: {shown}")
+        lines.append(f"{len(plan.catalog.ignored)} files are neither videos nor frame folders, ignored: {shown}")
     if summary.twins:
         lines.append("byte-identical videos (an evaluation draws only the first of each):")
         lines += [f"  {' = '.join(paths)}" for paths in summary.twins]

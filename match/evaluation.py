@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hcl.extract.errors import InputError
+from hcl.extract.progress import progress_bar
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.episodes import Episodes, Pool, draw_episodes, make_pool
 from hcl.match.pairs import score_pairs
@@ -18,6 +18,7 @@ from hcl.match.statistics import Accuracy, bootstrap_intervals, episode_half_wid
 from hcl.match.store import EmbeddingStore
 
 BASELINE = "resnet"
+PAIRS_PER_BLOCK = 4096  # of the baseline: 32 MB of maps at a time
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _class_scores(
     """
     table = distinct_pairs(drawn)
     used, local = np.unique(table.pairs, return_inverse=True)
-    with tqdm(total=len(table.pairs), unit="pair", disable=not progress, desc="score") as bar:
+    with progress_bar(len(table.pairs), "pair", "score", shown=progress) as bar:
         levels = score_pairs(
             store.embeddings(used),
             local.reshape(table.pairs.shape),
@@ -138,9 +139,12 @@ def _class_scores(
 
 def _map_cosines(mean_map: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Cosines of mean ResNet maps: what an untrained network knows (Table 1, row 1)."""
-    maps = mean_map.astype(np.float64)
-    maps /= np.maximum(np.linalg.norm(maps, axis=1, keepdims=True), 1e-12)
-    return np.einsum("pc,pc->p", maps[pairs[:, 0]], maps[pairs[:, 1]])
+    maps = mean_map / np.maximum(np.linalg.norm(mean_map, axis=1, keepdims=True), 1e-12)
+    cosines = np.empty(len(pairs))
+    for start in range(0, len(pairs), PAIRS_PER_BLOCK):
+        block = pairs[start : start + PAIRS_PER_BLOCK]
+        cosines[start : start + PAIRS_PER_BLOCK] = (maps[block[:, 0]] * maps[block[:, 1]]).sum(axis=1)
+    return cosines
 
 
 def _accuracies(
@@ -148,9 +152,9 @@ def _accuracies(
 ) -> dict[str, Accuracy]:
     """The accuracy of each score with its intervals."""
     videos, place = np.unique(drawn.query.ravel(), return_inverse=True)
-    counts = np.bincount(place.ravel()).astype(np.float64)
+    counts = np.asarray(np.bincount(place.ravel()), dtype=np.float64)
     sums = np.stack(
-        [np.bincount(place.ravel(), weights=found.ravel().astype(np.float64)) for found in correct.values()]
+        [np.bincount(place.ravel(), weights=found.ravel()).astype(np.float64) for found in correct.values()]
     )
     labels = [store.videos.label[video] for video in videos]
     intervals = bootstrap_intervals(sums, counts, labels, [store.videos.group[video] for video in videos], seed)

@@ -58,7 +58,7 @@ def bootstrap_intervals(
     rng = np.random.default_rng([seed, len(classes)])
     drawn = np.empty((len(classes), REPLICATES, len(sums) + 1))
     for place, name in enumerate(classes):
-        members = np.flatnonzero([label == name for label in labels])
+        members = [member for member, label in enumerate(labels) if label == name]
         weights = _video_weights([groups[member] for member in members], rng)  # (R, v)
         drawn[place, :, :-1] = weights @ sums[:, members].T
         drawn[place, :, -1] = weights @ counts[members]
@@ -66,7 +66,7 @@ def bootstrap_intervals(
     inner = rng.integers(REPLICATES, size=chosen.shape)  # a class drawn twice is resampled inside afresh
     totals = drawn[chosen, inner].sum(axis=1)  # (R, L + 1)
     asked = totals[:, -1] > 0
-    return 100 * np.quantile(totals[asked, :-1] / totals[asked, -1:], [0.025, 0.975], axis=0).T
+    return np.asarray(100 * np.quantile(totals[asked, :-1] / totals[asked, -1:], [0.025, 0.975], axis=0).T)
 
 
 def _video_weights(groups: Sequence[str], rng: np.random.Generator) -> NDArray[np.float64]:

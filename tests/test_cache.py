@@ -51,7 +51,9 @@ def test_classes_and_videos_can_be_added_later(cache: Cache) -> None:
     cache.add_classes({"sit": "val"}, {"sit": "sit down"}, None)
     cache.add_videos([Video("new.mp4", Path("x"), "sit")])
     found = Cache.open(cache.path)
-    assert found.class_folds == {"run": "base", "wäve": "novel", "sit": "val"} and found.class_texts["sit"] == "sit down"
+    assert (
+        found.class_folds == {"run": "base", "wäve": "novel", "sit": "val"} and found.class_texts["sit"] == "sit down"
+    )
     assert found.videos.path[-1] == "new.mp4" and found.videos.fold[-1] == "val"
     np.testing.assert_array_equal(found.maps(0), maps(0))
 

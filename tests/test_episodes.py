@@ -24,7 +24,11 @@ def class_of(pool: Pool, row: int) -> int:
 
 @settings(max_examples=30)
 @given(
-    n_way=st.integers(2, 5), k_shot=st.integers(1, 4), n_query=st.integers(1, 3), seed=st.integers(0, 99), data=st.data()
+    n_way=st.integers(2, 5),
+    k_shot=st.integers(1, 4),
+    n_query=st.integers(1, 3),
+    seed=st.integers(0, 99),
+    data=st.data(),
 )
 def test_an_episode_holds_what_was_asked_for(
     n_way: int, k_shot: int, n_query: int, seed: int, data: st.DataObject

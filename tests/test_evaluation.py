@@ -42,7 +42,9 @@ def write(path: Path, found: Embeddings, **facts: tuple[str, ...]) -> Path:
         "content": tuple(f"hash{row}" for row in range(count)),
     }
     batch = EmbeddedBatch(found, found.patches.mean(dim=(1, 2)).numpy())
-    write_store(path, {"clip_frames": [list(clip) for clip in CLIPS], "origin": {}}, StoredVideos(**known | facts), [batch])
+    write_store(
+        path, {"clip_frames": [list(clip) for clip in CLIPS], "origin": {}}, StoredVideos(**known | facts), [batch]
+    )
     return path
 
 
@@ -111,7 +113,8 @@ def test_no_label_of_a_query_reaches_its_score(tmp_path: Path) -> None:
     few = found.rows(slice(0, 10))
     other = Embeddings(few.global_, few.clips, few.patches, CLIPS, keys[:10])
     results = [
-        evaluate(write(tmp_path / name, which, label=labels), config) for name, which in (("a.zarr", few), ("b.zarr", other))
+        evaluate(write(tmp_path / name, which, label=labels), config)
+        for name, which in (("a.zarr", few), ("b.zarr", other))
     ]
     assert results[0].spread == results[1].spread
 
@@ -133,7 +136,9 @@ def test_confusion_and_classes_add_up(store: Path) -> None:
     overall = 100 * np.trace(found.confusion) / found.confusion.sum()
     assert overall == pytest.approx(found.accuracies[ALL_LEVELS].accuracy)
     for number, name in enumerate(found.class_names):
-        assert found.per_class[name] == pytest.approx(100 * found.confusion[number, number] / found.confusion[number].sum())
+        assert found.per_class[name] == pytest.approx(
+            100 * found.confusion[number, number] / found.confusion[number].sum()
+        )
 
 
 def test_the_report_holds_what_programs_ask_for(store: Path, tmp_path: Path) -> None:

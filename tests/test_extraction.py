@@ -68,7 +68,9 @@ def test_a_video_does_not_depend_on_its_neighbours(videos: Path, tmp_path: Path,
     np.testing.assert_array_equal(alone.maps(0), among.maps(among.videos.path.index(alone.videos.path[0])))
 
 
-def test_broken_videos_fail_alone_and_are_named(videos: Path, tmp_path: Path, config: ExtractConfig, write_video) -> None:
+def test_broken_videos_fail_alone_and_are_named(
+    videos: Path, tmp_path: Path, config: ExtractConfig, write_video
+) -> None:
     (videos / "clap" / "broken.mp4").write_bytes(b"this is no video")
     (videos / "clap" / "empty.mp4").touch()
     summary = extract(videos, tmp_path / "cache.zarr", config)

@@ -31,7 +31,9 @@ def test_classes_groups_and_videos_each_widen_it() -> None:
     labels = [name for name in "abcd" for _ in range(6)]
     groups = ["x", "x", "x", "y", "y", "y"] * 4
     by_class = interval([0.2] * 6 + [0.8] * 6 + [0.2] * 6 + [0.8] * 6, labels, groups)
-    by_group = interval([0.2] * 3 + [0.8] * 3 + [0.2] * 3 + [0.8] * 3 + [0.2] * 3 + [0.8] * 3 + [0.2] * 3 + [0.8] * 3, labels, groups)
+    by_group = interval(
+        [0.2] * 3 + [0.8] * 3 + [0.2] * 3 + [0.8] * 3 + [0.2] * 3 + [0.8] * 3 + [0.2] * 3 + [0.8] * 3, labels, groups
+    )
     by_video = interval([0.2, 0.8] * 12, labels, groups)
     widths = [high - low for low, high in (by_class, by_group, by_video)]
     assert widths[0] > widths[1] > widths[2] > 0

@@ -1,6 +1,7 @@
 """Embed the videos of a cache and write them to a store."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from hcl.extract.cache import Cache
+from hcl.extract.progress import progress_bar
 from hcl.match.embeddings import Embeddings
 from hcl.match.store import EmbeddedBatch, StoredVideos, write_store
 from hcl.train.encoder import VideoEncoder
@@ -57,14 +58,15 @@ def embed_to_store(
     batches = embedded_batches(encoder, cache, rows, device)
     first = next(batches, None)
     frames = first.embeddings.clip_frames if first else ()
-    shown = tqdm(_chained(first, batches), total=-(-len(rows) // VIDEOS_PER_BATCH), disable=not progress, desc="embed")
-    write_store(path, {"clip_frames": frames, **attributes}, videos, shown)
+    with progress_bar(len(rows), "video", "embed", shown=progress) as bar:
+        counted = _counted(chain([first] if first else [], batches), bar.update)
+        write_store(path, {"clip_frames": frames, **attributes}, videos, counted)
 
 
-def _chained(first: EmbeddedBatch | None, rest: Iterable[EmbeddedBatch]) -> Iterator[EmbeddedBatch]:
-    if first is not None:
-        yield first
-    yield from rest
+def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -> Iterator[EmbeddedBatch]:
+    for batch in batches:
+        yield batch
+        count(len(batch.mean_map))
 
 
 def embedded_batches(

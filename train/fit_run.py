@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from hcl.extract.cache import Cache
+from hcl.extract.progress import progress_bar
 from hcl.train.batches import BatchSource, ClassDraw
 from hcl.train.encoder import VideoEncoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
@@ -55,7 +55,7 @@ def fit_run(
         places = [cache.class_names.index(name) for name in config.base_classes]
         of_class = torch.from_numpy(text[places]).to(device)
     metrics: list[EpochRecord] = []
-    bar = tqdm(total=training.epochs * training.steps_per_epoch, unit="step", desc="train", disable=not progress)
+    bar = progress_bar(training.epochs * training.steps_per_epoch, "step", "train", shown=progress)
 
     def on_steps(records: Sequence[StepRecord], waited: float) -> None:
         last = records[-1]

