@@ -225,3 +225,7 @@ def demo_videos(folder: Path, **drawn: int) -> None:
 
     write_demo_videos(folder, DemoConfig(**drawn), progress=True)
     click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+
+
+if __name__ == "__main__":
+    main()
