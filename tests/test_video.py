@@ -1,8 +1,10 @@
 """The frames of every kind of file against a full sequential decode, and against the numbers drawn into them."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from hcl.extract.bitstream import PacketFacts, packet_facts
 from hcl.extract.decord_reader import decord_module
 from hcl.extract.errors import VideoError
-from hcl.extract.packets import entry_points
+from hcl.extract.packets import PacketNote, entry_points, packets_flaw
 from hcl.extract.video import decoder_note, middle_frames, read_frames
 
 WIDTH, HEIGHT, BLOCK = 112, 80, 16
@@ -271,6 +274,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "fragments.mp4": ("truncated", lambda p: cut_short(encode(p, options="g=12", container="movflags=frag_keyframe"))),
     "hole.mp4": ("damaged", lambda p: dig_hole(encode(p), 3_000)),
     "hole.mkv": ("damaged", lambda p: dig_hole(encode(p), 3_000)),
+    "scratch.ts": ("damaged: the frame", lambda p: dig_hole(encode(p, options="g=250 bf=0 crf=5"), 20 * 188)),
     "empty.mp4": ("empty", silent),
     "text.mp4": ("not a video", lambda p: silent(p, b"these are words, not pictures\n" * 9)),
     "text.txt": ("not a video", lambda p: silent(p, b"these are words, not pictures\n" * 9)),
@@ -328,6 +332,52 @@ def test_entry_points_by_definition(pts: list[int], keys: set[int]) -> None:
         if all(before < pts[key] for before in pts[:key]) and all(pts[key] < after for after in pts[key + 1 :])
     ]
     assert entry_points(pts, sorted(keys)) == tuple(expected)
+
+
+SOUND = PacketNote(pts=0, is_key=True, is_hidden=False, is_corrupt=False, facts=PacketFacts(parameters=(b"small",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [
+        ({}, ""),
+        ({"is_hidden": True}, "an edit list hides frames"),
+        ({"is_corrupt": True}, "damaged packets"),
+        ({"facts": PacketFacts(whole=False)}, "damaged packets"),
+        ({"facts": PacketFacts(shown=False)}, "packets without a frame"),
+        ({"facts": PacketFacts(parameters=(b"large",))}, "the stream changes its format"),
+        ({"pts": None}, "frames without a timestamp"),
+        ({"pts": 0}, "frames with equal timestamps"),
+    ],
+)
+def test_one_packet_is_enough_for_a_flaw(change: dict[str, Any], flaw: str) -> None:
+    assert packets_flaw([SOUND, replace(SOUND, **{"pts": 1, **change}), replace(SOUND, pts=2)]) == flaw
+
+
+def units(*contents: bytes) -> bytes:
+    return b"".join(len(content).to_bytes(4, "big") + content for content in contents)
+
+
+@pytest.mark.parametrize(
+    ("codec", "data", "facts"),
+    [
+        ("h264", units(b"\x06sei", b"\x65idr"), PacketFacts(parameters=(b"",))),
+        ("h264", units(b"\x41slice"), PacketFacts(entry=False, parameters=(b"",))),
+        ("h264", units(b"\x67new", b"\x65idr"), PacketFacts(parameters=(b"", b"\x67new"))),
+        ("h264", units(b"\x67set", b"\x65idr"), PacketFacts(parameters=(b"",))),
+        ("h264", units(b"\x65idr")[:-1], PacketFacts(whole=False)),
+        ("h264", units(b"\x65idr") + b"?", PacketFacts(whole=False)),
+        ("h264", units(b"\x65a\0\0\0b"), PacketFacts(whole=False)),
+        ("h264", units(b"\xe5idr"), PacketFacts(whole=False)),
+        ("vp8", bytes([0x10]) + b"..abcdefg...", PacketFacts(parameters=(b"abcdefg",))),
+        ("vp8", bytes([0x01]) + b"............", PacketFacts(shown=False)),
+        ("vp9", bytes([0x82]) + b"abcdefgh....", PacketFacts(parameters=(b"abcdefgh",))),
+        ("vp9", bytes([0x86]) + b"abcdefgh....", PacketFacts()),
+    ],
+)
+def test_packets_tell_what_they_are(codec: str, data: bytes, facts: PacketFacts) -> None:
+    record = b"\x01abc\xff..\x67set"  # the two lowest bits of the fifth byte: length fields of four bytes
+    assert packet_facts(codec, data, record) == facts
 
 
 def test_decoder_note_names_what_is_in_use() -> None:
