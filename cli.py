@@ -70,6 +70,7 @@ def main() -> None:
 @click.option("--names", type=PATH, help="CSV file with label,name: the texts of classes.")
 @click.option("--text-model", default=ExtractConfig.text_model, show_default=True, help="BERT: a folder or hub name.")
 @click.option("--no-text", is_flag=True, help="Do without text embeddings, hence without semantic attention.")
+@click.option("--repair", is_flag=True, help="Read all maps back and redo the damaged ones.")
 @click.option("--dry-run", is_flag=True, help="Print classes, counts, disk and time; write nothing.")
 @click.pass_context
 def extract(
@@ -79,6 +80,7 @@ def extract(
     cache: Path,
     names: Path | None,
     no_text: bool,
+    repair: bool,
     dry_run: bool,
     **settings: Any,
 ) -> None:
@@ -93,7 +95,7 @@ def extract(
     if dry_run:
         click.echo(forecast.forecast(videos, cache, config, names=names))
         return
-    summary = extraction.extract(videos, cache, config, names=names, progress=True)
+    summary = extraction.extract(videos, cache, config, names=names, repair=repair, progress=True)
     click.echo(extraction.as_text(summary))
     ctx.exit(1 if summary.failed else 0)
 

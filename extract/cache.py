@@ -240,6 +240,14 @@ class Cache:
                 " run hcl extract with --repair to redo them"
             ) from error
 
+    def intact(self, row: int) -> bool:
+        """Whether the maps of a finished video can be read back."""
+        try:
+            self.maps(row)
+        except InputError:
+            return False
+        return True
+
     def add_classes(
         self, folds: Mapping[str, str], texts: Mapping[str, str], embeddings: NDArray[np.float32] | None
     ) -> None:

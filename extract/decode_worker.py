@@ -122,18 +122,28 @@ def resized(video: VideoFrames, size: int) -> np.ndarray:
 def read_source(path: Path) -> Source:
     """Return the hash of a video's bytes, its size and its time; an empty one if they cannot be read."""
     try:
-        files = frame_images(path) if path.is_dir() else [path] if path.is_file() else []
-        stats = [file.stat() for file in files]
+        state = stat_source(path)
         digest = hashlib.sha256()
-        for file in files:
+        for file in _source_files(path):
             with file.open("rb") as opened:
                 while block := opened.read(1 << 20):
                     digest.update(block)
     except OSError:
         return Source()
-    if not files:
-        return Source()
-    return Source(digest.hexdigest(), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats))
+    return Source(digest.hexdigest(), *state) if state else Source()
+
+
+def stat_source(path: Path) -> tuple[int, int] | None:
+    """Return the size of a video in bytes and the time of its last change in nanoseconds; None if it is not there."""
+    try:
+        stats = [file.stat() for file in _source_files(path)]
+    except OSError:
+        return None
+    return (sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)) if stats else None
+
+
+def _source_files(path: Path) -> list[Path]:
+    return frame_images(path) if path.is_dir() else [path] if path.is_file() else []
 
 
 def _die_with(parent: int) -> None:

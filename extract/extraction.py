@@ -39,7 +39,13 @@ class Summary:
 
 
 def extract(
-    videos: Path, path: Path, config: ExtractConfig, *, names: Path | None = None, progress: bool = False
+    videos: Path,
+    path: Path,
+    config: ExtractConfig,
+    *,
+    names: Path | None = None,
+    repair: bool = False,
+    progress: bool = False,
 ) -> Summary:
     """Write the frame maps of all videos that the cache does not hold yet.
 
@@ -48,6 +54,7 @@ def extract(
         path: of the cache; made if it is not there
         config: how to read and what to compute
         names: CSV file with label,name: texts of classes
+        repair: read all maps back and redo the damaged ones
         progress: show a bar
 
     Raises:
@@ -56,7 +63,7 @@ def extract(
     with sole_writer(path):
         cache = Cache.open(path, mode="r+") if path.exists() else None
         config = with_cache_choices(config, cache) if cache else config
-        plan = make_plan(videos, cache, config, names)
+        plan = make_plan(videos, cache, config, names, repair=repair)
         backbone = choose_backbone(config)
         settings = cache_settings(config, backbone, plan)
         if cache is None:
@@ -249,6 +256,8 @@ def as_text(summary: Summary) -> str:
     """What the command prints: folds, counts, and every failed or doubled video by name."""
     plan = summary.plan
     lines = [*plan.fold_lines(), f"{summary.extracted} videos extracted, {plan.kept} were done before"]
+    lines += [f"{path}: its contents changed, read again" for path in plan.changed]
+    lines += [f"{path}: its maps were damaged, made again" for path in plan.damaged]
     lines.append(f"class texts: {summary.text_model or 'none (semantic attention will be off)'}")
     if plan.catalog.ignored:
         shown = ", ".join(plan.catalog.ignored[:5]) + (", ..." if len(plan.catalog.ignored) > 5 else "")

@@ -7,6 +7,7 @@ from pathlib import Path
 from hcl.extract.cache import DONE, Cache
 from hcl.extract.catalog import Catalog, Video, read_catalog, read_names, split_classes
 from hcl.extract.config import FOLDS, ExtractConfig
+from hcl.extract.decode_worker import read_source, stat_source
 from hcl.extract.errors import InputError
 from hcl.extract.text import clean_name
 
@@ -22,6 +23,8 @@ class Plan:
     new_videos: tuple[Video, ...]
     pending: tuple[tuple[int, Path], ...]  # (row, source) of all that must be read, new videos included
     kept: int  # videos of the catalog that are done already
+    changed: tuple[str, ...]  # paths of done videos whose source has other contents now; pending again
+    damaged: tuple[str, ...]  # paths of done videos whose maps cannot be read back; pending again
 
     def fold_lines(self) -> list[str]:
         """One line a fold: its classes and their number of videos."""
@@ -37,7 +40,9 @@ class Plan:
         return lines
 
 
-def make_plan(videos: Path, cache: Cache | None, config: ExtractConfig, names: Path | None = None) -> Plan:
+def make_plan(
+    videos: Path, cache: Cache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
+) -> Plan:
     """Read the catalog, settle folds and texts, and find what is not done yet.
 
     Args:
@@ -45,6 +50,7 @@ def make_plan(videos: Path, cache: Cache | None, config: ExtractConfig, names: P
         cache: the cache as it stands, None for a new one
         config: of this extraction
         names: CSV file with label,name that overrides the texts of classes
+        repair: read all maps back and do the damaged ones again
 
     Raises:
         InputError: if the catalog contradicts itself or the cache
@@ -54,15 +60,16 @@ def make_plan(videos: Path, cache: Cache | None, config: ExtractConfig, names: P
     texts = _class_texts(catalog, cache, names)
     known = {} if cache is None else {path: row for row, path in enumerate(cache.videos.path)}
     new = tuple(video for video in catalog.videos if video.path not in known)
-    pending, kept = [], 0
+    again: dict[str, list[str]] = {"kept": [], "changed": [], "damaged": []}
+    pending = []
     for video in catalog.videos:
         if cache is None or video.path not in known:
             continue
         row = known[video.path]
         _refuse_other_facts(video, cache, row)
-        if cache.videos.status[row] == DONE:
-            kept += 1
-        else:
+        state = _state(video, cache, row, repair)
+        again.setdefault(state, []).append(video.path)
+        if state != "kept":
             pending.append((row, video.source))
     pending += [(len(known) + place, video.source) for place, video in enumerate(new)]
     settled = cache.class_folds if cache else {}
@@ -73,8 +80,26 @@ def make_plan(videos: Path, cache: Cache | None, config: ExtractConfig, names: P
         new_classes=tuple(name for name in catalog.class_names if name not in settled),
         new_videos=new,
         pending=tuple(pending),
-        kept=kept,
+        kept=len(again["kept"]),
+        changed=tuple(again["changed"]),
+        damaged=tuple(again["damaged"]),
     )
+
+
+def _state(video: Video, cache: Cache, row: int, repair: bool) -> str:
+    """Whether a known video is "kept", or must be read: "pending", "changed" or "damaged".
+
+    Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
+    """
+    if cache.videos.status[row] != DONE:
+        return "pending"
+    if repair and not cache.intact(row):
+        return "damaged"
+    now = stat_source(video.source)
+    then = (int(cache.videos.source_bytes[row]), int(cache.videos.source_modified[row]))
+    if now is None or now == then or read_source(video.source).content == cache.videos.content[row]:
+        return "kept"  # a source that was removed after it was read is not missed
+    return "changed"
 
 
 def split_kind(catalog: Catalog, config: ExtractConfig) -> str:
@@ -146,7 +171,7 @@ def _refuse_other_facts(video: Video, cache: Cache, row: int) -> None:
     ):
         if now != then:
             raise InputError(
-                f"{video.path}: {what} {now!r} now, {then!r} in {cache.path}; keep the former or extract into a new cache"
+                f"{video.path}: {what} {now!r} now, {then!r} in {cache.path}; keep that or extract into a new cache"
             )
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ CLASSES = ("clap", "jump", "nod")
 
 
 @pytest.fixture
-def videos(tmp_path: Path, write_video) -> Path:
+def videos(tmp_path: Path, write_video: Any) -> Path:
     for number, name in enumerate(CLASSES):
         for copy in range(3):
             write_video(tmp_path / "videos" / name / f"{copy}.mp4", seed=10 * number + copy)
@@ -69,7 +70,7 @@ def test_a_video_does_not_depend_on_its_neighbours(videos: Path, tmp_path: Path,
 
 
 def test_broken_videos_fail_alone_and_are_named(
-    videos: Path, tmp_path: Path, config: ExtractConfig, write_video
+    videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any
 ) -> None:
     (videos / "clap" / "broken.mp4").write_bytes(b"this is no video")
     (videos / "clap" / "empty.mp4").touch()
@@ -83,7 +84,7 @@ def test_broken_videos_fail_alone_and_are_named(
     assert again.extracted == 1 and [path for path, _ in again.failed] == ["clap/empty.mp4"]
 
 
-def test_videos_and_classes_can_be_added(videos: Path, tmp_path: Path, config: ExtractConfig, write_video) -> None:
+def test_videos_and_classes_can_be_added(videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any) -> None:
     path = tmp_path / "cache.zarr"
     extract(videos, path, config)
     maps = [Cache.open(path).maps(row) for row in range(9)]
@@ -198,7 +199,7 @@ def test_a_full_disk_stops_with_the_remedy(
 
 
 def test_killed_and_resumed_the_cache_is_the_same(
-    videos: Path, tmp_path: Path, small_weights: Path, config: ExtractConfig, write_video
+    videos: Path, tmp_path: Path, small_weights: Path, config: ExtractConfig, write_video: Any
 ) -> None:
     for copy in range(40):
         write_video(videos / "nod" / f"more {copy}.mp4", seed=100 + copy)
@@ -222,3 +223,30 @@ def test_killed_and_resumed_the_cache_is_the_same(
         process.wait()
     assert extract(videos, path, config).extracted > 0
     assert bytes_of(path) == bytes_of(tmp_path / "whole.zarr")
+
+
+def test_a_source_that_changed_is_read_again(
+    videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, config)
+    before = Cache.open(path).maps(0)
+    write_video(videos / "clap" / "0.mp4", seed=77)
+    os.utime(videos / "jump" / "0.mp4")  # touched, but of the same contents
+    summary = extract(videos, path, config)
+    assert summary.plan.changed == ("clap/0.mp4",) and summary.extracted == 1
+    assert "clap/0.mp4: its contents changed" in as_text(summary)
+    assert not np.array_equal(Cache.open(path).maps(0), before)
+
+
+def test_damaged_maps_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, config)
+    before = bytes_of(path)
+    chunks = [path / "maps" / "c" / row / "0" / "0" / "0" for row in "37"]
+    chunks[0].write_bytes(b"nonsense")
+    chunks[1].unlink()
+    assert extract(videos, path, config).extracted == 0  # not looked for unasked
+    summary = extract(videos, path, config, repair=True)
+    assert summary.plan.damaged == ("jump/0.mp4", "nod/1.mp4") and summary.extracted == 2
+    assert bytes_of(path) == before

@@ -61,9 +61,7 @@ def _describe_cache(path: Path, verify: bool, progress: bool) -> tuple[str, list
     ]
     damaged = []
     for row in _shown(cache.rows().tolist() if verify else [], progress):
-        try:
-            cache.maps(row)
-        except InputError:
+        if not cache.intact(row):
             damaged.append(videos.path[row])
     return "\n".join(lines), damaged
 
