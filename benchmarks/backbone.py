@@ -1,8 +1,8 @@
 """Time the backbone's variants on this machine's CPU: python benchmarks/backbone.py [VIDEO_OR_IMAGES_FOLDER].
 
-All variants run in one process, interleaved, so that a busy machine slows all alike; medians are compared. The speed of a
-plain bfloat16 matrix product, measured between them, says what the processor gives at best. Frames are those of the videos
-in the folder, or noise without one; cosines are to eager float32, patch by patch.
+All variants run in one process, interleaved, so that a busy machine slows all alike; medians are compared. The speed of
+a plain bfloat16 matrix product, measured between them, says what the processor gives at best. Frames are those of the
+videos in the folder, or noise without one; cosines are to eager float32, patch by patch.
 """
 
 import argparse
