@@ -215,6 +215,16 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     ctx.exit(1 if damaged else 0)
 
 
+@main.command()
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
+def convert(source: Path, target: Path) -> None:
+    """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
+    from hcl.extract import conversion
+
+    click.echo(conversion.convert(source, target, progress=True))
+
+
 @main.command("demo-videos")
 @click.argument("folder", type=PATH)
 @click.option("--classes", default=DemoConfig.classes, show_default=True)

@@ -1,10 +1,8 @@
-"""The Zarr cache of frame maps, as cache_schema.md describes it: create, extend, write, read."""
+"""The cache in Zarr v3 format: create, extend, write, read."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +14,19 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from hcl.extract.catalog import Video
 from hcl.extract.chunks import read_chunk
 from hcl.extract.errors import InputError
+from hcl.extract.stored_cache import (
+    CLASS_COLUMNS,
+    DONE,
+    FAILED,
+    NUMBER_COLUMNS,
+    SCHEMA,
+    TEXT_COLUMNS,
+    VERSION,
+    MapRecord,
+    StoredCache,
+)
 
-SCHEMA, VERSION = "hcl-cache", 1
-PENDING, DONE, FAILED = 0, 1, 2
 ROWS_PER_CHUNK = 1024  # of the arrays that hold one value a video
-TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
-NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
-CLASS_COLUMNS = ("class_name", "class_fold", "class_text")  # one string a class
-
-
-@dataclass(frozen=True)
-class VideoTable:
-    """What the cache knows of its V videos, row by row."""
-
-    path: tuple[str, ...]
-    label: tuple[str, ...]
-    fold: tuple[str, ...]
-    group: tuple[str, ...]
-    content: tuple[str, ...]  # SHA-256 of the source, "" before it was read
-    reason: tuple[str, ...]  # why it failed, else ""
-    status: NDArray[np.uint8]  # (V,) PENDING, DONE or FAILED
-    source_bytes: NDArray[np.int64]  # (V,)
-    source_modified: NDArray[np.int64]  # (V,) nanoseconds since 1970
-
-    def __len__(self) -> int:
-        return len(self.path)
-
-
-@dataclass(frozen=True)
-class MapRecord:
-    """One finished video: its map, or the reason why it has none."""
-
-    row: int
-    maps: NDArray[np.float16] | None  # (T, P, C)
-    frame_count: int = 0
-    decoder: str = ""
-    content: str = ""
-    source_bytes: int = 0
-    source_modified: int = 0  # nanoseconds since 1970
-    reason: str = ""
 
 
 def open_group(path: Path, schema: str, version: int, *, mode: str = "r") -> zarr.Group:
@@ -84,14 +56,13 @@ def open_group(path: Path, schema: str, version: int, *, mode: str = "r") -> zar
     return group
 
 
-class Cache:
-    """Frame maps of videos, with the classes and the settings they were made by."""
+class Cache(StoredCache):
+    """A cache in a folder in Zarr v3 format; the only form that is written to while extracting."""
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
-        self.path = path
+        super().__init__(path)
         self._group = group
         self._maps = self._array("maps").with_config({"write_empty_chunks": True})  # a map may be all zeros
-        self._table: VideoTable | None = None
 
     @classmethod
     def open(cls, path: Path, *, mode: str = "r") -> "Cache":
@@ -131,54 +102,21 @@ class Cache:
             ) from error
         return cls.open(path, mode="r+")
 
-    def _array(self, name: str) -> zarr.Array[Any]:
-        array = self._group.get(name)
-        if not isinstance(array, zarr.Array):
-            raise InputError(f"{self.path}: array {name!r} is missing; the cache is damaged, extract it anew")
-        return array
+    @classmethod
+    def restore(cls, path: Path, source: StoredCache) -> "Cache":
+        """Make a cache of everything in another one but its maps, which are to be written by write_maps."""
+        made = cls.create(path, source.settings, shape=source.shape)
+        if source.text_embeddings is not None and source.text_model is not None:
+            made.set_text_model(source.text_embeddings[:0], source.text_model)
+        for name in source.column_names:
+            made._append(name, 0, source.column(name))
+        made._maps.resize((len(source.videos), *source.shape))
+        made._group.attrs.update(source.attributes)
+        return made
 
-    def _column(self, name: str, count: int) -> NDArray[Any]:
-        """The first `count` values of an array; further ones were being appended when a run was killed."""
-        try:
-            values = np.asarray(self._array(name)[:count])
-        except (ValueError, RuntimeError, OSError) as error:
-            raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
-        if len(values) < count:
-            raise InputError(
-                f"{self.path}: array {name!r} is shorter than {count}; the cache is damaged, extract it anew"
-            )
-        return values
-
-    def _class_strings(self, name: str) -> tuple[str, ...]:
-        return tuple(str(value) for value in self._column(name, int(self._group.attrs["classes"])))  # type: ignore[arg-type]
-
-    @property
-    def videos(self) -> VideoTable:
-        """The table of all videos, read once and again after each write."""
-        if self._table is None:
-            count = int(self._group.attrs["videos"])  # type: ignore[arg-type]
-            columns = {
-                name: tuple(str(value) for value in self._column(name, count))
-                for name in ("path", "label", "group", "content", "reason")
-            }
-            folds = self.class_folds
-            self._table = VideoTable(
-                path=columns["path"],
-                label=columns["label"],
-                fold=tuple(folds[label] for label in columns["label"]),
-                group=columns["group"],
-                content=columns["content"],
-                reason=columns["reason"],
-                status=self._column("status", count),
-                source_bytes=self._column("source_bytes", count),
-                source_modified=self._column("source_modified", count),
-            )
-        return self._table
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings the maps depend on."""
-        return dict(self._group.attrs["settings"])  # type: ignore[arg-type]
+    def write_maps(self, row: int, maps: NDArray[np.float16]) -> None:
+        """Write the maps (T, P, C) of one video."""
+        self._maps[row] = maps
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -187,66 +125,22 @@ class Cache:
         return frames, patches, channels
 
     @property
-    def text_model(self) -> dict[str, str] | None:
-        """{"model": name, "sha256": of its weights} of the class texts' embeddings; None without embeddings."""
-        found = self._group.attrs.get("text_model")
-        return dict(found) if found else None  # type: ignore[arg-type]
+    def attributes(self) -> dict[str, Any]:
+        """All attributes, in plain types."""
+        return dict(self._group.attrs)
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The K labels in the order in which they entered the cache."""
-        return self._class_strings("class_name")
+    def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
+        array = self._group.get(name)
+        return np.asarray(array[:count]) if isinstance(array, zarr.Array) else None
 
-    @property
-    def class_folds(self) -> dict[str, str]:
-        """The fold of each label."""
-        return dict(zip(self.class_names, self._class_strings("class_fold"), strict=True))
+    def _read_maps(self, row: int) -> NDArray[np.float16]:
+        return read_chunk(self.path / "maps" / "c" / str(row) / "0" / "0" / "0", self.shape, "float16")
 
-    @property
-    def class_texts(self) -> dict[str, str]:
-        """The text of each label."""
-        return dict(zip(self.class_names, self._class_strings("class_text"), strict=True))
-
-    @property
-    def text_embeddings(self) -> NDArray[np.float32] | None:
-        """(K, E) embeddings of the class texts, in the order of class_names; None with --no-text."""
-        return self._column("class_embedding", len(self.class_names)) if self.text_model else None
-
-    @property
-    def identity(self) -> str:
-        """A hash of the settings, the videos and their contents: equal for caches that hold the same maps."""
-        videos = sorted(zip(self.videos.path, self.videos.content, self.videos.status.tolist(), strict=True))
-        return hashlib.sha256(json.dumps([self.settings, videos], sort_keys=True).encode()).hexdigest()
-
-    def rows(self, fold: str | None = None) -> NDArray[np.int64]:
-        """Row numbers of the finished videos, of one fold or of all."""
-        wanted = np.array([fold in (None, found) for found in self.videos.fold], dtype=bool)
-        return np.flatnonzero((self.videos.status == DONE) & wanted).astype(np.int64)
-
-    def maps(self, row: int) -> NDArray[np.float16]:
-        """Read the maps of one finished video.
-
-        Returns:
-            (T, P, C) float16
-
-        Raises:
-            InputError: if they are damaged
-        """
-        try:
-            return read_chunk(self.path / "maps" / "c" / str(row) / "0" / "0" / "0", self.shape, "float16")
-        except (ValueError, RuntimeError, OSError) as error:
-            raise InputError(
-                f"{self.path}: the maps of {self.videos.path[row]} are damaged ({error});"
-                " run hcl extract with --repair to redo them"
-            ) from error
-
-    def intact(self, row: int) -> bool:
-        """Whether the maps of a finished video can be read back."""
-        try:
-            self.maps(row)
-        except InputError:
-            return False
-        return True
+    def _array(self, name: str) -> zarr.Array[Any]:
+        array = self._group.get(name)
+        if not isinstance(array, zarr.Array):
+            raise InputError(f"{self.path}: array {name!r} is missing; the cache is damaged, extract it anew")
+        return array
 
     def add_classes(
         self, folds: Mapping[str, str], texts: Mapping[str, str], embeddings: NDArray[np.float32] | None
@@ -299,7 +193,7 @@ class Cache:
         """
         for record in records:
             if record.maps is not None:
-                self._maps[record.row] = record.maps
+                self.write_maps(record.row, record.maps)
         rows = np.array([record.row for record in records])
         for name in ("decoder", "content", "reason", "frame_count", "source_bytes", "source_modified"):
             self._update(name, rows, [getattr(record, name) for record in records])

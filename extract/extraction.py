@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.backbone import Backbone, load_backbone
-from hcl.extract.cache import FAILED, Cache, MapRecord
+from hcl.extract.cache import Cache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding import Decoded, Failed, decode_ahead
 from hcl.extract.errors import InputError
 from hcl.extract.lock import sole_writer
 from hcl.extract.plan import Plan, make_plan, split_kind, with_cache_choices
 from hcl.extract.progress import progress_bar
+from hcl.extract.stored_cache import FAILED, MapRecord
 from hcl.extract.text import ClassTexts, embed_texts
 
 VIDEOS_PER_WRITE = 16  # a kill loses at most this many finished videos, which are then read again

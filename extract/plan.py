@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hcl.extract.cache import DONE, Cache
+from hcl.extract.cache import Cache
 from hcl.extract.catalog import Catalog, Video, read_catalog, read_names, split_classes
 from hcl.extract.config import FOLDS, ExtractConfig
 from hcl.extract.decode_worker import read_source, stat_source
 from hcl.extract.errors import InputError
+from hcl.extract.stored_cache import DONE
 from hcl.extract.text import clean_name
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import zarr
 
-from hcl.extract.cache import DONE, FAILED, PENDING, Cache, MapRecord
+from hcl.extract.cache import Cache
 from hcl.extract.catalog import Video
 from hcl.extract.errors import InputError
+from hcl.extract.stored_cache import DONE, FAILED, PENDING, MapRecord
 
 SHAPE = (2, 3, 4)
 

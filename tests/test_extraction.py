@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache import DONE, FAILED, Cache, MapRecord
+from hcl.extract.cache import Cache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding import Decoded, Failed
 from hcl.extract.errors import InputError
 from hcl.extract.extraction import as_text, choose_backbone, extract, mapped
 from hcl.extract.forecast import forecast
 from hcl.extract.lock import sole_writer
+from hcl.extract.stored_cache import DONE, FAILED, MapRecord
 
 CLASSES = ("clap", "jump", "nod")
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache import Cache, MapRecord
+from hcl.extract.cache import Cache
 from hcl.extract.catalog import Video
 from hcl.extract.errors import InputError
+from hcl.extract.stored_cache import MapRecord
 from hcl.match.config import EpisodeConfig
 from hcl.match.evaluation import evaluate
 from hcl.match.locate import STORE, find_store, latest_run

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.cache import Cache
 from hcl.extract.progress import progress_bar
+from hcl.extract.stored_cache import StoredCache
 from hcl.match.embeddings import Embeddings
 from hcl.match.store import EmbeddedBatch, StoredVideos, write_store
 from hcl.train.encoder import VideoEncoder
@@ -22,7 +22,7 @@ VIDEOS_PER_BATCH = 8
 
 def embed_to_store(
     encoder: VideoEncoder | None,
-    cache: Cache,
+    cache: StoredCache,
     rows: NDArray[np.int64],
     path: Path,
     attributes: Mapping[str, Any],
@@ -70,7 +70,7 @@ def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -
 
 
 def embedded_batches(
-    encoder: VideoEncoder | None, cache: Cache, rows: NDArray[np.int64], device: torch.device
+    encoder: VideoEncoder | None, cache: StoredCache, rows: NDArray[np.int64], device: torch.device
 ) -> Iterator[EmbeddedBatch]:
     """Embed videos batch by batch, on the CPU when they are given out."""
     names = {name: place for place, name in enumerate(cache.class_names)}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hcl.extract.cache import Cache
 from hcl.extract.progress import progress_bar
+from hcl.extract.stored_cache import StoredCache
 from hcl.train.batches import BatchSource, ClassDraw
 from hcl.train.encoder import VideoEncoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
@@ -21,7 +21,7 @@ SHOWN_TERMS = 4  # digits
 
 def fit_run(
     run: Path,
-    cache: Cache,
+    cache: StoredCache,
     config: RunConfig,
     device: torch.device,
     *,
@@ -86,7 +86,9 @@ def fit_run(
     return encoder.eval()
 
 
-def base_source(cache: Cache, config: RunConfig, device: torch.device, say: Callable[[str], object]) -> BatchSource:
+def base_source(
+    cache: StoredCache, config: RunConfig, device: torch.device, say: Callable[[str], object]
+) -> BatchSource:
     """Make the batches of the base videos, and say where they differ from what was asked for."""
     training = config.training
     numbers = {name: number for number, name in enumerate(config.base_classes)}

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hcl.extract.cache import DONE, FAILED, SCHEMA, Cache
 from hcl.extract.config import FOLDS
 from hcl.extract.errors import InputError
+from hcl.extract.open_cache import is_hdf5, open_cache
 from hcl.extract.progress import progress_bar
+from hcl.extract.stored_cache import DONE, FAILED, SCHEMA
 from hcl.match.locate import STORE
 from hcl.match.store import EmbeddingStore
 from hcl.train.run_folder import CONFIG, METRICS, load_encoder, read_config
@@ -41,13 +42,15 @@ def describe(path: Path, *, verify: bool = False, progress: bool = False) -> tup
 
 
 def _is_cache(path: Path) -> bool:
+    if is_hdf5(path):
+        return True
     if path.exists() and not (path / "zarr.json").is_file():
         raise InputError(f"{path}: neither a cache nor a run nor an embedding store")
     return path.exists() and f'"{SCHEMA}"' in (path / "zarr.json").read_text(encoding="utf-8", errors="replace")
 
 
 def _describe_cache(path: Path, verify: bool, progress: bool) -> tuple[str, list[str]]:
-    cache = Cache.open(path)
+    cache = open_cache(path)
     videos, model = cache.videos, cache.text_model
     done, failed = int((videos.status == DONE).sum()), int((videos.status == FAILED).sum())
     frames, patches, channels = cache.shape

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcl.extract.cache import Cache
 from hcl.extract.catalog import read_folds
 from hcl.extract.errors import InputError
+from hcl.extract.open_cache import open_cache
+from hcl.extract.stored_cache import StoredCache
 from hcl.extract.version import package_version
 from hcl.match.locate import STORE, mark_latest
 from hcl.train.config import TrainConfig, preset_config
@@ -51,7 +52,7 @@ def train(
     Raises:
         InputError: if the cache cannot be trained on, or the run is another one's
     """
-    cache = Cache.open(path)
+    cache = open_cache(path)
     of_class = class_folds(cache, folds)
     run = run or dated_run()
     config = plan_run(cache, of_class, training_settings(run, cache, of_class, preset, settings, say))
@@ -70,7 +71,7 @@ def train(
     return f"{run}: trained, {len(rows)} val and novel videos embedded; next: hcl evaluate {run}"
 
 
-def class_folds(cache: Cache, folds: Path | None) -> dict[str, str]:
+def class_folds(cache: StoredCache, folds: Path | None) -> dict[str, str]:
     """The fold of every class: the cache's, or those of a file that must name each class."""
     if folds is None:
         return cache.class_folds
@@ -83,7 +84,7 @@ def class_folds(cache: Cache, folds: Path | None) -> dict[str, str]:
 
 def training_settings(
     run: Path,
-    cache: Cache,
+    cache: StoredCache,
     of_class: Mapping[str, str],
     preset: str | None,
     settings: Mapping[str, Any],
@@ -96,7 +97,7 @@ def training_settings(
     return preset_config(preset or default_preset(cache, of_class, say), **given)
 
 
-def default_preset(cache: Cache, of_class: Mapping[str, str], say: Callable[[str], object]) -> str:
+def default_preset(cache: StoredCache, of_class: Mapping[str, str], say: Callable[[str], object]) -> str:
     """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and say so."""
     count = sum(of_class[cache.videos.label[row]] == "base" for row in cache.rows())
     chosen = "paper" if torch.cuda.is_available() and count >= LARGE_SET else "quick"
@@ -105,7 +106,7 @@ def default_preset(cache: Cache, of_class: Mapping[str, str], say: Callable[[str
     return chosen
 
 
-def plan_run(cache: Cache, of_class: Mapping[str, str], training: TrainConfig) -> RunConfig:
+def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainConfig) -> RunConfig:
     """Settle everything that a run follows from.
 
     Raises:
@@ -162,7 +163,7 @@ def describe_text(config: RunConfig) -> str:
     return "no semantic attention" + ("" if not config.training.semantic_attention else " (the cache has no text)")
 
 
-def store_attributes(cache: Cache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
+def store_attributes(cache: StoredCache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
     """What an embedding store says of its origin."""
     origin = {"run": str(run) if run else "untrained", "cache": str(cache.path), "cache_identity": cache.identity}
     scoring = asdict(config.scoring) if config else {}
@@ -186,7 +187,7 @@ def embed_cache(run: Path | None, path: Path, out: Path, *, device: str = "auto"
     Raises:
         InputError: if the run does not fit the cache's maps or its text model
     """
-    cache = Cache.open(path)
+    cache = open_cache(path)
     encoder, config = load_encoder(run) if run else (None, None)
     if config is not None:
         refuse_other_maps(cache, config)
@@ -200,7 +201,7 @@ def embed_cache(run: Path | None, path: Path, out: Path, *, device: str = "auto"
     return f"{out}: {len(rows)} videos embedded; next: hcl evaluate {out}"
 
 
-def refuse_other_maps(cache: Cache, config: RunConfig) -> None:
+def refuse_other_maps(cache: StoredCache, config: RunConfig) -> None:
     """Refuse a cache whose maps or texts come from other models than those the run learned from."""
     then, now = config.cache["settings"], cache.settings
     differing = [name for name in COMPARED if then.get(name) != now.get(name)]

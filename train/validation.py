@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from hcl.extract.cache import Cache
+from hcl.extract.stored_cache import StoredCache
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes import draw_episodes, make_pool
@@ -17,7 +17,7 @@ from hcl.train.encoder import VideoEncoder
 
 
 def make_validation(
-    cache: Cache, folds: Mapping[str, str], config: TrainConfig, scoring: ScoreConfig, device: torch.device
+    cache: StoredCache, folds: Mapping[str, str], config: TrainConfig, scoring: ScoreConfig, device: torch.device
 ) -> Callable[[VideoEncoder], float] | None:
     """Prepare 1-shot episodes over the val classes, min(5, classes)-way.
 

@@ -1,0 +1,204 @@
+"""What a cache says, however it is stored: cache_schema.md as a class."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.extract.errors import InputError
+
+SCHEMA, VERSION = "hcl-cache", 1
+PENDING, DONE, FAILED = 0, 1, 2
+TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
+NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
+CLASS_COLUMNS = ("class_name", "class_fold", "class_text")  # one string a class
+
+
+@dataclass(frozen=True)
+class VideoTable:
+    """What the cache knows of its V videos, row by row."""
+
+    path: tuple[str, ...]
+    label: tuple[str, ...]
+    fold: tuple[str, ...]
+    group: tuple[str, ...]
+    content: tuple[str, ...]  # SHA-256 of the source, "" before it was read
+    reason: tuple[str, ...]  # why it failed, else ""
+    status: NDArray[np.uint8]  # (V,) PENDING, DONE or FAILED
+    source_bytes: NDArray[np.int64]  # (V,)
+    source_modified: NDArray[np.int64]  # (V,) nanoseconds since 1970
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+@dataclass(frozen=True)
+class MapRecord:
+    """One finished video: its map, or the reason why it has none."""
+
+    row: int
+    maps: NDArray[np.float16] | None  # (T, P, C)
+    frame_count: int = 0
+    decoder: str = ""
+    content: str = ""
+    source_bytes: int = 0
+    source_modified: int = 0  # nanoseconds since 1970
+    reason: str = ""
+
+
+class StoredCache(ABC):
+    """Frame maps of videos, with the classes and the settings they were made by.
+
+    A form of storage says how attributes, arrays and maps are read; all else is the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._table: VideoTable | None = None
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """(T, P, C) of a video's maps."""
+
+    @property
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """All attributes, in plain types."""
+
+    @abstractmethod
+    def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
+        """The first values of an array; None if there is no such array."""
+
+    @abstractmethod
+    def _read_maps(self, row: int) -> NDArray[np.float16]:
+        """The maps of one video; any of ValueError, RuntimeError, OSError, KeyError if they are damaged."""
+
+    def _attribute(self, name: str) -> Any:
+        try:
+            return self.attributes[name]
+        except KeyError as error:
+            raise InputError(
+                f"{self.path}: attribute {name!r} is missing; the cache is damaged, make it anew"
+            ) from error
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One value a video or class; further ones were being appended when a run was killed.
+
+        Raises:
+            InputError: if the array is missing, too short or damaged
+        """
+        count = int(self._attribute("classes" if name.startswith("class_") else "videos"))
+        try:
+            values = self._read_array(name, count)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
+        if values is None or len(values) < count:
+            what = "missing" if values is None else f"shorter than {count}"
+            raise InputError(f"{self.path}: array {name!r} is {what}; the cache is damaged, extract it anew")
+        return values
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The arrays beside the maps."""
+        return (
+            *TEXT_COLUMNS,
+            *NUMBER_COLUMNS,
+            *CLASS_COLUMNS,
+            *(("class_embedding",) if self.text_model else ()),
+        )
+
+    def _strings(self, name: str) -> tuple[str, ...]:
+        return tuple(str(value) for value in self.column(name))
+
+    @property
+    def videos(self) -> VideoTable:
+        """The table of all videos, read once and again after each write."""
+        if self._table is None:
+            label, folds = self._strings("label"), self.class_folds
+            if not set(label) <= set(folds):
+                raise InputError(f"{self.path}: videos of unlisted classes; the cache is damaged, extract it anew")
+            self._table = VideoTable(
+                path=self._strings("path"),
+                label=label,
+                fold=tuple(folds[name] for name in label),
+                group=self._strings("group"),
+                content=self._strings("content"),
+                reason=self._strings("reason"),
+                status=self.column("status"),
+                source_bytes=self.column("source_bytes"),
+                source_modified=self.column("source_modified"),
+            )
+        return self._table
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings the maps depend on."""
+        return dict(self._attribute("settings"))
+
+    @property
+    def text_model(self) -> dict[str, str] | None:
+        """{"model": name, "sha256": of its weights} of the class texts' embeddings; None without embeddings."""
+        found = self._attribute("text_model")
+        return dict(found) if found else None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K labels in the order in which they entered the cache."""
+        return self._strings("class_name")
+
+    @property
+    def class_folds(self) -> dict[str, str]:
+        """The fold of each label."""
+        return dict(zip(self.class_names, self._strings("class_fold"), strict=True))
+
+    @property
+    def class_texts(self) -> dict[str, str]:
+        """The text of each label."""
+        return dict(zip(self.class_names, self._strings("class_text"), strict=True))
+
+    @property
+    def text_embeddings(self) -> NDArray[np.float32] | None:
+        """(K, E) embeddings of the class texts, in the order of class_names; None with --no-text."""
+        return self.column("class_embedding") if self.text_model else None
+
+    @property
+    def identity(self) -> str:
+        """A hash of the settings, the videos and their contents: equal for caches that hold the same maps."""
+        videos = sorted(zip(self.videos.path, self.videos.content, self.videos.status.tolist(), strict=True))
+        return hashlib.sha256(json.dumps([self.settings, videos], sort_keys=True).encode()).hexdigest()
+
+    def rows(self, fold: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of the finished videos, of one fold or of all."""
+        wanted = np.array([fold in (None, found) for found in self.videos.fold], dtype=bool)
+        return np.flatnonzero((self.videos.status == DONE) & wanted).astype(np.int64)
+
+    def maps(self, row: int) -> NDArray[np.float16]:
+        """Read the maps of one finished video.
+
+        Returns:
+            (T, P, C) float16
+
+        Raises:
+            InputError: if they are damaged
+        """
+        try:
+            return self._read_maps(row)
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise InputError(
+                f"{self.path}: the maps of {self.videos.path[row]} are damaged ({error});"
+                " run hcl extract with --repair to redo them"
+            ) from error
+
+    def intact(self, row: int) -> bool:
+        """Whether the maps of a finished video can be read back."""
+        try:
+            self.maps(row)
+        except InputError:
+            return False
+        return True
