@@ -126,15 +126,19 @@ def _listed_videos(folder: Path, seed: int) -> Iterator[DemoVideo]:
     manifest, labels = folder / MANIFEST, {shown.name: label for label, shown in enumerate(CLASSES)}
     if not manifest.exists():
         return
-    for line, row in enumerate(csv.reader(io.StringIO(manifest.read_text("utf-8", "replace"))), start=1):
-        if line == 1 and tuple(row) == _COLUMNS:
-            continue
-        if line == 1 or len(row) != len(_COLUMNS) or row[1] not in labels or not row[0].startswith(f"{row[1]}/"):
-            raise InputError(f"{manifest} line {line}: not written by hcl demo-videos; give a new folder")
-        if row[3] != str(seed):
-            found = f"holds a demo set of seed {row[3]}, not {seed}"
-            raise InputError(f"{folder}: {found}; give --seed {row[3]} or a new folder")
-        yield DemoVideo(labels[row[1]], int(row[0].rpartition("/")[2][:3]), seed)
+    header, *rows = csv.reader(io.StringIO(manifest.read_text("utf-8", "replace") or "\n"))
+    if tuple(header) != _COLUMNS:
+        raise InputError(f"{manifest}: not written by hcl demo-videos; give a new or empty folder")
+    for line, row in enumerate(rows, start=2):
+        path, label, _, drawn_from = (*row, "", "", "", "")[:4]
+        if drawn_from.isdecimal() and drawn_from != str(seed):
+            found = f"holds a demo set of seed {drawn_from}, not {seed}"
+            raise InputError(f"{folder}: {found}; give --seed {drawn_from} or a new folder")
+        index = path.rpartition("/")[2].partition(" ")[0]
+        video = DemoVideo(labels.get(label, 0), int(index) if index.isdecimal() else 0, seed)
+        if video.path != path:
+            raise InputError(f"{manifest} line {line}: {path} is not part of a demo set; give a new or empty folder")
+        yield video
 
 
 def _check_entries(folder: Path, paths: set[str]) -> None:
