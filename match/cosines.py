@@ -68,3 +68,15 @@ def _spread(gradient: Tensor, rows: Tensor, partner_rows: Tensor, partners: Tens
     sparse = torch.sparse_coo_tensor(places, gradient, (count, len(partners)), check_invariants=False)
     spread: Tensor = torch.sparse.mm(sparse, partners)
     return spread
+
+
+def sorted_dots(left: Tensor, right: Tensor, left_rows: Tensor, right_rows: Tensor) -> Tensor:
+    """Multiply chosen rows as `chosen_dots` does, quicker and without gradients; `left_rows` (L) must be sorted."""
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
+        return chosen_dots(left, right, left_rows, right_rows)
+    starts = torch.zeros(len(left) + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(left_rows, minlength=len(left)), 0, out=starts[1:])
+    zeros = left.new_zeros(len(left_rows))
+    places = torch.sparse_csr_tensor(starts, right_rows, zeros, (len(left), len(right)), check_invariants=False)
+    dots: Tensor = torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
+    return dots

@@ -15,7 +15,7 @@ from torch import Tensor
 from hcl.match.blocks import by_blocks
 from hcl.match.cosines import unit
 from hcl.match.embeddings import Embeddings
-from hcl.match.spatial import Zoom, clip_attention, pair_numbers, with_gradients, zoom_in
+from hcl.match.spatial import ClipTable, Zoom, clip_attention, pair_numbers, with_gradients, zoom_in
 
 ATTENTION_SCALES = ("mean_one", "paper")
 
@@ -105,14 +105,20 @@ def scores_of(query: Embeddings, support: Embeddings, zoom: Zoom, attention_scal
 
 def spatial_scores(query: Embeddings, support: Embeddings, zoom: Zoom, attention_scale: str) -> Tensor:
     """Average the weighted cosines of the chosen patch pairs: (Q, S), Eq. 4."""
-    cosines = zoom.patches.cosines  # (Q, S, T, n)
+    logits = None
     if support.class_keys is not None:
         logits = torch.einsum("qtpd,sd->qstp", query.patches, support.class_keys) / query.patches.shape[-1] ** 0.5
-        cosines = cosines * clip_attention(logits, zoom, query.clip_frames)
-    of_clips = cosines.sum(dim=-1) / zoom.patches.counts  # (Q, S, T)
-    if support.class_keys is not None and attention_scale == "mean_one":
-        sizes = torch.tensor([len(clip) * query.patches.shape[2] for clip in query.clip_frames], device=cosines.device)
-        of_clips = of_clips * sizes[zoom.clips.query]
+    return weighted_mean(zoom, logits, ClipTable.of(query.clip_frames, query.patches.device), attention_scale)
+
+
+def weighted_mean(zoom: Zoom, logits: Tensor | None, table: ClipTable, attention_scale: str) -> Tensor:
+    """Average the cosines of the chosen patch pairs, weighted where there are logits (..., T, P): (...), Eq. 4."""
+    cosines = zoom.patches.cosines  # (..., T, n)
+    if logits is not None:
+        cosines = cosines * clip_attention(logits, zoom, table)
+    of_clips = cosines.sum(dim=-1) / zoom.patches.counts  # (..., T)
+    if logits is not None and attention_scale == "mean_one":
+        of_clips = of_clips * (table.sizes * logits.shape[-1])[zoom.clips.query]
     return of_clips.mean(dim=-1)
 
 

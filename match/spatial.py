@@ -29,15 +29,15 @@ class ClipPairs:
 class PatchPairs:
     """The aligned patch pairs that count in each clip pair, best first (Eq. 4)."""
 
-    query: Tensor  # (Q, S, T, n) int64, patches of the query video, frame by frame
-    support: Tensor | None  # (Q, S, T, n) int64 likewise; None where nobody asked for them
-    cosines: Tensor  # (Q, S, T, n), 0 where they do not count
-    counts: Tensor  # (Q, S, T) int64: so many count, fewer than n in clips with fewer patches
+    query: Tensor  # (..., T, n) int64, patches of the query video, frame by frame
+    support: Tensor | None  # (..., T, n) int64 likewise; None where nobody asked for them
+    cosines: Tensor  # (..., T, n), 0 where they do not count
+    counts: Tensor  # (..., T) int64: so many count, fewer than n in clips with fewer patches
 
 
 @dataclass(frozen=True)
 class Zoom:
-    """What the scores are made of."""
+    """What the scores are made of; the first axes (...) are Q x S videos or a list of pairs of videos."""
 
     clips: ClipPairs
     patches: PatchPairs
@@ -68,7 +68,12 @@ def align_clips(query: Tensor, support: Tensor, top_clips: int) -> ClipPairs:
     Returns:
         pairs of shape (..., T)
     """
-    best, partner = (query @ support.mT).max(dim=-1)  # (..., Nc)
+    return top_clip_pairs(query @ support.mT, top_clips)
+
+
+def top_clip_pairs(cosines: Tensor, top_clips: int) -> ClipPairs:
+    """Do the same from the cosines (..., Nc, Nc') of query clips with support clips."""
+    best, partner = cosines.max(dim=-1)  # (..., Nc)
     cosines, clip = best.topk(min(top_clips, best.shape[-1]), dim=-1)
     return ClipPairs(clip, partner.gather(-1, clip), cosines)
 
@@ -105,7 +110,7 @@ def zoom_in(query: Embeddings, support: Embeddings, *, top_clips: int, top_patch
     support_table = ClipTable.of(support.clip_frames, product.device)
     support_frames = support_table.frames[clips.support]  # (Q, S, T, G)
     best = best_of_clip(product.amax(dim=2), query_table.frames[clips.query], support_frames)  # (Q, S, T, F, P)
-    patches = _top_patches(best, query_table, clips.query, top_patches)
+    patches = top_patch_pairs(best, query_table, clips.query, top_patches)
     if partners:
         patches = replace(patches, support=_partners(product, patches.query, support_frames))
     return Zoom(clips, patches)
@@ -128,11 +133,17 @@ def best_of_clip(best: Tensor, query_frames: Tensor, support_frames: Tensor) -> 
     return chosen.amax(dim=-2)
 
 
-def _top_patches(best: Tensor, table: ClipTable, clips: Tensor, top_patches: int) -> PatchPairs:
-    """Keep the most similar patches of each clip; `best` is (Q, S, T, F, P), `clips` (Q, S, T)."""
-    patches, sizes = best.shape[-1], table.sizes[clips]  # (Q, S, T)
-    filled = torch.arange(best.shape[-2], device=best.device) >= sizes[..., None]  # (Q, S, T, F)
-    best = best.masked_fill(filled[..., None], -torch.inf).flatten(-2)  # (Q, S, T, F * P)
+def top_patch_pairs(best: Tensor, table: ClipTable, clips: Tensor, top_patches: int) -> PatchPairs:
+    """Keep the most similar patches of each query clip (Eq. 4).
+
+    Args:
+        best: (..., T, F, P), how similar each patch is to the most similar one of the support clip
+        table: the clips of the query
+        clips: (..., T) int64, the query clips that were chosen
+        top_patches: S, capped at the patches of each clip
+    """
+    patches, sizes = best.shape[-1], table.sizes[clips]  # (..., T)
+    best = best.masked_fill(~_counted(sizes, best.shape[-2])[..., None], -torch.inf).flatten(-2)  # (..., T, F * P)
     cosines, place = best.topk(min(top_patches, best.shape[-1]), dim=-1)
     counts = (sizes * patches).clamp(max=top_patches)
     frames = table.frames[clips].gather(-1, place // patches)
@@ -189,22 +200,21 @@ def _chosen_cosines(query: Tensor, support: Tensor, query_places: Tensor, suppor
     )
 
 
-def clip_attention(logits: Tensor, zoom: Zoom, clip_frames: Clips) -> Tensor:
+def clip_attention(logits: Tensor, zoom: Zoom, table: ClipTable) -> Tensor:
     """Weigh the chosen patches of each clip by their part in the softmax over all patches of the clip (Eq. 5).
 
     Args:
-        logits: (Q, S, T, P)
+        logits: (..., T, P)
         zoom: the chosen clips and patches
-        clip_frames: of the query
+        table: the clips of the query
 
     Returns:
-        (Q, S, T, n), sums to 1 over all patches of a clip
+        (..., T, n), sums to 1 over all patches of a clip
     """
-    table = ClipTable.of(clip_frames, logits.device)
-    chosen_frames, sizes = table.frames[zoom.clips.query], table.sizes[zoom.clips.query]  # (Q, S, T, F), (Q, S, T)
-    of_frames = logits.logsumexp(dim=-1)  # (Q, S, T); a clip's total follows from its frames'
-    of_frames = of_frames.gather(-1, chosen_frames.flatten(2)).view(chosen_frames.shape)
-    filled = ~_counted(sizes, chosen_frames.shape[-1])
-    of_clips = of_frames.masked_fill(filled, -torch.inf).logsumexp(dim=-1)  # (Q, S, T)
-    chosen = logits.flatten(2).gather(-1, zoom.patches.query.flatten(2)).view(zoom.patches.query.shape)
+    chosen_frames, sizes = table.frames[zoom.clips.query], table.sizes[zoom.clips.query]  # (..., T, F), (..., T)
+    of_frames = logits.logsumexp(dim=-1)  # (..., T); a clip's total follows from its frames'
+    of_frames = of_frames.gather(-1, chosen_frames.flatten(-2)).view(chosen_frames.shape)
+    uncounted = ~_counted(sizes, chosen_frames.shape[-1])
+    of_clips = of_frames.masked_fill(uncounted, -torch.inf).logsumexp(dim=-1)  # (..., T)
+    chosen = logits.flatten(-2).gather(-1, zoom.patches.query.flatten(-2)).view(zoom.patches.query.shape)
     return (chosen - of_clips[..., None]).exp()
