@@ -142,7 +142,7 @@ class DyingSource:
 
 @pytest.mark.parametrize(("kills", "optimiser"), [((5,), "sgd"), ((12, 25), "adamw"), ((23, 24, 35), "adamw")])
 def test_a_killed_run_goes_on_exactly(tmp_path: Path, kills: tuple[int, ...], optimiser: str) -> None:
-    config = settings(optimiser=optimiser, checkpoint_every=8, dropout=0.3)
+    config = settings(optimiser=optimiser, checkpoint_every=8, dropout=0.3, decay_every=2)
     arguments: dict[str, Any] = {"text": WORLD.text, "validate": WORLD.val_accuracy}
     whole = fit(new_encoder(config), WORLD.source(config), config, **arguments)
     file = tmp_path / "checkpoint.pt"

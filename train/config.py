@@ -27,7 +27,7 @@ class TrainConfig:
     # encoder
     dim: int = 256  # D, width of every embedding
     blocks: int = 1  # transformer blocks
-    heads: int = 8
+    heads: int = 4
     feedforward: int = 1024  # hidden width of a transformer block
     dropout: float = 0.1  # on what a block and a clip's MLP add
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
@@ -55,10 +55,10 @@ class TrainConfig:
     learning_rate: float = 0.001
     momentum: float = 0.9  # sgd only
     weight_decay: float = 0.05
-    decay_every: int = 3  # epochs
+    decay_every: int = 2  # epochs
     decay_factor: float = 0.5
     epochs: int = 6
-    steps_per_epoch: int = 40
+    steps_per_epoch: int = 30
     clip_gradient: float = 1.0  # largest norm of the gradient; 0: as it comes
     precision: str = "auto"
     device: str = "auto"
@@ -141,6 +141,7 @@ _PAPER: dict[str, object] = {
     "epochs": 15,
     "steps_per_epoch": 3000,
     "dim": 512,
+    "heads": 8,
     "feedforward": 2048,
     "momentum": 0.9,
     "weight_decay": 0.0005,
