@@ -42,6 +42,7 @@ class PairScorer:
         clips, table = unit(embeddings.clips.float()), ClipTable.of(embeddings.clip_frames, embeddings.clips.device)
         return PairScorer(embeddings.patches, clips, table, keys, key_of, top_clips, top_patches, attention_scale)
 
+    @torch.inference_mode()
     def align(self, query: int, supports: Tensor) -> ClipPairs:
         """Choose the clip pairs (n, T) of a query with n supports (Eq. 3)."""
         clips, width = self.clips.shape[1:]
@@ -49,11 +50,13 @@ class PairScorer:
         cosines = (chosen @ self.clips[query].T).view(len(supports), clips, clips).mT  # support clips lie outermost
         return top_clip_pairs(cosines, self.top_clips)
 
+    @torch.inference_mode()
     def tabulate(self, rows: Iterable[int], table: PatchTable, first: int = 0) -> None:
         """Put the patches of some videos into a table, from its row `first` on."""
         for place, row in enumerate(rows, start=first):
             table.put(place, self.patches[row])
 
+    @torch.inference_mode()
     def spatial(self, query: int, supports: Tensor, clips: ClipPairs, block: PatchTable, chosen: Tensor) -> Tensor:
         """Score the spatial level (Eq. 4) of a query with n supports.
 

@@ -33,6 +33,7 @@ class Settings(TypedDict):
     attention_scale: str
 
 
+@torch.inference_mode()
 def score_pairs(
     embeddings: Embeddings,
     pairs: NDArray[np.integer],
@@ -84,7 +85,6 @@ def score_by_match(
         progress(len(task))
 
 
-@torch.no_grad()
 def _float32(embeddings: Embeddings, rows: Rows) -> Embeddings:
     chosen = embeddings.rows(torch.from_numpy(rows).to(embeddings.patches.device))
     keys = None if chosen.class_keys is None else chosen.class_keys.float()
@@ -101,7 +101,7 @@ def _score_on_host(
     progress: Callable[[int], object],
 ) -> None:
     """Fill in the scores (N, 3) of pairs, one block of support videos after the other, in as many threads as torch."""
-    globals_ = unit(embeddings.global_.detach().float())
+    globals_ = unit(embeddings.global_.float())
     scores[:, 0] = chosen_dots(globals_, globals_, *torch.from_numpy(pairs).unbind(dim=1)).numpy()
     scorer = PairScorer.of(embeddings, **settings)
     with _workers() as pool:
@@ -109,13 +109,12 @@ def _score_on_host(
             table = _tabulate(scorer, block, pool) if spatial else None
 
             def work(task: Rows, block: Rows = block, table: PatchTable | None = table) -> int:
-                with torch.inference_mode():
-                    query, supports = int(pairs[task[0], 0]), torch.from_numpy(pairs[task, 1])
-                    clips = scorer.align(query, supports)
-                    scores[task, 1] = clips.cosines.mean(dim=-1).numpy()
-                    if table is not None:
-                        chosen = torch.from_numpy(np.searchsorted(block, pairs[task, 1]))
-                        scores[task, 2] = scorer.spatial(query, supports, clips, table, chosen).numpy()
+                query, supports = int(pairs[task[0], 0]), torch.from_numpy(pairs[task, 1])
+                clips = scorer.align(query, supports)
+                scores[task, 1] = clips.cosines.mean(dim=-1).numpy()
+                if table is not None:
+                    chosen = torch.from_numpy(np.searchsorted(block, pairs[task, 1]))
+                    scores[task, 2] = scorer.spatial(query, supports, clips, table, chosen).numpy()
                 return len(task)
 
             for done in pool.map(work, _tasks(pairs, places, PAIRS_AT_A_TIME)):

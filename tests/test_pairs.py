@@ -197,6 +197,17 @@ def test_the_spatial_level_can_be_left_out() -> None:
     assert np.isnan(found[:, 2]).all()
 
 
+def test_gradients_are_neither_needed_nor_in_the_way() -> None:
+    embeddings = drawn(13)
+    expected = score_pairs(embeddings, ALL_OF_8)
+    for array in (embeddings.global_, embeddings.clips, embeddings.patches, embeddings.class_keys):
+        assert array is not None
+        array.requires_grad_()
+    np.testing.assert_array_equal(score_pairs(embeddings, ALL_OF_8), expected)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(score_pairs(embeddings, ALL_OF_8), expected)
+
+
 def test_no_pairs_give_no_scores() -> None:
     assert score_pairs(drawn(11), np.empty((0, 2), dtype=np.int64)).shape == (0, 3)
 
