@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-from hcl.extract.config import DECODERS, FOLDS, PRECISIONS, SPLITS, ExtractConfig
+from hcl.extract.config import DECODERS, FOLDS, PRECISIONS, SPLITS, STORES, ExtractConfig
 from hcl.extract.demo_config import DemoConfig
 from hcl.extract.errors import InputError
 from hcl.extract.version import package_version
 from hcl.match.config import AGGREGATES, ATTENTION_SCALES, EpisodeConfig
-from hcl.train.config import PRESETS, TrainConfig
+from hcl.train.config import CHOICES, PRESETS, TrainConfig
+from hcl.train.option_help import HELP
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -59,6 +60,16 @@ def main() -> None:
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
 @click.option("--batch-frames", default=ExtractConfig.batch_frames, show_default=True, help="Frames a backbone call.")
 @click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
+@click.option("--views", default=ExtractConfig.views, show_default=True, help="Of a video; the first is evaluated.")
+@click.option("--view-seed", default=ExtractConfig.view_seed, show_default=True, help="Of the further views.")
+@click.option("--flip/--no-flip", default=ExtractConfig.flip, show_default=True, help="Mirror half of these views.")
+@click.option(
+    "--store",
+    type=click.Choice(STORES),
+    default=ExtractConfig.store,
+    show_default=True,
+    help="uint8: a byte a value, each channel with its own scale; smaller, and the error is reported.",
+)
 @click.option(
     "--split",
     type=click.Choice(SPLITS),
@@ -95,7 +106,7 @@ def extract(
     if dry_run:
         click.echo(forecast.forecast(videos, cache, config, names=names))
         return
-    summary = extraction.extract(videos, cache, config, names=names, repair=repair, progress=True)
+    summary = extraction.extract(videos, cache, config, names=names, repair=repair, progress=True, say=click.echo)
     click.echo(extraction.as_text(summary))
     ctx.exit(1 if summary.failed else 0)
 
@@ -106,17 +117,21 @@ def training_options(command: Command) -> Command:
         if setting.name == "preset":
             continue
         name, default = setting.name.replace("_", "-"), setting.default
-        help_text = setting.metadata.get("help", "")
+        help_text = f"{HELP[setting.name]}  [quick: {_shown(default)}]"
         if isinstance(default, bool):
             option = click.option(f"--{name}/--no-{name}", setting.name, default=None, help=help_text)
         elif isinstance(default, tuple):
             option = click.option(f"--{name}", setting.name, callback=_numbers, help=help_text)
         else:
-            choices = setting.metadata.get("choices")
-            kind = click.Choice(choices) if choices else type(default)
+            kind = click.Choice(CHOICES[setting.name]) if setting.name in CHOICES else type(default)
             option = click.option(f"--{name}", setting.name, type=kind, help=help_text)
         command = option(command)
     return command
+
+
+def _shown(default: object) -> str:
+    """A default as it is typed."""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:

@@ -77,7 +77,7 @@ class TrainConfig:
         for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if not self.dropout < 1:
@@ -116,7 +116,7 @@ _AT_LEAST = {
     "val_way": 2,
 }
 _ABOVE_ZERO = ("temperature", "cycle_temperature", "learning_rate", "decay_factor")
-_CHOICES = {
+CHOICES = {
     "preset": ("quick", "paper"),
     "attention_scale": ATTENTION_SCALES,
     "contrast_normalisation": NORMALISATIONS,
