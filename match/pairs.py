@@ -106,19 +106,36 @@ def _score_on_host(
     scorer = PairScorer.of(embeddings, **settings)
     with _workers() as pool:
         for block, places in _blocks(pairs, embeddings.patches[0].numel() if spatial else 0):
-            table = _tabulate(scorer, block, pool) if spatial else None
-
-            def work(task: Rows, block: Rows = block, table: PatchTable | None = table) -> int:
-                query, supports = int(pairs[task[0], 0]), torch.from_numpy(pairs[task, 1])
-                clips = scorer.align(query, supports)
-                scores[task, 1] = clips.cosines.mean(dim=-1).numpy()
-                if table is not None:
-                    chosen = torch.from_numpy(np.searchsorted(block, pairs[task, 1]))
-                    scores[task, 2] = scorer.spatial(query, supports, clips, table, chosen).numpy()
-                return len(task)
-
-            for done in pool.map(work, _tasks(pairs, places, PAIRS_AT_A_TIME)):
+            # In a function of its own, so that a block's table is gone before the next one's is made.
+            for done in _score_block(scores, scorer, pairs, places, block if spatial else None, pool):
                 progress(done)
+
+
+def _score_block(
+    scores: NDArray[np.float32],
+    scorer: PairScorer,
+    pairs: Rows,
+    places: Rows,
+    block: Rows | None,
+    pool: ThreadPoolExecutor,
+) -> Iterator[int]:
+    """Fill in temporal scores at some places, and the spatial ones where a block of support videos is given.
+
+    Yields:
+        how many pairs were scored since the last time
+    """
+    table = None if block is None else _tabulate(scorer, block, pool)
+
+    def work(task: Rows) -> int:
+        query, supports = int(pairs[task[0], 0]), torch.from_numpy(pairs[task, 1])
+        clips = scorer.align(query, supports)
+        scores[task, 1] = clips.cosines.mean(dim=-1).numpy()
+        if block is not None and table is not None:
+            chosen = torch.from_numpy(np.searchsorted(block, pairs[task, 1]))
+            scores[task, 2] = scorer.spatial(query, supports, clips, table, chosen).numpy()
+        return len(task)
+
+    yield from pool.map(work, _tasks(pairs, places, PAIRS_AT_A_TIME))
 
 
 def _tabulate(scorer: PairScorer, rows: Rows, pool: ThreadPoolExecutor) -> PatchTable:
