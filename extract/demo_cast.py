@@ -47,7 +47,7 @@ def draw_layout(motion: str, rng: np.random.Generator) -> Layout:
     width, height = SIZES[rng.integers(len(SIZES))]
     rate = RATES[rng.integers(len(RATES))]
     short = min(width, height)
-    thing, stroke = short * rng.uniform(0.24, 0.34), short * rng.uniform(0.36, 0.5)
+    thing, stroke = short * rng.uniform(0.28, 0.4), short * rng.uniform(0.36, 0.5)
     room = [(extent - stroke - 0.8 * thing) / 2 for extent in (width, height)]
     side = SIDES[rng.integers(len(SIDES))]
     return Layout(
@@ -65,11 +65,37 @@ def draw_layout(motion: str, rng: np.random.Generator) -> Layout:
     )
 
 
+class _Sprite:
+    """A picture that is put onto canvases with its anchor at a point, turned about it."""
+
+    def __init__(self, picture: Image.Image, anchor: Point = (SPRITE / 2, SPRITE / 2)) -> None:
+        self._picture, self._anchor = picture, anchor
+        self._resized = cache(picture.resize)  # most things keep their size through a video
+
+    def put(self, canvas: Image.Image, at: Point, *, size: float, angle: float) -> None:
+        """Put the picture, SPRITE pixels of it shrunk to `size`, turned clockwise; `at` may lie between pixels."""
+        wide, high = self._picture.size
+        small = self._resized((max(round(wide * size / SPRITE), 1), max(round(high * size / SPRITE), 1)))
+        x, y = self._anchor[0] * small.width / wide, self._anchor[1] * small.height / high
+        cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        corners = [(across - x, down - y) for across in (-1, small.width + 1) for down in (-1, small.height + 1)]
+        columns = [at[0] + cosine * across - sine * down for across, down in corners]
+        rows = [at[1] + sine * across + cosine * down for across, down in corners]
+        left, top = max(math.floor(min(columns)), 0), max(math.floor(min(rows)), 0)
+        right, bottom = min(math.ceil(max(columns)), canvas.width), min(math.ceil(max(rows)), canvas.height)
+        if left >= right or top >= bottom:
+            return
+        u, v = left - at[0], top - at[1]
+        back = (cosine, sine, cosine * u + sine * v + x, -sine, cosine, -sine * u + cosine * v + y)
+        layer = small.transform((right - left, bottom - top), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+        canvas.alpha_composite(layer, (left, top))
+
+
 @dataclass(frozen=True)
 class _Prop:
     """A thing that lies about and slides slowly."""
 
-    picture: Image.Image
+    sprite: _Sprite
     at: Point
     slide: Point  # pixels a video
     size: float
@@ -82,13 +108,12 @@ class Cast:
     def __init__(self, thing: str, layout: Layout, rng: np.random.Generator) -> None:
         self._layout = layout
         colours = _any_paint(rng)
-        self._picture = cache(lambda step: draw_thing(thing, colours, step / _STEPS))
+        self._thing = cache(lambda step: _Sprite(draw_thing(thing, colours, step / _STEPS)))
         self._lean = rng.uniform(-12, 12)
-        self._arm = draw_arm(
-            paint(rng.uniform(0.02, 0.12), rng.uniform(0.25, 0.6), rng.uniform(0.4, 1.0)), _any_paint(rng)
-        )
+        skin = paint(rng.uniform(0.02, 0.12), rng.uniform(0.25, 0.6), rng.uniform(0.4, 1.0))
+        self._arm = _Sprite(draw_arm(skin, _any_paint(rng)), ARM_FIST)
         self._arm_angle = 90 * SIDES.index(layout.side) + rng.uniform(-12, 12)
-        self._card = draw_card(_any_paint(rng))
+        self._card = _Sprite(draw_card(_any_paint(rng)))
         others = [name for name in THINGS if name != thing]
         self._props = [_draw_prop(others[rng.integers(len(others))], layout, rng) for _ in range(rng.integers(1, 4))]
 
@@ -101,25 +126,24 @@ class Cast:
         """
         for prop in self._props:
             at = (prop.at[0] + shift[0] + time * prop.slide[0], prop.at[1] + shift[1] + time * prop.slide[1])
-            _put(canvas, prop.picture, at, scale=prop.size / SPRITE, angle=prop.angle)
+            prop.sprite.put(canvas, at, size=prop.size, angle=prop.angle)
         stroke, size = self._layout.stroke, self._layout.thing * pose.scale
         thing = (
             self._layout.centre[0] + shift[0] + pose.x * stroke,
             self._layout.centre[1] + shift[1] + pose.y * stroke,
         )
-        picture = self._picture(round(_STEPS * pose.opened))
         if pose.covered is None:
             self._put_arm(canvas, (thing[0], thing[1] + pose.hand_y * stroke), size)
-        _put(canvas, picture, thing, scale=size / SPRITE, angle=self._lean + pose.angle)
+        self._thing(round(_STEPS * pose.opened)).put(canvas, thing, size=size, angle=self._lean + pose.angle)
         if pose.covered is not None:
             card = self._towards_arm(thing, 1.5 * (1 - pose.covered) * size)
-            _put(canvas, self._card, card, scale=1.1 * size / SPRITE, angle=self._lean)
+            self._card.put(canvas, card, size=1.1 * size, angle=self._lean)
             self._put_arm(canvas, card, size)
 
     def _put_arm(self, canvas: Image.Image, held: Point, size: float) -> None:
         """Show the arm with its fist at the edge of what it holds."""
         fist = self._towards_arm(held, 0.45 * size)
-        _put(canvas, self._arm, fist, scale=0.5 * size / SPRITE, angle=self._arm_angle, anchor=ARM_FIST)
+        self._arm.put(canvas, fist, size=0.5 * size, angle=self._arm_angle)
 
     def _towards_arm(self, point: Point, pixels: float) -> Point:
         turned = math.radians(self._arm_angle)
@@ -133,34 +157,9 @@ def _any_paint(rng: np.random.Generator) -> Paint:
 def _draw_prop(thing: str, layout: Layout, rng: np.random.Generator) -> _Prop:
     reach = 0.15 * layout.width
     return _Prop(
-        picture=draw_thing(thing, _any_paint(rng), rng.random()),
+        sprite=_Sprite(draw_thing(thing, _any_paint(rng), rng.random())),
         at=(layout.width * rng.uniform(0.05, 0.95), layout.height * rng.uniform(0.05, 0.95)),
         slide=(reach * rng.uniform(-1, 1), reach * rng.uniform(-1, 1)),
         size=layout.thing * rng.uniform(0.6, 1.0),
         angle=rng.uniform(-180, 180),
     )
-
-
-def _put(
-    canvas: Image.Image,
-    picture: Image.Image,
-    at: Point,
-    *,
-    scale: float,
-    angle: float,
-    anchor: Point = (SPRITE / 2, SPRITE / 2),
-) -> None:
-    """Put a picture onto the canvas with its anchor at a point, turned clockwise about it, to fractions of a pixel."""
-    small = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
-    across, down = small.width / picture.width, small.height / picture.height  # the scale after rounding
-    held = (anchor[0] * across, anchor[1] * down)
-    reach = math.hypot(max(held[0], small.width - held[0]), max(held[1], small.height - held[1])) + 1
-    left, top = max(math.floor(at[0] - reach), 0), max(math.floor(at[1] - reach), 0)
-    right, bottom = min(math.ceil(at[0] + reach), canvas.width), min(math.ceil(at[1] + reach), canvas.height)
-    if left >= right or top >= bottom:
-        return
-    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    x, y = left - at[0], top - at[1]
-    back = (cosine, sine, cosine * x + sine * y + held[0], -sine, cosine, -sine * x + cosine * y + held[1])
-    layer = small.transform((right - left, bottom - top), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
-    canvas.alpha_composite(layer, (left, top))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 Colour = tuple[int, int, int]
 
@@ -87,15 +87,17 @@ PLACES = (
     Place("workshop", _planks, (70, 45, 25), (205, 160, 110), shake=1.2, drift=6.0, noise=5.0, flicker=0.03),
     Place("kitchen", _tiles, (110, 125, 140), (235, 240, 240), shake=2.5, drift=3.0, noise=4.0, flicker=0.02),
     Place("beach", _dunes, (170, 140, 95), (250, 230, 185), shake=3.5, drift=14.0, noise=5.0, flicker=0.05),
-    Place("library", _shelves, (60, 30, 40), (170, 140, 120), shake=0.8, drift=9.0, noise=9.0, flicker=0.02),
+    Place("library", _shelves, (60, 30, 40), (170, 140, 120), shake=0.8, drift=9.0, noise=7.0, flicker=0.02),
     Place("garden", _leaves, (25, 60, 25), (150, 200, 100), shake=3.0, drift=18.0, noise=5.0, flicker=0.08),
-    Place("cellar", _bricks, (60, 40, 45), (150, 120, 115), shake=1.8, drift=5.0, noise=12.0, flicker=0.12),
+    Place("cellar", _bricks, (60, 40, 45), (150, 120, 115), shake=1.8, drift=5.0, noise=8.0, flicker=0.12),
 )
 
 
 def draw_ground(place: Place, width: int, height: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a piece of the place's ground; two pieces share their style, not their details."""
-    tint = rng.uniform(-22, 22, (2, 3)) + rng.uniform(-14, 14)
-    dark, bright = np.array([place.dark, place.bright]) + tint
+    """Draw a piece of the place's ground, muted and out of focus; two pieces share their style, not their details."""
+    colours = np.array([place.dark, place.bright])
+    muted = colours.mean(axis=0) + rng.uniform(0.25, 0.5) * (colours - colours.mean(axis=0))
+    dark, bright = muted + rng.uniform(-22, 22, (2, 3)) + rng.uniform(-14, 14)
     pattern = place.pattern(width, height, rng) * rng.uniform(0.8, 1.0) + 0.12 * _cloud(width, height, 5, rng)
-    return Image.fromarray((dark + pattern[..., None] * (bright - dark)).clip(0, 255).astype(np.uint8))
+    sharp = Image.fromarray((dark + pattern[..., None] * (bright - dark)).clip(0, 255).astype(np.uint8))
+    return sharp.filter(ImageFilter.GaussianBlur(rng.uniform(1.0, 2.5)))

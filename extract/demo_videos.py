@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from hcl.extract.demo_classes import CLASSES
 from hcl.extract.demo_config import DemoConfig
 from hcl.extract.demo_encoding import CONTAINERS, encode, h264_encoder
-from hcl.extract.demo_places import PLACES
+from hcl.extract.demo_places import PLACES, Place
 from hcl.extract.demo_scenes import draw_video
 from hcl.extract.errors import InputError
 
@@ -35,18 +36,19 @@ class DemoVideo:
     seed: int
 
     @property
-    def group(self) -> str:
-        return PLACES[self.index % len(PLACES)].name
+    def place(self) -> Place:
+        """The place, drawn for each video, so that it tells nothing of the class."""
+        return PLACES[self._rng(0).integers(len(PLACES))]
 
     @property
     def path(self) -> str:
         """The file, relative to the set's folder; its container is drawn."""
-        ending = tuple(CONTAINERS)[self._rng(0).integers(len(CONTAINERS))]
-        return f"{CLASSES[self.label].name}/{self.index:03d} {self.group}.{ending}"
+        ending = tuple(CONTAINERS)[self._rng(1).integers(len(CONTAINERS))]
+        return f"{CLASSES[self.label].name}/{self.index:03d} {self.place.name}.{ending}"
 
     def encoded(self) -> bytes:
         """Draw the video and encode it."""
-        drawn = draw_video(CLASSES[self.label], PLACES[self.index % len(PLACES)], self._rng(1))
+        drawn = draw_video(CLASSES[self.label], self.place, self._rng(2))
         return encode(drawn, self.path.rpartition(".")[2])
 
     def _rng(self, purpose: int) -> np.random.Generator:
@@ -94,6 +96,11 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
         try:
             for future in as_completed(drawn):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a drawing process was killed, as happens when memory runs out; run it again with fewer --workers: "
+                "what is drawn is kept"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first
 
@@ -117,7 +124,7 @@ def _manifest(videos: list[DemoVideo]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows((video.path, CLASSES[video.label].name, video.group, video.seed) for video in videos)
+    writer.writerows((video.path, CLASSES[video.label].name, video.place.name, video.seed) for video in videos)
     return text.getvalue().encode()
 
 
