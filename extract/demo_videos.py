@@ -4,12 +4,13 @@ import csv
 import io
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
             _draw(folder, video)
             yield
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _die_with_parent) as pool:
         drawn = [pool.submit(_draw, folder, video) for video in videos]
         try:
             for future in as_completed(drawn):
@@ -103,6 +104,18 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first
+
+
+def _die_with_parent() -> None:
+    """End this worker when the process that started it is gone, however that ended; a pool's worker waits for ever."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw(folder: Path, video: DemoVideo) -> None:

@@ -4,6 +4,10 @@ import csv
 import dataclasses
 import itertools
 import os
+import select
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
@@ -260,6 +264,24 @@ def test_killed_worker_names_the_remedy(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(demo_videos, "_draw", die)
     with pytest.raises(InputError, match="fewer --workers"):
         write_demo_videos(tmp_path, dataclasses.replace(SMALL, workers=2), progress=False)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path\n"
+        "from hcl.extract.demo_config import DemoConfig\n"
+        "from hcl.extract.demo_videos import write_demo_videos\n"
+        "if __name__ == '__main__':\n"
+        f"    write_demo_videos(Path({str(tmp_path / 'videos')!r}), DemoConfig(workers=2), progress=False)\n"
+    )
+    (tmp_path / "draw.py").write_text(program)
+    with subprocess.Popen([sys.executable, tmp_path / "draw.py"], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        while not list(tmp_path.glob("videos/*/*.*")):
+            assert parent.poll() is None
+            time.sleep(0.1)
+        parent.kill()
+        assert select.select([parent.stdout], [], [], 20)[0]  # at its end, since no worker holds it open any more
 
 
 # Bad input
