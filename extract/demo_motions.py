@@ -67,7 +67,7 @@ def _tip(time: float, phase: float) -> Pose:
 
 
 def _shake(time: float, phase: float) -> Pose:
-    return Pose(x=0.35 * math.sin(6 * math.pi * time))
+    return Pose(x=0.45 * math.sin(5 * math.pi * time))  # not in step with eight even frames, which would hide it
 
 
 def _smooth(time: float) -> float:
