@@ -100,15 +100,15 @@ def extract(
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
     columns path,label[,fold][,group]. Run it again to go on where it stopped.
     """
-    from hcl.extract import extraction, forecast
+    from hcl.extract import extraction, forecast, summary
 
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
     if dry_run:
         click.echo(forecast.forecast(videos, cache, config, names=names))
         return
-    summary = extraction.extract(videos, cache, config, names=names, repair=repair, progress=True, say=click.echo)
-    click.echo(extraction.as_text(summary))
-    ctx.exit(1 if summary.failed else 0)
+    done = extraction.extract(videos, cache, config, names=names, repair=repair, progress=True, say=click.echo)
+    click.echo(summary.as_text(done))
+    ctx.exit(1 if done.failed else 0)
 
 
 def training_options(command: Command) -> Command:

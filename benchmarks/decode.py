@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import av
@@ -24,6 +25,7 @@ from hcl.extract.upright import upright
 from hcl.extract.video import decoder_note, middle_frames, read_frames
 
 FRAMES = 8
+MIDDLES = partial(middle_frames, frames=FRAMES)
 
 
 def sequential(path: Path) -> tuple[np.ndarray, int]:
@@ -78,10 +80,10 @@ def measure(path: Path, rounds: int = 7) -> list[float]:
     index = read_packet_index(path)
     readers: list[Callable[[], object]] = [
         lambda: read_packet_index(path),
-        lambda: read_with_decord(path, FRAMES, index),
-        lambda: read_sequentially(path, FRAMES, index.shown),
-        lambda: read_indexed(path, FRAMES, index, leave_out=False),
-        lambda: read_indexed(path, FRAMES, index),
+        lambda: read_with_decord(path, MIDDLES, index),
+        lambda: read_sequentially(path, MIDDLES, index.shown),
+        lambda: read_indexed(path, MIDDLES, index, leave_out=False),
+        lambda: read_indexed(path, MIDDLES, index),
     ]
     return list(np.median([[cpu_ms(read) for read in readers] for _ in range(rounds)], axis=0))
 

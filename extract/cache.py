@@ -2,21 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.codecs import Crc32cCodec, TransposeCodec, ZstdCodec
 
 from hcl.extract.catalog import Video
 from hcl.extract.chunks import read_chunk
 from hcl.extract.errors import InputError
+from hcl.extract.map_encoding import encode_views
+from hcl.extract.map_form import MapArray, MapForm, Piece
 from hcl.extract.stored_cache import (
     CLASS_COLUMNS,
     DONE,
+    ERROR_COLUMN,
     FAILED,
     NUMBER_COLUMNS,
     SCHEMA,
@@ -27,6 +30,8 @@ from hcl.extract.stored_cache import (
 )
 
 ROWS_PER_CHUNK = 1024  # of the arrays that hold one value a video
+PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
+CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch
 
 
 def open_group(path: Path, schema: str, version: int, *, mode: str = "r") -> zarr.Group:
@@ -62,7 +67,10 @@ class Cache(StoredCache):
     def __init__(self, path: Path, group: zarr.Group) -> None:
         super().__init__(path)
         self._group = group
-        self._maps = self._array("maps").with_config({"write_empty_chunks": True})  # a map may be all zeros
+        self._form = self._read_form()
+        # A map may be all zeros.
+        self._pieces = {name: self._array(name).with_config({"write_empty_chunks": True}) for name in self._form.arrays}
+        self._orders = {name: _stored_order(array) for name, array in self._pieces.items()}
 
     @classmethod
     def open(cls, path: Path, *, mode: str = "r") -> "Cache":
@@ -74,13 +82,23 @@ class Cache(StoredCache):
         return cls(path, open_group(path, SCHEMA, VERSION, mode=mode))
 
     @classmethod
-    def create(cls, path: Path, settings: Mapping[str, Any], *, shape: tuple[int, int, int]) -> "Cache":
+    def create(
+        cls,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        shape: tuple[int, int, int],
+        views: int = 1,
+        store: str = "float16",
+    ) -> "Cache":
         """Make an empty cache at once or not at all: it is built beside `path` and renamed into place.
 
         Args:
             path: of the new store
             settings: what the maps depend on; written as the attribute "settings"
-            shape: (T, P, C) of a video's maps
+            shape: (T, P, C) of a view's maps
+            views: of each video
+            store: one of STORES
 
         Raises:
             InputError: if something is there already or the place cannot be written
@@ -94,7 +112,7 @@ class Cache(StoredCache):
             group = zarr.open_group(building, mode="w", zarr_format=3)
             group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings), "text_model": None})
             group.attrs.update({"videos": 0, "classes": 0})
-            _create_arrays(group, shape)
+            _create_arrays(group, MapForm(shape, views, store))
             building.rename(path)
         except OSError as error:
             raise InputError(
@@ -104,25 +122,36 @@ class Cache(StoredCache):
 
     @classmethod
     def restore(cls, path: Path, source: StoredCache) -> "Cache":
-        """Make a cache of everything in another one but its maps, which are to be written by write_maps."""
-        made = cls.create(path, source.settings, shape=source.shape)
+        """Make a cache of everything in another one but its maps, which are to be written by `write_piece`."""
+        form = source.form
+        made = cls.create(path, source.settings, shape=form.shape, views=form.views, store=form.store)
         if source.text_embeddings is not None and source.text_model is not None:
             made.set_text_model(source.text_embeddings[:0], source.text_model)
         for name in source.column_names:
             made._append(name, 0, source.column(name))
-        made._maps.resize((len(source.videos), *source.shape))
+        made._resize_maps(len(source.videos))
         made._group.attrs.update(source.attributes)
         return made
 
-    def write_maps(self, row: int, maps: NDArray[np.float16]) -> None:
-        """Write the maps (T, P, C) of one video."""
-        self._maps[row] = maps
+    def write_piece(self, piece: Piece, values: NDArray[Any]) -> None:
+        """Write a chunk of the maps as it is to be stored."""
+        name, place = piece
+        self._pieces[name][place] = values
+
+    def _resize_maps(self, videos: int) -> None:
+        for array in self._pieces.values():
+            array.resize((videos, *array.shape[1:]))
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(T, P, C) of a video's maps."""
-        _, frames, patches, channels = self._maps.shape
-        return frames, patches, channels
+    def form(self) -> MapForm:
+        """How maps are stored."""
+        return self._form
+
+    def _read_form(self) -> MapForm:
+        maps, views = self._array("maps"), self._group.get("views")
+        _, frames, patches, channels = maps.shape
+        further = views.shape[1] if isinstance(views, zarr.Array) else 0
+        return MapForm((frames, patches, channels), further + 1, str(maps.dtype))
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -133,8 +162,10 @@ class Cache(StoredCache):
         array = self._group.get(name)
         return np.asarray(array[:count]) if isinstance(array, zarr.Array) else None
 
-    def _read_maps(self, row: int) -> NDArray[np.float16]:
-        return read_chunk(self.path / "maps" / "c" / str(row) / "0" / "0" / "0", self.shape, "float16")
+    def _read_piece(self, piece: Piece, out: NDArray[Any]) -> None:
+        name, place = piece
+        file = "/".join([name, "c", *map(str, place), *"0" * out.ndim])
+        read_chunk(self.path / file, out, self._orders[name])
 
     def _array(self, name: str) -> zarr.Array[Any]:
         array = self._group.get(name)
@@ -172,11 +203,11 @@ class Cache(StoredCache):
     def add_videos(self, videos: Sequence[Video]) -> None:
         """Append pending rows for videos whose classes are there already; they count once all is written."""
         start = len(self.videos)
-        self._maps.resize((start + len(videos), *self.shape))
+        self._resize_maps(start + len(videos))
         for name in TEXT_COLUMNS:
             self._append(name, start, [getattr(video, name, "") for video in videos])
-        for name, dtype in NUMBER_COLUMNS.items():
-            self._append(name, start, np.zeros(len(videos), dtype))
+        for name in (*NUMBER_COLUMNS, *((ERROR_COLUMN,) if self.form.is_quantised else ())):
+            self._append(name, start, np.zeros(len(videos), self._array(name).dtype))
         self._group.attrs["videos"] = start + len(videos)
         self._table = None
 
@@ -186,21 +217,37 @@ class Cache(StoredCache):
         if len(values):
             array[start:] = np.asarray(values, dtype=object if isinstance(values[0], str) else array.dtype)
 
+    def remove_remains(self, rows: Iterable[int]) -> None:
+        """Remove what writes that were killed left behind: of the columns, and of the maps of some videos."""
+        for name in ("", *self.column_names, *self._pieces):
+            for depth in ("*", "c/*", "c/*/*") if name not in self._pieces else ("*",):
+                _remove_partial((self.path / name).glob(depth + PARTIAL))
+        for row in rows:
+            for name in self._pieces:
+                _remove_partial((self.path / name / "c" / str(row)).rglob("*" + PARTIAL))
+
     def write(self, records: Sequence[MapRecord]) -> None:
         """Write finished videos: the maps first, then what is known of them, the status last.
 
         A kill between any two of these leaves videos that count as pending and are simply written again.
         """
-        for record in records:
-            if record.maps is not None:
-                self.write_maps(record.row, record.maps)
+        errors = [self._write_maps(record) if record.maps is not None else 0.0 for record in records]
         rows = np.array([record.row for record in records])
         for name in ("decoder", "content", "reason", "frame_count", "source_bytes", "source_modified"):
             self._update(name, rows, [getattr(record, name) for record in records])
+        if self.form.is_quantised:
+            self._update(ERROR_COLUMN, rows, errors)
         self._update("status", rows, [FAILED if record.maps is None else DONE for record in records])
         self._table = None
 
-    def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | int]) -> None:
+    def _write_maps(self, record: MapRecord) -> float:
+        """Write the maps of all views, and return the relative error of what was stored."""
+        pieces, error = encode_views(record, self.form)
+        for piece, values in pieces.items():
+            self.write_piece(piece, values)
+        return error
+
+    def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | float]) -> None:
         """Rewrite the chunks that hold some rows, whole: a chunk is replaced at once or not at all."""
         array = self._array(name)
         for chunk in np.unique(rows // ROWS_PER_CHUNK):
@@ -212,26 +259,48 @@ class Cache(StoredCache):
             array[start:stop] = block
 
 
+def _remove_partial(files: Iterable[Path]) -> None:
+    for file in list(files):
+        file.unlink(missing_ok=True)
+
+
 def _compressors() -> list[Any]:
     """zstd level 1 without shuffle (most of a map is zeros), then a checksum of the compressed bytes."""
     return [ZstdCodec(level=1), Crc32cCodec()]
 
 
-def _create_arrays(group: zarr.Group, shape: tuple[int, int, int]) -> None:
-    group.create_array(
-        "maps",
-        shape=(0, *shape),
-        chunks=(1, *shape),
-        dtype="float16",
-        compressors=_compressors(),
-        dimension_names=("video", "frame", "patch", "channel"),
-    )
+def _stored_order(array: zarr.Array[Any]) -> tuple[int, ...] | None:
+    """The order in which a file holds the axes of a chunk, the leading ones of length 1 left out; None: as they are."""
+    orders = [codec.order for codec in array.filters if isinstance(codec, TransposeCodec)]
+    leading = array.ndim - len(CHANNELS_FIRST)
+    return tuple(axis - leading for axis in orders[0][leading:]) if orders else None
+
+
+def _create_arrays(group: zarr.Group, form: MapForm) -> None:
+    for name, array in form.arrays.items():
+        _create_map_array(group, name, array)
     for name in TEXT_COLUMNS:
         _create_column(group, name, "string", "video")
     for name, dtype in NUMBER_COLUMNS.items():
         _create_column(group, name, dtype, "video")
+    if form.is_quantised:
+        _create_column(group, ERROR_COLUMN, "float32", "video")
     for name in CLASS_COLUMNS:
         _create_column(group, name, "string", "class")
+
+
+def _create_map_array(group: zarr.Group, name: str, array: MapArray) -> None:
+    leading = len(array.axes) - len(array.shape)
+    order = (*range(leading), *(leading + axis for axis in CHANNELS_FIRST))
+    group.create_array(
+        name,
+        shape=(0, *array.places, *array.shape),
+        chunks=(1,) * leading + array.shape,
+        dtype=array.dtype,
+        filters=[TransposeCodec(order=order)] if len(array.shape) == len(CHANNELS_FIRST) else [],
+        compressors=_compressors(),
+        dimension_names=array.axes,
+    )
 
 
 def _create_column(group: zarr.Group, name: str, dtype: str, axis: str) -> None:

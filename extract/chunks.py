@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 CHECKSUM_BYTES = 4
 
 
-def read_chunk(file: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+def read_chunk(file: Path, out: NDArray[Any], order: tuple[int, ...] | None = None) -> None:
     """Decode a chunk that was written little-endian, zstd-compressed and closed by a CRC-32C of these bytes.
 
     Args:
         file: of the chunk
-        shape: of the chunk
-        dtype: of the array
-
-    Returns:
-        an array of that shape
+        out: where the values go, C-contiguous and of the chunk's shape and type
+        order: of the axes in the file, as of Zarr's transpose codec; None: as in `out`
 
     Raises:
         ValueError: if the checksum or the length is wrong
@@ -30,6 +27,12 @@ def read_chunk(file: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     body, checksum = stored[:-CHECKSUM_BYTES], stored[-CHECKSUM_BYTES:]
     if len(checksum) < CHECKSUM_BYTES or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
         raise ValueError("the checksum does not match")
-    out = np.empty(shape, dtype=np.dtype(dtype).newbyteorder("<"))
-    decompress(body, out)
-    return out
+    if not out.dtype.newbyteorder("<").isnative:
+        raise ValueError("chunks are read on little-endian machines only")
+    if order is None:
+        decompress(body, out)
+        return
+    within = out.transpose(order)  # a view of the result with its axes as in the file
+    decoded = np.empty(within.shape, out.dtype)
+    decompress(body, decoded)
+    within[...] = decoded

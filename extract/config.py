@@ -9,6 +9,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DECODERS = ("auto", "decord", "pyav")
 FOLDS = ("base", "val", "novel")
 SPLITS = ("auto", "all-novel")
+STORES = ("float16", "uint8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +24,22 @@ class ExtractConfig:
     precision: str = "auto"
     batch_frames: int = 64  # frames per backbone call; the last batch is padded
     workers: int = 0  # decoding processes; 0 means one per core
+    views: int = 1  # of each video; those beyond the first are drawn for training
+    view_seed: int = 0
+    flip: bool = False  # mirror half of the further views; left and right may matter to a class
+    store: str = "float16"
     split: str = "auto"
     split_seed: int = 0
     text_model: str = "auto"  # "auto", "none", a local folder or a hub name
 
     def __post_init__(self) -> None:
-        for name, least in (("frames", 1), ("size", 32), ("batch_frames", 1), ("workers", 0), ("split_seed", 0)):
+        seeds = (("view_seed", 0), ("split_seed", 0))
+        for name, least in (("frames", 1), ("size", 32), ("batch_frames", 1), ("workers", 0), ("views", 1), *seeds):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name, choices in (("decoder", DECODERS), ("precision", PRECISIONS), ("split", SPLITS)):
+        named = (("decoder", DECODERS), ("precision", PRECISIONS), ("split", SPLITS), ("store", STORES))
+        for name, choices in named:
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.flip and self.views == 1:
+            raise InputError("flip mirrors further views, and there are none; give --views 2 or more, or leave it out")

@@ -48,6 +48,7 @@ def _write_zarr(source: StoredCache, target: Path, rows: list[int], count: Calla
     shutil.rmtree(building, ignore_errors=True)
     made = Cache.restore(building, source)
     for row in rows:
-        made.write_maps(row, source.maps(row))
+        for piece in source.form.pieces(row):
+            made.write_piece(piece, source.piece(piece))
         count(1)
     building.rename(target)

@@ -11,17 +11,17 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from hcl.extract.errors import VideoError
 from hcl.extract.image_folder import frame_images
-from hcl.extract.video import VideoFrames, read_frames
+from hcl.extract.video import read_chosen_frames
+from hcl.extract.views import View, ViewChoice, draw_views, view_images
 
 SWOLLEN = 77  # exit code of a worker that took too much memory
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
@@ -33,7 +33,7 @@ class Decoded:
     """The frames of one video, ready for the backbone, and the state of its file."""
 
     row: int
-    images: np.ndarray  # (T, size, size, 3) uint8 RGB
+    images: np.ndarray  # (views, T, size, size, 3) uint8 RGB
     frame_count: int
     decoder: str  # that read it: "decord", "pyav" or "images"
     content: str  # sha256 of the file's bytes, or of the images' in their order
@@ -67,6 +67,7 @@ class DecodeTask:
     size: int
     decoder: str
     mib_per_video: int
+    views: ViewChoice = field(default_factory=ViewChoice)
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,17 @@ def serve(connection: Connection, task: DecodeTask, parent: int) -> None:
 
 
 def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_last: bool = False) -> Answer:
-    """Read one video's middle frames and resize them; whatever goes wrong is a `Failed`."""
+    """Read the frames of all views of a video at once and resize them; whatever goes wrong is a `Failed`."""
+
+    def views_of(frame_count: int) -> list[View]:
+        return draw_views(task.views, frames=task.frames, frame_count=frame_count, content=source.content)
+
+    def choose(frame_count: int) -> tuple[int, ...]:
+        return tuple(sorted({number for view in views_of(frame_count) for number in view.indices}))
+
     try:
-        video = read_frames(path, task.frames, decoder=task.decoder)
-        images = resized(video, task.size)
+        video = read_chosen_frames(path, choose, decoder=task.decoder)
+        images = np.stack([view_images(video, view, task.size) for view in views_of(video.frame_count)])
     except VideoError as error:
         return Answer(Failed(row, str(error), source.content), is_last)
     except MemoryError:
@@ -108,15 +116,6 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
         return Answer(Failed(row, reason, source.content), is_spent=True)
     done = Decoded(row, images, video.frame_count, video.decoder, source.content, source.bytes, source.modified_ns)
     return Answer(done, is_last)
-
-
-def resized(video: VideoFrames, size: int) -> np.ndarray:
-    """Resize each frame to size x size by antialiased bilinear filtering: (T, size, size, 3) uint8."""
-    small: dict[int, np.ndarray] = {}
-    for number, image in zip(video.indices, video.images, strict=True):
-        if number not in small:  # short videos repeat frames
-            small[number] = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
-    return np.stack([small[number] for number in video.indices])
 
 
 def read_source(path: Path) -> Source:

@@ -5,11 +5,12 @@ a worker's end costs that video alone.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from hcl.extract.decode_pool import DecodePool
 from hcl.extract.decode_worker import Decoded, DecodeTask, Failed
+from hcl.extract.views import ViewChoice
 
 __all__ = ["Decoded", "Failed", "decode_ahead"]
 
@@ -21,9 +22,10 @@ def decode_ahead(
     size: int,
     decoder: str,
     workers: int,
+    views: ViewChoice = ViewChoice(),  # noqa: B008 - it is frozen
     seconds_per_video: float = 120.0,
     mib_per_video: int = 2048,
-) -> Iterator[Decoded | Failed]:
+) -> Generator[Decoded | Failed, None, None]:
     """Decode videos in worker processes, some ahead of the caller, and yield them in the order of `paths`.
 
     Closing the generator, or any exception in it, ends the workers.
@@ -33,13 +35,14 @@ def decode_ahead(
         frames: how many frames of each video, the middles of equal segments
         size: each frame is resized to size x size
         decoder: see `read_frames`
+        views: of each video, all read in one pass
         workers: processes, one thread each; 0 means one per core
         seconds_per_video: a worker that takes longer is killed
         mib_per_video: how much a worker may grow
     """
     if not paths:
         return
-    task = DecodeTask(frames=frames, size=size, decoder=decoder, mib_per_video=mib_per_video)
+    task = DecodeTask(frames=frames, size=size, decoder=decoder, mib_per_video=mib_per_video, views=views)
     pool = DecodePool(paths, task, workers=workers or _cores(), seconds_per_video=seconds_per_video)
     try:
         yield from pool.results()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hcl.extract.errors import VideoError
-from hcl.extract.frames import VideoFrames, middle_frames
+from hcl.extract.frames import FrameChoice, VideoFrames
 from hcl.extract.packets import PacketIndex
 
 # Formats that decord's FFmpeg and PyAV's turn into the same RGB bytes, and codecs that both know.
@@ -64,8 +64,8 @@ def _heights(index: PacketIndex) -> tuple[int, ...]:
     return index.size if index.rotation else index.size[:1]
 
 
-def read_with_decord(path: Path, frames: int, index: PacketIndex | None = None) -> VideoFrames:
-    """Read the middle frames of a video, counting them as decord does.
+def read_with_decord(path: Path, choose: FrameChoice, index: PacketIndex | None = None) -> VideoFrames:
+    """Read the chosen frames of a video, counting them as decord does.
 
     Args:
         index: what decord has to find in the file, too
@@ -80,14 +80,16 @@ def read_with_decord(path: Path, frames: int, index: PacketIndex | None = None) 
         reader = decord.VideoReader(str(path.absolute()), num_threads=1)
         if index and not _agrees(reader, index):
             raise VideoError("decord sees other frames than FFmpeg's demuxer")
-        indices = middle_frames(len(reader), frames)
-        distinct = sorted(set(indices))
+        indices = choose(len(reader))
+        distinct = tuple(sorted(set(indices)))
         images = reader.get_batch(distinct).asnumpy()
     except (decord.DECORDError, RuntimeError, ValueError) as error:
         raise VideoError("decord cannot read the file") from error
     if index and images.shape[1:3] != (index.size[::-1] if index.rotation % 180 else index.size):
         raise VideoError("decord sees frames of another size")
-    return VideoFrames(images[np.searchsorted(distinct, indices)], indices, len(reader), "decord")
+    if indices != distinct:
+        images = images[np.searchsorted(distinct, indices)]
+    return VideoFrames(images, indices, len(reader), "decord")
 
 
 def _agrees(reader: Any, index: PacketIndex) -> bool:

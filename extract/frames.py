@@ -1,8 +1,11 @@
 """Which frames of a video stand for it, and what a reader returns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+FrameChoice = Callable[[int], tuple[int, ...]]  # from the number of frames to the indices that are wanted
 
 
 @dataclass(frozen=True)

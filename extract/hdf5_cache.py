@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
+from hcl.extract.map_form import MapForm, Piece
 from hcl.extract.stored_cache import SCHEMA, VERSION, StoredCache
 
 ATTRIBUTES = "attributes"  # one JSON text: HDF5's own attributes know neither dictionaries nor null
@@ -45,10 +45,11 @@ class Hdf5Cache(StoredCache):
             raise
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(T, P, C) of a video's maps."""
-        _, frames, patches, channels = self._file["maps"].shape
-        return frames, patches, channels
+    def form(self) -> MapForm:
+        """How maps are stored."""
+        maps = self._file["maps"]
+        further = self._file["views"].shape[1] if "views" in self._file else 0
+        return MapForm(maps.shape[1:], further + 1, str(maps.dtype))
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -62,8 +63,9 @@ class Hdf5Cache(StoredCache):
         values: NDArray[Any] = array.asstr()[:count] if h5py.check_string_dtype(array.dtype) else array[:count]
         return values
 
-    def _read_maps(self, row: int) -> NDArray[np.float16]:
-        return np.asarray(self._file["maps"][row])
+    def _read_piece(self, piece: Piece, out: NDArray[Any]) -> None:
+        name, place = piece
+        out[...] = self._file[name][place]
 
 
 def _refuse_strangers(path: Path, file: h5py.File) -> None:
@@ -103,11 +105,13 @@ def write_hdf5(source: StoredCache, path: Path, rows: Sequence[int], count: Call
             file.create_dataset(
                 name, data=values.astype(object) if text else values, dtype=h5py.string_dtype() if text else None
             )
-        shape = (len(source.videos), *source.shape)
-        maps = file.create_dataset(
-            "maps", shape, "float16", chunks=(1, *source.shape), compression="gzip", compression_opts=1, fletcher32=True
-        )
+        for name, array in source.form.arrays.items():
+            shape = (len(source.videos), *array.places, *array.shape)
+            chunks = (1,) * (len(shape) - len(array.shape)) + array.shape
+            coded = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
+            file.create_dataset(name, shape, array.dtype, chunks=chunks, **coded)
         for row in rows:
-            maps[row] = source.maps(row)
+            for name, place in source.form.pieces(row):
+                file[name][place] = source.piece((name, place))
             count(1)
     os.replace(building, path)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hcl.extract.errors import VideoError
-from hcl.extract.frames import VideoFrames, middle_frames
+from hcl.extract.frames import FrameChoice, VideoFrames
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -24,8 +24,8 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if odd % 2 else (-1, part) for odd, part in enumerate(parts)], path.name
 
 
-def read_image_folder(folder: Path, frames: int) -> VideoFrames:
-    """Read the middle images of a folder.
+def read_image_folder(folder: Path, choose: FrameChoice) -> VideoFrames:
+    """Read the chosen images of a folder.
 
     Raises:
         VideoError: there is no image, one is broken, or their sizes differ
@@ -33,7 +33,7 @@ def read_image_folder(folder: Path, frames: int) -> VideoFrames:
     paths = frame_images(folder)
     if not paths:
         raise VideoError("the folder holds no JPEG or PNG images")
-    indices = middle_frames(len(paths), frames)
+    indices = choose(len(paths))
     images = {index: _read_image(paths[index]) for index in sorted(set(indices))}
     shapes = {image.shape for image in images.values()}
     if len(shapes) > 1:

@@ -9,33 +9,33 @@ import numpy as np
 
 from hcl.extract.container import open_video
 from hcl.extract.errors import VideoError
-from hcl.extract.frames import VideoFrames, middle_frames
+from hcl.extract.frames import FrameChoice, VideoFrames
 from hcl.extract.packets import PacketIndex
 from hcl.extract.upright import upright
 
 
-def read_with_pyav(path: Path, frames: int, index: PacketIndex) -> VideoFrames:
-    """Read the middle frames of a video, decoding no more than it takes to have them exactly.
+def read_with_pyav(path: Path, choose: FrameChoice, index: PacketIndex) -> VideoFrames:
+    """Read the chosen frames of a video, decoding no more than it takes to have them exactly.
 
     Raises:
         VideoError: the video is damaged
     """
-    video = None if index.flaw else read_indexed(path, frames, index)
-    return video or read_sequentially(path, frames, index.shown)
+    video = None if index.flaw else read_indexed(path, choose, index)
+    return video or read_sequentially(path, choose, index.shown)
 
 
-def read_sequentially(path: Path, frames: int, expected: int) -> VideoFrames:
-    """Decode a video from its first frame to its last, and keep the middle frames.
+def read_sequentially(path: Path, choose: FrameChoice, expected: int) -> VideoFrames:
+    """Decode a video from its first frame to its last, and keep the chosen frames.
 
     Args:
         expected: a guess of the number of frames; a wrong one costs a second pass
     """
-    indices = middle_frames(max(expected, 1), frames)
+    indices = choose(max(expected, 1))
     images, count = _decode_all(path, set(indices))
     if count == 0:
         raise VideoError("no frame of the video can be decoded")
     if count != expected:
-        indices = middle_frames(count, frames)
+        indices = choose(count)
         images, _ = _decode_all(path, set(indices))
     return VideoFrames(_stack([images[number] for number in indices]), indices, count, "pyav")
 
@@ -57,7 +57,7 @@ def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], in
     return images, count
 
 
-def read_indexed(path: Path, frames: int, index: PacketIndex, *, leave_out: bool = True) -> VideoFrames | None:
+def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_out: bool = True) -> VideoFrames | None:
     """Decode from the entry point before each wanted frame.
 
     Every frame is known by its timestamp, so nothing is counted; None if one does not turn up.
@@ -66,7 +66,7 @@ def read_indexed(path: Path, frames: int, index: PacketIndex, *, leave_out: bool
         leave_out: do not decode the frames that are neither wanted nor needed by others
     """
     order = sorted(index.pts)
-    indices = middle_frames(len(order), frames)
+    indices = choose(len(order))
     starts = [index.pts[entry] for entry in index.entries]
     wanted = sorted({order[number] for number in indices})
     images: dict[int, np.ndarray] = {}

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
+from hcl.extract.map_form import MapForm, Piece, maps_piece
+from hcl.extract.quantised import restore
 
 SCHEMA, VERSION = "hcl-cache", 1
 PENDING, DONE, FAILED = 0, 1, 2
 TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
+ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
 CLASS_COLUMNS = ("class_name", "class_fold", "class_text")  # one string a class
 
 
@@ -42,19 +45,20 @@ class MapRecord:
     """One finished video: its map, or the reason why it has none."""
 
     row: int
-    maps: NDArray[np.float16] | None  # (T, P, C)
+    maps: NDArray[np.float16] | None  # (T, P, C) of the canonical view
     frame_count: int = 0
     decoder: str = ""
     content: str = ""
     source_bytes: int = 0
     source_modified: int = 0  # nanoseconds since 1970
     reason: str = ""
+    views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
 
 
 class StoredCache(ABC):
     """Frame maps of videos, with the classes and the settings they were made by.
 
-    A form of storage says how attributes, arrays and maps are read; all else is the same.
+    A kind of file says how attributes, arrays and chunks are read; all else is the same.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,8 +67,8 @@ class StoredCache(ABC):
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, int, int]:
-        """(T, P, C) of a video's maps."""
+    def form(self) -> MapForm:
+        """How maps are stored."""
 
     @property
     @abstractmethod
@@ -76,8 +80,18 @@ class StoredCache(ABC):
         """The first values of an array; None if there is no such array."""
 
     @abstractmethod
-    def _read_maps(self, row: int) -> NDArray[np.float16]:
-        """The maps of one video; any of ValueError, RuntimeError, OSError, KeyError if they are damaged."""
+    def _read_piece(self, piece: Piece, out: NDArray[Any]) -> None:
+        """Read a chunk of the maps as stored; any of ValueError, RuntimeError, OSError, KeyError if it is damaged."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, P, C) of a view's maps."""
+        return self.form.shape
+
+    @property
+    def n_views(self) -> int:
+        """How many views there are of each video."""
+        return self.form.views
 
     def _attribute(self, name: str) -> Any:
         try:
@@ -109,6 +123,7 @@ class StoredCache(ABC):
         return (
             *TEXT_COLUMNS,
             *NUMBER_COLUMNS,
+            *((ERROR_COLUMN,) if self.form.is_quantised else ()),
             *CLASS_COLUMNS,
             *(("class_embedding",) if self.text_model else ()),
         )
@@ -178,8 +193,23 @@ class StoredCache(ABC):
         wanted = np.array([fold in (None, found) for found in self.videos.fold], dtype=bool)
         return np.flatnonzero((self.videos.status == DONE) & wanted).astype(np.int64)
 
-    def maps(self, row: int) -> NDArray[np.float16]:
-        """Read the maps of one finished video.
+    @property
+    def quantisation_error(self) -> float | None:
+        """The mean over finished videos of the relative error that uint8 brought; None where nothing was rounded."""
+        rows = self.rows()
+        return float(self.column(ERROR_COLUMN)[rows].mean()) if self.form.is_quantised and len(rows) else None
+
+    def maps(self, row: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """Read the maps of one finished video: its canonical view; all else as `view`."""
+        return self.view(row, 0, out)
+
+    def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """Read the maps of one view of a finished video.
+
+        Args:
+            row: of the video
+            view: 0 is the canonical one
+            out: where the maps go, C-contiguous; None: a new array
 
         Returns:
             (T, P, C) float16
@@ -187,18 +217,40 @@ class StoredCache(ABC):
         Raises:
             InputError: if they are damaged
         """
+        if not 0 <= view < self.n_views:
+            raise ValueError(f"{view = } of {self.n_views} views")
+        maps = np.empty(self.shape, np.float16) if out is None else out
+        if not self.form.is_quantised:
+            self._read_checked(maps_piece(row, view), maps)
+            return maps
+        restore(self.piece(maps_piece(row, view)), self.piece(("scales", (row, view))), maps)
+        return maps
+
+    def piece(self, piece: Piece) -> NDArray[Any]:
+        """Read a chunk of the maps as it is stored.
+
+        Raises:
+            InputError: if it is damaged
+        """
+        array = self.form.arrays[piece[0]]
+        values = np.empty(array.shape, array.dtype)
+        self._read_checked(piece, values)
+        return values
+
+    def _read_checked(self, piece: Piece, out: NDArray[Any]) -> None:
         try:
-            return self._read_maps(row)
+            self._read_piece(piece, out)
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             raise InputError(
-                f"{self.path}: the maps of {self.videos.path[row]} are damaged ({error});"
+                f"{self.path}: the maps of {self.videos.path[piece[1][0]]} are damaged ({error});"
                 " run hcl extract with --repair to redo them"
             ) from error
 
     def intact(self, row: int) -> bool:
-        """Whether the maps of a finished video can be read back."""
+        """Whether all maps of a finished video can be read back."""
         try:
-            self.maps(row)
+            for piece in self.form.pieces(row):
+                self.piece(piece)
         except InputError:
             return False
         return True

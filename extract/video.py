@@ -6,25 +6,32 @@ display matrix, as 8-bit RGB by libswscale's default conversion. The reader only
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 import av
 
 from hcl.extract.decord_reader import decord_doubt, decord_module, decord_version, read_with_decord
 from hcl.extract.errors import VideoError
-from hcl.extract.frames import VideoFrames, middle_frames
+from hcl.extract.frames import FrameChoice, VideoFrames, middle_frames
 from hcl.extract.image_folder import read_image_folder
 from hcl.extract.packets import read_packet_index
 from hcl.extract.pyav_reader import read_with_pyav
 
-__all__ = ["VideoFrames", "decoder_note", "middle_frames", "read_frames"]
+__all__ = ["VideoFrames", "decoder_note", "middle_frames", "read_chosen_frames", "read_frames"]
 
 
 def read_frames(path: Path, frames: int, *, decoder: str = "auto") -> VideoFrames:
-    """Read the middles of `frames` equal segments of a video, upright.
+    """Read the middles of `frames` equal segments of a video; all else as `read_chosen_frames`."""
+    return read_chosen_frames(path, partial(middle_frames, frames=frames), decoder=decoder)
+
+
+def read_chosen_frames(path: Path, choose: FrameChoice, *, decoder: str = "auto") -> VideoFrames:
+    """Read frames of a video in one pass, upright.
 
     Args:
         path: a video file, or a folder of frame images
+        choose: the indices that are wanted, told how many frames the video shows
         decoder: "decord" or "pyav" whatever the file is; "auto": decord where it is exact, else PyAV
 
     Raises:
@@ -34,16 +41,16 @@ def read_frames(path: Path, frames: int, *, decoder: str = "auto") -> VideoFrame
         raise ValueError(f"{decoder = } is none of auto, decord, pyav")
     _check_readable(path)
     if path.is_dir():
-        return read_image_folder(path, frames)
+        return read_image_folder(path, choose)
     if decoder == "decord":
-        return read_with_decord(path, frames)
+        return read_with_decord(path, choose)
     index = read_packet_index(path)
     if decoder == "auto" and decord_module() and not decord_doubt(index):
         try:
-            return read_with_decord(path, frames, index)
+            return read_with_decord(path, choose, index)
         except VideoError:
             pass  # what PyAV makes of the file decides
-    return read_with_pyav(path, frames, index)
+    return read_with_pyav(path, choose, index)
 
 
 def _check_readable(path: Path) -> None:

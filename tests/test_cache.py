@@ -47,6 +47,74 @@ def test_maps_are_read_as_zarr_reads_them(cache: Cache) -> None:
         np.testing.assert_array_equal(cache.maps(row), array[row])
 
 
+@pytest.mark.parametrize("store", ["float16", "uint8"])
+def test_views_are_read_as_zarr_reads_them(tmp_path: Path, store: str) -> None:
+    made = Cache.create(tmp_path / "views.zarr", {"split": "given"}, shape=SHAPE, views=3, store=store)
+    made.add_classes({"run": "base"}, {"run": "run"}, None)
+    made.add_videos([Video(f"v{row}.mp4", Path("x"), "run") for row in range(3)])
+    drawn = {row: np.stack([maps(10 * row + view) for view in range(3)]) for row in (0, 2)}
+    made.write([MapRecord(row, views[0], views=views[1:]) for row, views in drawn.items()])
+    found = Cache.open(made.path)
+    group = zarr.open_group(made.path, mode="r")
+    assert found.n_views == 3 and found.form.store == store
+    for row, views in drawn.items():
+        stored = [group["maps"][row], *group["views"][row]]
+        for view in range(3):
+            expected = stored[view]
+            if store == "uint8":
+                least, step = group["scales"][row, view]
+                expected = (least + step * expected.astype(np.float32)).astype(np.float16)
+            out = np.empty(SHAPE, np.float16)
+            assert found.view(row, view, out) is out
+            np.testing.assert_array_equal(out, expected)
+            np.testing.assert_allclose(out, views[view], atol=0.02 if store == "uint8" else 0)
+        np.testing.assert_array_equal(found.maps(row), found.view(row, 0))
+    with pytest.raises(ValueError, match="view = 3 of 3 views"):
+        found.view(0, 3)
+
+
+def test_a_cache_needs_the_views_it_was_made_for(cache: Cache) -> None:
+    with pytest.raises(ValueError, match=r"views\.shape = \(2, 2, 3, 4\) in a cache of 2 frames"):
+        cache.write([MapRecord(0, maps(0), views=maps(1)[None])])
+
+
+def test_the_error_of_uint8_is_kept_for_each_video(tmp_path: Path) -> None:
+    made = Cache.create(tmp_path / "cache.zarr", {"split": "given"}, shape=SHAPE, store="uint8")
+    made.add_classes({"run": "base"}, {"run": "run"}, None)
+    made.add_videos([Video(f"v{row}.mp4", Path("x"), "run") for row in range(3)])
+    assert made.quantisation_error is None
+    made.write([MapRecord(0, maps(0)), MapRecord(1, np.zeros(SHAPE, np.float16)), MapRecord(2, None, reason="broken")])
+    exact, stored = maps(0).astype(float), made.maps(0).astype(float)
+    expected = np.sqrt(((stored - exact) ** 2).sum() / (exact**2).sum())
+    assert 0 < expected < 0.01
+    np.testing.assert_allclose(made.column("quantisation_error"), [expected, 0, 0], rtol=1e-5)
+    assert made.quantisation_error == pytest.approx(expected / 2, rel=1e-5)
+    made.write([MapRecord(2, maps(2))])
+    with pytest.raises(InputError, match="use --store float16"):
+        made.write([MapRecord(2, np.full(SHAPE, np.inf, np.float16))])
+
+
+def test_a_cache_that_lies_patch_by_patch_is_read_as_its_metadata_says(cache: Cache) -> None:
+    group = zarr.open_group(cache.path, mode="r+")
+    codecs = group["maps"].compressors
+    plain = group.create_array(
+        "maps", shape=(5, *SHAPE), chunks=(1, *SHAPE), dtype="float16", compressors=codecs, overwrite=True
+    )
+    plain[:] = np.stack([maps(row) for row in range(5)])
+    for row in range(5):
+        np.testing.assert_array_equal(Cache.open(cache.path).maps(row), maps(row))
+
+
+def test_remains_of_killed_writes_are_removed(cache: Cache) -> None:
+    cache.write([MapRecord(0, maps(0))])
+    files = {file for file in cache.path.rglob("*") if file.is_file()}
+    (cache.path / "maps" / "c" / "3" / "0" / "0").mkdir(parents=True)
+    for place in ("zarr", "maps/zarr", "label/zarr", "label/c/0", "maps/c/3/0/0/0"):
+        (cache.path / f"{place}.0a1b.partial").touch()
+    cache.remove_remains([3])
+    assert {file for file in cache.path.rglob("*") if file.is_file()} == files
+
+
 def test_classes_and_videos_can_be_added_later(cache: Cache) -> None:
     cache.write([MapRecord(0, maps(0))])
     cache.add_classes({"sit": "val"}, {"sit": "sit down"}, None)

@@ -33,6 +33,27 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return made.path
 
 
+@pytest.fixture(params=["float16", "uint8"])
+def views(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A cache with three views of each video, in either form."""
+    made = Cache.create(tmp_path / "views.zarr", {"split": "given"}, shape=SHAPE, views=3, store=request.param)
+    made.add_classes({"run": "base"}, {"run": "run"}, None)
+    made.add_videos([Video(f"{row}.mp4", Path("x"), "run") for row in range(3)])
+    drawn = np.random.default_rng(0).normal(size=(2, 3, *SHAPE)).astype(np.float16)
+    made.write([MapRecord(row, maps[0], views=maps[1:]) for row, maps in enumerate(drawn)])
+    return made.path
+
+
+def test_views_and_bytes_go_there_and_back(views: Path, tmp_path: Path) -> None:
+    convert(views, tmp_path / "cache.h5")
+    convert(tmp_path / "cache.h5", tmp_path / "again.zarr")
+    assert bytes_of(tmp_path / "again.zarr") == bytes_of(views)
+    zarr, hdf5 = open_cache(views), open_cache(tmp_path / "cache.h5")
+    assert (zarr.form, zarr.quantisation_error) == (hdf5.form, hdf5.quantisation_error)
+    for row, view in np.ndindex(2, 3):
+        np.testing.assert_array_equal(zarr.view(row, view), hdf5.view(row, view))
+
+
 def bytes_of(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
 

@@ -18,10 +18,13 @@ from hcl.extract.cache import Cache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding import Decoded, Failed
 from hcl.extract.errors import InputError
-from hcl.extract.extraction import as_text, choose_backbone, extract, mapped
+from hcl.extract.extraction import choose_backbone, extract, refuse_other_settings
 from hcl.extract.forecast import forecast
 from hcl.extract.lock import sole_writer
-from hcl.extract.stored_cache import DONE, FAILED, MapRecord
+from hcl.extract.mapping import mapped
+from hcl.extract.stored_cache import DONE, FAILED
+from hcl.extract.summary import as_text
+from hcl.extract.video import decoder_note
 
 CLASSES = ("clap", "jump", "nod")
 
@@ -105,6 +108,86 @@ def test_twins_are_noticed(videos: Path, tmp_path: Path, config: ExtractConfig) 
     assert "nod/0.mp4 = nod/copy.mp4" in as_text(summary)
 
 
+@pytest.mark.parametrize("store", ["float16", "uint8"])
+def test_further_views_leave_the_first_as_it_is(
+    videos: Path, tmp_path: Path, config: ExtractConfig, store: str
+) -> None:
+    config = replace(config, store=store)
+    extract(videos, tmp_path / "one.zarr", config)
+    summary = extract(videos, tmp_path / "three.zarr", replace(config, views=3, view_seed=4, flip=True))
+    one, three = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "three.zarr")
+    assert (one.n_views, three.n_views) == (1, 3)
+    assert (three.settings["views"], three.settings["view_seed"], three.settings["flip"]) == (3, 4, True)
+    assert bytes_of(tmp_path / "one.zarr" / "maps" / "c") == bytes_of(tmp_path / "three.zarr" / "maps" / "c")
+    for row in range(9):
+        views = [three.view(row, view) for view in range(3)]
+        assert all(view.any() for view in views)
+        assert not any(np.array_equal(views[a], views[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert ("stored as uint8: mean relative l2 error 0.00" in as_text(summary)) == (store == "uint8")
+
+
+def test_views_do_not_depend_on_path_or_order(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    (videos / "clap" / "00 twin.mp4").write_bytes((videos / "nod" / "2.mp4").read_bytes())
+    extract(videos, tmp_path / "cache.zarr", replace(config, views=2))
+    cache = Cache.open(tmp_path / "cache.zarr")
+    rows = [cache.videos.path.index(path) for path in ("clap/00 twin.mp4", "nod/2.mp4")]
+    np.testing.assert_array_equal(cache.view(rows[0], 1), cache.view(rows[1], 1))
+
+
+def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
+    plain: dict[str, Any] = {"frames": 8, "split": "given"}
+    views = plain | {"views": 2, "view_seed": 0, "flip": False}
+    for then, now, message in (
+        (plain, plain | {"store": "uint8"}, "store float16 there, uint8 now"),
+        (plain, views, "views 1 there, 2 now"),
+        (views, plain, "views 2 there, 1 now"),
+        (views, views | {"view_seed": 1, "flip": True}, "view_seed 0 there, 1 now; flip False there, True now"),
+    ):
+        cache = Cache.create(tmp_path / f"{message[:8]}.zarr", then, shape=(8, 4, 2))
+        refuse_other_settings(cache, then | {"split": "all-novel"})
+        with pytest.raises(InputError, match=message):
+            refuse_other_settings(cache, now)
+
+
+def test_flips_without_further_views_are_refused() -> None:
+    with pytest.raises(InputError, match="give --views 2 or more"):
+        ExtractConfig(flip=True)
+
+
+def test_damaged_views_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    path, config = tmp_path / "cache.zarr", replace(config, views=3, store="uint8")
+    extract(videos, path, config)
+    before = bytes_of(path)
+    (path / "views" / "c" / "3" / "1" / "0" / "0" / "0").unlink()
+    (path / "scales" / "c" / "7" / "2" / "0" / "0").write_bytes(b"nonsense")
+    summary = extract(videos, path, config, repair=True)
+    assert summary.plan.damaged == ("jump/0.mp4", "nod/1.mp4") and summary.extracted == 2
+    assert bytes_of(path) == before
+
+
+def test_the_reader_is_named_before_and_counted_after(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    said: list[str] = []
+    config = replace(config, decoder="pyav")
+    summary = extract(videos, tmp_path / "cache.zarr", config, say=said.append)
+    assert said == [decoder_note("pyav")] and summary.readers == (("pyav", 9),)
+    assert "read by: pyav 9" in as_text(summary)
+
+
+def test_names_of_every_kind_are_taken_as_they_are(tmp_path: Path, config: ExtractConfig, write_video: Any) -> None:
+    names = ["a clap/two words.mp4", "jump/größe 手.mp4", "jump/CAPITALS.MP4", "nod/it's #1 %20.AVI", "nod/-dash.mp4"]
+    for seed, name in enumerate(names):
+        write_video(tmp_path / "videos" / name, seed=seed)
+    write_video(tmp_path / "videos" / "nod" / ".hidden.mp4", seed=9)
+    write_video(tmp_path / "videos" / ".hidden class" / "1.mp4", seed=9)
+    (tmp_path / "videos" / "nod" / "notes.txt").write_text("no video")
+    summary = extract(tmp_path / "videos", tmp_path / "a cache ü.zarr", config)
+    cache = Cache.open(tmp_path / "a cache ü.zarr")
+    assert cache.videos.path == tuple(sorted(names)) and not summary.failed
+    assert summary.plan.catalog.ignored == ("nod/notes.txt",)
+    assert set(cache.class_names) == {"a clap", "jump", "nod"}
+    assert len({cache.maps(row).tobytes() for row in range(5)}) == 5
+
+
 def test_other_settings_are_refused_side_by_side(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     extract(videos, tmp_path / "cache.zarr", config)
     with pytest.raises(InputError, match="frames 8 there, 4 now; size 64 there, 96 now"):
@@ -155,15 +238,16 @@ def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> No
     rng = np.random.default_rng(0)
     items: list[Decoded | Failed] = []
     for row in range(5):
-        images = rng.integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)
+        images = rng.integers(0, 255, (1 + row % 2, 3, 64, 64, 3), dtype=np.uint8)
         items.append(Decoded(row, images, 30, "pyav", "", 0, 0) if row != 2 else Failed(row, "broken", ""))
     for batch in (1, 4, 64):
         found = list(mapped(items, backbone, batch))
         assert [record.row for record in found] == [0, 1, 2, 3, 4] and found[2].reason == "broken"
         for item, record in zip(items, found, strict=True):
             if isinstance(item, Decoded) and record.maps is not None:
-                expected = backbone(torch.from_numpy(item.images)).numpy()
-                np.testing.assert_allclose(record.maps, expected, rtol=2e-2, atol=2e-2)
+                views = [record.maps, *(record.views if record.views is not None else ())]
+                expected = [backbone(torch.from_numpy(images)).numpy() for images in item.images]
+                np.testing.assert_allclose(np.stack(views), np.stack(expected), rtol=2e-2, atol=2e-2)
 
 
 def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> None:
@@ -184,44 +268,88 @@ def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> 
         pass
 
 
-def test_a_full_disk_stops_with_the_remedy(
-    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+class Disk:
+    """What zarr writes to, full once `room` more bytes are written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+        self.room = room
+        opened = Path.open
+
+        def open_file(path: Path, mode: str = "r", *others: Any, **named: Any) -> Any:
+            file = opened(path, mode, *others, **named)
+            return Narrow(self, file) if "w" in mode and "b" in mode else file
+
+        monkeypatch.setattr(Path, "open", open_file)
+
+
+class Narrow:
+    """An open file on such a disk: it takes what fits and then fails, as the system does."""
+
+    def __init__(self, disk: Disk, file: Any) -> None:
+        self.disk, self.file = disk, file
+
+    def __enter__(self) -> "Narrow":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, data: Any) -> int:
+        content = bytes(data)
+        self.disk.room -= self.file.write(content[: max(0, self.disk.room)])
+        if self.disk.room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(content)
+
+
+@pytest.mark.parametrize("room", [30_000, 45_000, 70_000])
+def test_a_full_disk_stops_with_the_remedy_and_loses_nothing(
+    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    write = Cache.write
-
-    def full(self: Cache, records: list[MapRecord]) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Cache, "write", full)
-    with pytest.raises(InputError, match="No space left on device.*free some space, then run again"):
-        extract(videos, tmp_path / "cache.zarr", config)
-    monkeypatch.setattr(Cache, "write", write)
-    assert extract(videos, tmp_path / "cache.zarr", config).extracted == 9
+    config = replace(config, views=2)
+    extract(videos, tmp_path / "whole.zarr", config)
+    with monkeypatch.context() as patched:
+        Disk(patched, room)
+        with pytest.raises(InputError, match=r"cache\.zarr: cannot be written \(No space left on device\)"):
+            extract(videos, tmp_path / "cache.zarr", config)
+    extract(videos, tmp_path / "cache.zarr", config)
+    assert bytes_of(tmp_path / "cache.zarr") == bytes_of(tmp_path / "whole.zarr")
 
 
-def test_killed_and_resumed_the_cache_is_the_same(
+RUN = """
+import sys
+from pathlib import Path
+if __name__ == "__main__":  # and nowhere else: decoding processes read this file, too
+    from hcl.extract.config import ExtractConfig
+    from hcl.extract.extraction import extract
+    config = ExtractConfig(
+        size=64, weights=sys.argv[3], precision="float32", text_model="none", workers=1, batch_frames=16,
+        split="all-novel", views=2, view_seed=3, flip=True,
+    )
+    extract(Path(sys.argv[1]), Path(sys.argv[2]), config)
+"""
+
+
+def test_killed_ten_times_and_resumed_the_cache_is_the_same(
     videos: Path, tmp_path: Path, small_weights: Path, config: ExtractConfig, write_video: Any
 ) -> None:
-    for copy in range(40):
+    """Some kills come early, while the run starts or makes the cache; most come at a random map of those to come."""
+    config = replace(config, views=2, view_seed=3, flip=True)
+    for copy in range(60):
         write_video(videos / "nod" / f"more {copy}.mp4", seed=100 + copy)
     extract(videos, tmp_path / "whole.zarr", config)
-    code = (
-        "import sys; from pathlib import Path; from hcl.extract.config import ExtractConfig\n"
-        "from hcl.extract.extraction import extract\n"
-        "config = ExtractConfig(size=64, weights=sys.argv[3], precision='float32', text_model='none', workers=1,"
-        " batch_frames=16, split='all-novel')\n"
-        "if __name__ == '__main__': extract(Path(sys.argv[1]), Path(sys.argv[2]), config)"
-    )
     script = tmp_path / "run.py"
-    script.write_text(code)
+    script.write_text(RUN)
     path = tmp_path / "killed.zarr"
-    command = [sys.executable, str(script), str(videos), str(path), str(small_weights)]
-    for chunks in (0, 10, 30):  # kill once so many maps stand
-        process = subprocess.Popen(command)
-        while process.poll() is None and len(list(path.glob("maps/c/*"))) < chunks:
-            time.sleep(0.01)
+    rng = np.random.default_rng(0)
+    maps = [0, 0, *sorted(rng.integers(1, 66, size=8))]  # that stand when the kill comes
+    for number, delay in zip(maps, rng.uniform(0, 0.1, size=len(maps)), strict=True):
+        process = subprocess.Popen([sys.executable, str(script), str(videos), str(path), str(small_weights)])
+        while process.poll() is None and not (path.is_dir() and len(list(path.glob("maps/c/*"))) >= number):
+            time.sleep(0.002)
+        time.sleep(delay)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     assert extract(videos, path, config).extracted > 0
     assert bytes_of(path) == bytes_of(tmp_path / "whole.zarr")
 

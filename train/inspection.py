@@ -53,10 +53,11 @@ def _describe_cache(path: Path, verify: bool, progress: bool) -> tuple[str, list
     cache = open_cache(path)
     videos, model = cache.videos, cache.text_model
     done, failed = int((videos.status == DONE).sum()), int((videos.status == FAILED).sum())
-    frames, patches, channels = cache.shape
+    rounded = cache.quantisation_error
+    error = "" if rounded is None else f", mean relative l2 error {rounded:.4f}"
     lines = [
         f"{path}: cache of {len(videos)} videos: {done} done, {failed} failed, {len(videos) - done - failed} pending",
-        f"maps: {frames} frames x {patches} patches x {channels} channels, float16",
+        f"maps: {cache.form}{error}",
         "settings: " + ", ".join(f"{name} {value}" for name, value in cache.settings.items()),
         f"class texts: {model['model'] if model else 'none'}",
         *_fold_lines(videos.label, videos.fold),
