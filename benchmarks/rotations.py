@@ -12,9 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from tabulate import tabulate
 
-from hcl.extract.cache import Cache
+from hcl.extract.open_cache import open_cache
 
 ROWS = ("resnet", "global", "temporal", "spatial", "global+temporal+spatial")
 
@@ -26,10 +27,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("rotations"))
     parser.add_argument("--novel", type=int, default=5, help="novel classes in each rotation; all others are base")
     parser.add_argument("--rotations", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="of the order of classes that is rotated")
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--train", default="", help="further options of hcl train")
     given = parser.parse_args()
-    names = sorted(Cache.open(given.cache).class_names)
+    names = sorted(open_cache(given.cache).class_names)
+    names = [names[place] for place in np.random.default_rng(given.seed).permutation(len(names))]
     results: dict[str, list[dict[str, float]]] = {}
     for rotation in range(given.rotations):
         run = given.out / f"rotation{rotation}"
@@ -52,7 +55,7 @@ def mean(row: str, found: list[dict[str, float]]) -> float:
 
 
 def folds(names: list[str], rotation: int, novel: int, out: Path) -> Path:
-    """Write the folds of a rotation: `novel` classes in a row, in the order of their names."""
+    """Write the folds of a rotation: the next `novel` classes in the drawn order are novel."""
     out.mkdir(parents=True, exist_ok=True)
     chosen = {names[(rotation * novel + place) % len(names)] for place in range(novel)}
     file = out / f"folds{rotation}.csv"
