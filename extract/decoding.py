@@ -12,7 +12,7 @@ from hcl.extract.decode_pool import DecodePool
 from hcl.extract.decode_worker import Decoded, DecodeTask, Failed
 from hcl.extract.views import ViewChoice
 
-__all__ = ["Decoded", "Failed", "decode_ahead"]
+__all__ = ["Decoded", "Failed", "cores", "decode_ahead"]
 
 
 def decode_ahead(
@@ -43,12 +43,13 @@ def decode_ahead(
     if not paths:
         return
     task = DecodeTask(frames=frames, size=size, decoder=decoder, mib_per_video=mib_per_video, views=views)
-    pool = DecodePool(paths, task, workers=workers or _cores(), seconds_per_video=seconds_per_video)
+    pool = DecodePool(paths, task, workers=workers or cores(), seconds_per_video=seconds_per_video)
     try:
         yield from pool.results()
     finally:
         pool.close()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

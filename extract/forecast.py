@@ -1,17 +1,17 @@
 """What an extraction would take: classes, counts, disk and time, without writing anything."""
 
-import os
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hcl.extract.backbone import Backbone
 from hcl.extract.cache import Cache
 from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding import Decoded, cores
 from hcl.extract.errors import VideoError
 from hcl.extract.extraction import choose_backbone
+from hcl.extract.mapping import mapped
 from hcl.extract.plan import Plan, make_plan, with_cache_choices
 from hcl.extract.video import read_frames
 
@@ -46,10 +46,11 @@ def forecast(videos: Path, path: Path, config: ExtractConfig, *, names: Path | N
 
 def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> float:
     """Estimate by measuring: one batch of the backbone and the decoding of a few videos spread over the set."""
-    images = torch.zeros(config.batch_frames, config.size, config.size, 3, dtype=torch.uint8)
-    backbone(images)  # the first call sets up buffers
+    images = np.zeros((1, config.batch_frames, config.size, config.size, 3), np.uint8)
+    batch = [Decoded(0, images, 1, "", "", 0, 0)]
+    list(mapped(batch, backbone, config.batch_frames))  # the first call sets up buffers
     start = time.perf_counter()
-    backbone(images).cpu()
+    list(mapped(batch, backbone, config.batch_frames))
     per_video = (time.perf_counter() - start) * config.views * config.frames / config.batch_frames
     chosen = sorted({int(place) for place in np.linspace(0, len(plan.pending) - 1, SAMPLED)}) if plan.pending else []
     start = time.perf_counter()
@@ -58,7 +59,7 @@ def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> 
             read_frames(plan.pending[place][1], config.frames, decoder=config.decoder)
         except VideoError:
             continue
-    decoding = (time.perf_counter() - start) / max(1, len(chosen)) / (config.workers or os.cpu_count() or 1)
+    decoding = (time.perf_counter() - start) / max(1, len(chosen)) / (config.workers or cores())
     return per_video + decoding if backbone.device.type == "cpu" else max(per_video, decoding)
 
 

@@ -1,15 +1,25 @@
-"""Frames to maps, in batches of one size whatever the videos."""
+"""Frames to maps, in calls of one size whatever the videos, several at once on a CPU.
+
+On a CPU each core computes calls of its own: threads that share one call wait for each other at every layer, and wait
+long where decoding takes a core away for a while.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hcl.extract.backbone import Backbone
-from hcl.extract.decoding import Decoded, Failed
+from hcl.extract.backbone import CPU_FRAMES, Backbone
+from hcl.extract.decoding import Decoded, Failed, cores
 from hcl.extract.stored_cache import MapRecord
+
+Images = NDArray[np.uint8]
+Maps = NDArray[np.float16]
 
 
 def mapped(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_frames: int) -> Iterator[MapRecord]:
@@ -20,33 +30,55 @@ def mapped(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_frames
     Args:
         decoded: videos in order
         backbone: the frozen network
-        batch_frames: frames a call
+        batch_frames: frames a call; on a CPU, no more than its caches hold
 
     Yields:
         one record a video, in order
     """
+    on_cpu = backbone.device.type == "cpu"
+    size, lanes = (min(batch_frames, CPU_FRAMES), cores()) if on_cpu else (batch_frames, 1)
     waiting: deque[Decoded | Failed] = deque()
-    images: list[NDArray[np.uint8]] = []  # frames not yet mapped
-    maps: list[NDArray[np.float16]] = []  # (P, C) of frames mapped, not yet given out
-    for item in decoded:
-        waiting.append(item)
-        if isinstance(item, Decoded):
-            images.extend(item.images.reshape(-1, *item.images.shape[2:]))
-        while len(images) >= batch_frames:
-            maps.extend(_map_frames(images[:batch_frames], backbone))
-            del images[:batch_frames]
-        yield from _finished(waiting, maps)
-    if images:
-        padding = [np.zeros_like(images[0])] * (batch_frames - len(images))
-        maps.extend(_map_frames(images + padding, backbone)[: len(images)])
+    images: list[Images] = []  # frames in no call yet
+    calls: deque[Future[Maps]] = deque()
+    maps: list[Maps] = []  # (P, C) of frames mapped, not yet given out
+    with _lanes(lanes, on_cpu) as pool:
+        for item in decoded:
+            waiting.append(item)
+            if isinstance(item, Decoded):
+                images.extend(item.images.reshape(-1, *item.images.shape[2:]))
+            while len(images) >= size:
+                calls.append(pool.submit(_map_frames, images[:size], backbone))
+                del images[:size]
+                _collect(calls, maps, most=lanes + 1)  # one is ready when a lane is
+            yield from _finished(waiting, maps)
+        if images:
+            padding = [np.zeros_like(images[0])] * (size - len(images))
+            calls.append(pool.submit(_map_frames, images + padding, backbone))
+        _collect(calls, maps, most=0)
     yield from _finished(waiting, maps)
 
 
-def _map_frames(images: list[NDArray[np.uint8]], backbone: Backbone) -> NDArray[np.float16]:
+@contextmanager
+def _lanes(count: int, on_cpu: bool) -> Iterator[ThreadPoolExecutor]:
+    """Threads that call the backbone, on a CPU each by itself."""
+    threads = torch.get_num_threads()
+    alone = partial(torch.set_num_threads, 1) if on_cpu else None
+    with ThreadPoolExecutor(count, thread_name_prefix="map", initializer=alone) as pool:
+        yield pool
+    torch.set_num_threads(threads)  # what a thread sets holds for all that start later
+
+
+def _collect(calls: "deque[Future[Maps]]", maps: list[Maps], *, most: int) -> None:
+    """Take the maps of the first calls until at most some are under way; those that are done at once."""
+    while calls and (len(calls) > most or calls[0].done()):
+        maps.extend(calls.popleft().result())
+
+
+def _map_frames(images: list[Images], backbone: Backbone) -> Maps:
     return backbone(torch.from_numpy(np.stack(images))).cpu().numpy()  # type: ignore[no-any-return]
 
 
-def _finished(waiting: "deque[Decoded | Failed]", maps: list[NDArray[np.float16]]) -> Iterator[MapRecord]:
+def _finished(waiting: "deque[Decoded | Failed]", maps: list[Maps]) -> Iterator[MapRecord]:
     """Give out the videos at the head of the queue whose frames are all mapped."""
     while waiting:
         item = waiting[0]

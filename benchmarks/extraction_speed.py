@@ -1,0 +1,123 @@
+"""The speed of each part of the extraction, and of the whole: see extract.py."""
+
+import argparse
+import os
+import resource
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from hcl.extract.backbone import Backbone
+from hcl.extract.cache import Cache
+from hcl.extract.catalog import VIDEO_SUFFIXES, Video
+from hcl.extract.config import ExtractConfig
+from hcl.extract.decode_worker import Decoded, DecodeTask, decode_video, read_source
+from hcl.extract.decoding import cores
+from hcl.extract.extraction import choose_backbone, extract
+from hcl.extract.mapping import mapped
+from hcl.extract.stored_cache import MapRecord
+
+ALONE = 24  # videos that each part is timed on
+
+
+def link_videos(sources: list[Path], folder: Path, count: int) -> Path:
+    """Make a class folder of so many links to some videos."""
+    (folder / "videos" / "all").mkdir(parents=True)
+    for number, source in enumerate(islice(cycle(sources), count)):
+        (folder / "videos" / "all" / f"{number:05}{source.suffix}").symlink_to(source.absolute())
+    return folder / "videos"
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[Decoded]]:
+    """CPU seconds a video, and the videos that could be read."""
+    task = DecodeTask(frames=config.frames, size=config.size, decoder=config.decoder, mib_per_video=4096)
+    found: list[Decoded] = []
+
+    def decode() -> None:
+        results = [decode_video(0, path, task, read_source(path)).result for path in paths]
+        found.extend(result for result in results if isinstance(result, Decoded))
+
+    return cpu_seconds(decode) / len(paths), found
+
+
+def map_alone(videos: list[Decoded], backbone: Backbone, config: ExtractConfig) -> tuple[float, list[MapRecord]]:
+    """CPU seconds a video, and the maps."""
+    records: list[MapRecord] = []
+    seconds = cpu_seconds(lambda: records.extend(mapped(videos, backbone, config.batch_frames)))
+    return seconds / len(videos), records
+
+
+def write_alone(records: list[MapRecord], folder: Path) -> tuple[float, float]:
+    """CPU seconds a video, and bytes of a video's maps relative to raw float16."""
+    shape = next(record.maps.shape for record in records if record.maps is not None)
+    cache = Cache.create(folder / "alone.zarr", {}, shape=shape)  # type: ignore[arg-type]
+    cache.add_classes({"all": "novel"}, {"all": "all"}, None)
+    cache.add_videos([Video(f"{row}", Path(), "all") for row in range(len(records))])
+    numbered = [MapRecord(row, record.maps) for row, record in enumerate(records)]
+    seconds = cpu_seconds(lambda: cache.write(numbered))
+    stored = sum(file.stat().st_size for file in (cache.path / "maps" / "c").rglob("*") if file.is_file())
+    return seconds / len(records), stored / (2 * int(np.prod(shape)) * len(records))
+
+
+def show(options: argparse.Namespace, folder: Path) -> None:
+    """Print the parts, the whole and the ratio."""
+    config = ExtractConfig(workers=options.workers, split="all-novel", text_model="none", store=options.store)
+    sources = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    backbone = choose_backbone(config)
+    sample = sources[:: max(1, len(sources) // ALONE)][:ALONE]
+    decode_alone(sample[:2], config)  # loads libraries
+    decoding, decoded = decode_alone(sample, config)
+    map_alone(decoded[:4], backbone, config)
+    mapping, records = map_alone(decoded, backbone, config)
+    writing, stored = write_alone(records, folder)
+    videos = link_videos(sources, folder, options.videos)
+    began = Clock()
+    extract(videos, folder / "cache.zarr", config, say=began.start)
+    wall, own, workers, idle = began.read()
+    decoding = (decoding + decode_alone(sample, config)[0]) / 2  # before and after: a machine's pace changes
+    mapping = (mapping + map_alone(decoded, backbone, config)[0]) / 2
+    count, machine = options.videos, cores()
+    rows = [
+        ("decoding alone", decoding, 1 / decoding),
+        (f"backbone alone ({str(backbone.dtype).removeprefix('torch.')})", mapping, 1 / mapping),
+        ("writing alone", writing, 1 / writing),
+        ("the run: decoding processes", workers / count, None),
+        ("the run: this process", own / count, None),
+    ]
+    print(tabulate(rows, ("", "CPU s a video", "videos/s a core"), floatfmt=".4f", tablefmt="github"))
+    allowed, rate = machine / (decoding + mapping), count / wall
+    got = (own + workers) / (wall * machine)
+    print(f"{count} videos in {wall:.1f} s: {rate:.2f} videos/s; {machine} cores allow {allowed:.2f}")
+    print(
+        f"ratio: {rate / allowed:.3f} = {got:.3f} of the cores' time x {rate / allowed / got:.3f} of it to the purpose"
+    )
+    ours = got + idle / (wall * machine)
+    print(f"{1 - ours:.3f} of the cores' time went to other programs, {ours - got:.3f} to none;", end=" ")
+    print(f"ratio to what they left: {rate / allowed / ours:.3f}")
+    print(f"maps take {stored:.3f} of raw float16")
+
+
+class Clock:
+    """Seconds since the work began: wall, CPU of this process and of those it ended, idle of the machine's cores."""
+
+    def start(self, _: str = "") -> None:
+        self.began = self.now()
+
+    def now(self) -> tuple[float, float, float, float]:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        idle = sum(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[4:6])) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), time.process_time(), children.ru_utime + children.ru_stime, idle
+
+    def read(self) -> tuple[float, float, float, float]:
+        wall, own, workers, idle = (after - before for before, after in zip(self.began, self.now(), strict=True))
+        return wall, own, workers, idle
