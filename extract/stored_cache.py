@@ -219,6 +219,9 @@ class StoredCache(ABC):
         """
         if not 0 <= view < self.n_views:
             raise ValueError(f"{view = } of {self.n_views} views")
+        if out is not None and (out.shape != self.shape or out.dtype != np.float16 or not out.flags.c_contiguous):
+            found = f"{out.shape = }, {out.dtype = }, {out.strides = }"
+            raise ValueError(f"{found}, expected {self.shape} float16 in one piece")
         maps = np.empty(self.shape, np.float16) if out is None else out
         if not self.form.is_quantised:
             self._read_checked(maps_piece(row, view), maps)

@@ -71,6 +71,8 @@ def test_views_are_read_as_zarr_reads_them(tmp_path: Path, store: str) -> None:
         np.testing.assert_array_equal(found.maps(row), found.view(row, 0))
     with pytest.raises(ValueError, match="view = 3 of 3 views"):
         found.view(0, 3)
+    with pytest.raises(ValueError, match=r"expected \(2, 3, 4\) float16 in one piece"):
+        found.maps(0, np.empty((2, 4, 3), np.float16).transpose(0, 2, 1))
 
 
 def test_a_cache_needs_the_views_it_was_made_for(cache: Cache) -> None:
