@@ -39,8 +39,8 @@ def restore(codes: NDArray[np.uint8], scales: NDArray[np.float32], out: NDArray[
     # torch, since its float16 is sixty times quicker than numpy's; in parts so small that it starts no threads.
     least, step = torch.from_numpy(scales)
     rows = max(1, ONE_THREAD // codes.shape[-1])
-    into = torch.from_numpy(out).flatten(0, 1).split(rows)
-    for part, target in zip(torch.from_numpy(codes).flatten(0, 1).split(rows), into, strict=True):
+    parts = torch.split(torch.from_numpy(codes).flatten(0, 1), rows)
+    for part, target in zip(parts, torch.split(torch.from_numpy(out).flatten(0, 1), rows), strict=True):
         target.copy_(torch.addcmul(least, part, step))
 
 

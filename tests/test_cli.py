@@ -64,6 +64,18 @@ def test_broken_videos_make_exit_code_1(here: Path, small_weights: Path, write_v
     assert damaged.exit_code == 1 and "damaged: nod/0.mp4" in damaged.output
 
 
+def test_views_and_bytes_are_told(here: Path, small_weights: Path, write_video) -> None:  # type: ignore[no-untyped-def]
+    write_video(here / "videos" / "nod" / "0.mp4")
+    printed = succeed(
+        *("extract", "videos", "cache.zarr", "--split", "all-novel", "--no-text", "--size", 64, "--workers", 1),
+        *("--weights", small_weights, "--views", 2, "--flip", "--store", "uint8"),
+    )
+    assert printed.count("videos are read with") == 1 and "read by: " in printed
+    assert "stored as uint8: mean relative l2 error 0.00" in printed
+    described = succeed("info", "cache.zarr", "--verify")
+    assert "512 channels, 2 views, uint8, mean relative l2 error 0.00" in described and "flip True" in described
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
