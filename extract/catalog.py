@@ -12,8 +12,8 @@ from hcl.extract.config import FOLDS
 from hcl.extract.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .gif".split()  # compared in lower case
-)
+    ".mp4 .m4v .mov .avi .mkv .webm .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .gif".split()
+)  # compared in lower case
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 

@@ -7,10 +7,14 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from hcl.extract.config import ExtractConfig
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 WriteVideo = Callable[..., Path]
 
