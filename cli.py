@@ -100,6 +100,9 @@ def extract(
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
     columns path,label[,fold][,group]. Run it again to go on where it stopped.
     """
+    from hcl.extract.installation import check_torchvision
+
+    check_torchvision()
     from hcl.extract import extraction, forecast, summary
 
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))

@@ -26,6 +26,7 @@ from hcl.extract.views import ViewChoice
 
 UNSAID = {"store": "float16", "views": 1, "view_seed": None, "flip": None}  # what caches without them are made with
 VIDEOS_PER_WRITE = 16  # a kill loses at most this many finished videos, which are then read again
+SHOWN_ALONE = ("split", "weights")  # the weights' contents are compared, not the name of their file
 
 
 def extract(
@@ -69,7 +70,7 @@ def extract(
             cache.remove_remains(row for row, _ in plan.pending)
             _add_classes(cache, plan, texts)
             cache.add_videos(plan.new_videos)
-        say(decoder_note(config.decoder))
+        say("\n".join([*plan.fold_lines(), decoder_note(config.decoder)]))
         _run(cache, plan, config, backbone, progress=progress)
     return summarise(cache, plan)
 
@@ -101,7 +102,7 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
 def refuse_other_settings(cache: Cache, settings: dict[str, Any]) -> None:
     """Refuse to mix maps of different settings in one cache."""
     then, now = UNSAID | cache.settings, UNSAID | settings
-    differing = [name for name in then | now if name != "split" and now.get(name) != then.get(name)]
+    differing = [name for name in then | now if name not in SHOWN_ALONE and now.get(name) != then.get(name)]
     if differing:
         listed = "; ".join(f"{name} {then.get(name)} there, {now.get(name)} now" for name in differing)
         raise InputError(

@@ -44,9 +44,9 @@ def summarise(cache: Cache, plan: Plan) -> Summary:
 
 
 def as_text(summary: Summary) -> str:
-    """What the command prints: folds, counts, and every failed or doubled video by name."""
+    """What the command prints at its end: counts, and every failed or doubled video by name."""
     plan = summary.plan
-    lines = [*plan.fold_lines(), f"{summary.extracted} videos extracted, {plan.kept} were done before"]
+    lines = [f"{summary.extracted} videos extracted, {plan.kept} were done before"]
     lines += [f"{path}: its contents changed, read again" for path in plan.changed]
     lines += [f"{path}: its maps were damaged, made again" for path in plan.damaged]
     if summary.readers:
