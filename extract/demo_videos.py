@@ -14,7 +14,6 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from hcl.extract.demo_classes import CLASSES
 from hcl.extract.demo_config import DemoConfig
@@ -22,6 +21,7 @@ from hcl.extract.demo_encoding import CONTAINERS, encode, h264_encoder
 from hcl.extract.demo_places import PLACES, Place
 from hcl.extract.demo_scenes import draw_video
 from hcl.extract.errors import InputError
+from hcl.extract.progress import progress_bar
 
 MANIFEST = "manifest.csv"
 _COLUMNS = ("path", "label", "group", "seed")
@@ -78,7 +78,7 @@ def write_demo_videos(folder: Path, config: DemoConfig, *, progress: bool) -> li
             (folder / name).mkdir(parents=True, exist_ok=True)
         _replace(folder / MANIFEST, _manifest(listed))
         missing = [video for video in wanted if not (folder / video.path).exists()]
-        with tqdm(total=len(missing), desc="drawing", unit="video", disable=not progress) as bar:
+        with progress_bar(len(missing), "video", "draw", shown=progress) as bar:
             for _ in _draw_all(folder, missing, config.workers):
                 bar.update()
     return [folder / video.path for video in missing]
