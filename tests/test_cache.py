@@ -47,6 +47,17 @@ def test_maps_are_read_as_zarr_reads_them(cache: Cache) -> None:
         np.testing.assert_array_equal(cache.maps(row), array[row])
 
 
+@pytest.mark.parametrize("channels", [1, 255, 256, 257, 513])
+def test_any_number_of_channels_is_read_as_zarr_reads_it(tmp_path: Path, channels: int) -> None:
+    made = Cache.create(tmp_path / "wide.zarr", {"split": "given"}, shape=(2, 3, channels))
+    made.add_classes({"run": "base"}, {"run": "run"}, None)
+    made.add_videos([Video("v.mp4", Path("x"), "run")])
+    drawn = np.random.default_rng(0).normal(size=(2, 3, channels)).astype(np.float16)
+    made.write([MapRecord(0, drawn)])
+    np.testing.assert_array_equal(made.maps(0), drawn)
+    np.testing.assert_array_equal(zarr.open_group(made.path, mode="r")["maps"][0], drawn)
+
+
 @pytest.mark.parametrize("store", ["float16", "uint8"])
 def test_views_are_read_as_zarr_reads_them(tmp_path: Path, store: str) -> None:
     made = Cache.create(tmp_path / "views.zarr", {"split": "given"}, shape=SHAPE, views=3, store=store)
