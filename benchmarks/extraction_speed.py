@@ -39,7 +39,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[Decoded]]:
-    """CPU seconds a video, and the videos that could be read."""
+    """CPU seconds a video that can be read, and these."""
     task = DecodeTask(frames=config.frames, size=config.size, decoder=config.decoder, mib_per_video=4096)
     found: list[Decoded] = []
 
@@ -47,7 +47,8 @@ def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[
         results = [decode_video(0, path, task, read_source(path)).result for path in paths]
         found.extend(result for result in results if isinstance(result, Decoded))
 
-    return cpu_seconds(decode) / len(paths), found
+    seconds = cpu_seconds(decode)
+    return seconds / len(found), found
 
 
 def map_alone(videos: list[Decoded], backbone: Backbone, config: ExtractConfig) -> tuple[float, list[MapRecord]]:
@@ -82,11 +83,11 @@ def show(options: argparse.Namespace, folder: Path) -> None:
     writing, stored = write_alone(records, folder)
     videos = link_videos(sources, folder, options.videos)
     began = Clock()
-    extract(videos, folder / "cache.zarr", config, say=began.start)
+    done = extract(videos, folder / "cache.zarr", config, say=began.start)
     wall, own, workers, idle = began.read()
     decoding = (decoding + decode_alone(sample, config)[0]) / 2  # before and after: a machine's pace changes
     mapping = (mapping + map_alone(decoded, backbone, config)[0]) / 2
-    count, machine = options.videos, cores()
+    count, machine = done.extracted, cores()
     rows = [
         ("decoding alone", decoding, 1 / decoding),
         (f"backbone alone ({str(backbone.dtype).removeprefix('torch.')})", mapping, 1 / mapping),

@@ -170,7 +170,7 @@ def test_the_reader_is_named_before_and_counted_after(videos: Path, tmp_path: Pa
     said: list[str] = []
     config = replace(config, decoder="pyav")
     summary = extract(videos, tmp_path / "cache.zarr", config, say=said.append)
-    assert said == [decoder_note("pyav")] and summary.readers == (("pyav", 9),)
+    assert "\n".join(said).splitlines().count(decoder_note("pyav")) == 1 and summary.readers == (("pyav", 9),)
     assert "read by: pyav 9" in as_text(summary)
 
 
