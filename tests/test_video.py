@@ -136,7 +136,7 @@ FILES: dict[str, tuple[str, Callable[[Path], Path]]] = {
         "pyav",
         lambda p: encode(p, "libx265", "x265-params=log-level=none:pools=1:keyint=12:open-gop=1"),
     ),
-    "av1.mp4": ("pyav", lambda p: encode(p, "libsvtav1", "preset=10 crf=20")),
+    "av1.mp4": ("pyav", lambda p: encode(p, "libsvtav1", "preset=10 crf=1")),
     "ten_bit.mp4": ("pyav", lambda p: encode(p, pixels="yuv420p10le")),
     "dense.mp4": ("pyav", lambda p: encode(p, pixels="yuv444p", size=(113, 81))),
     "odd_height.webm": ("pyav", lambda p: encode(p, "libvpx-vp9", "b=2000000 deadline=realtime", size=(113, 81))),
