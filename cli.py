@@ -31,7 +31,7 @@ class Commands(click.Group):
     """A group whose commands report InputError as one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; an interrupt leaves what is done and says so."""
+        """Run a command; what the user can mend becomes one line."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -100,9 +100,6 @@ def extract(
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
     columns path,label[,fold][,group]. Run it again to go on where it stopped.
     """
-    from hcl.extract.installation import check_torchvision
-
-    check_torchvision()
     from hcl.extract import extraction, forecast, summary
 
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))

@@ -194,7 +194,7 @@ class Cache(StoredCache):
             "class_embedding",
             data=embeddings,
             chunks=(ROWS_PER_CHUNK, embeddings.shape[1]),
-            compressors=_compressors(),
+            compressors=compressors(),
             dimension_names=("class", "text"),
             overwrite=True,
         )
@@ -264,7 +264,7 @@ def _remove_partial(files: Iterable[Path]) -> None:
         file.unlink(missing_ok=True)
 
 
-def _compressors() -> list[Any]:
+def compressors() -> list[Any]:
     """zstd level 1 without shuffle (most of a map is zeros), then a checksum of the compressed bytes."""
     return [ZstdCodec(level=1), Crc32cCodec()]
 
@@ -298,12 +298,12 @@ def _create_map_array(group: zarr.Group, name: str, array: MapArray) -> None:
         chunks=(1,) * leading + array.shape,
         dtype=array.dtype,
         filters=[TransposeCodec(order=order)] if len(array.shape) == len(CHANNELS_FIRST) else [],
-        compressors=_compressors(),
+        compressors=compressors(),
         dimension_names=array.axes,
     )
 
 
 def _create_column(group: zarr.Group, name: str, dtype: str, axis: str) -> None:
     group.create_array(
-        name, shape=(0,), chunks=(ROWS_PER_CHUNK,), dtype=dtype, compressors=_compressors(), dimension_names=(axis,)
+        name, shape=(0,), chunks=(ROWS_PER_CHUNK,), dtype=dtype, compressors=compressors(), dimension_names=(axis,)
     )

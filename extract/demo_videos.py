@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hcl.extract.decoding import cores
 from hcl.extract.demo_classes import CLASSES
 from hcl.extract.demo_config import DemoConfig
 from hcl.extract.demo_encoding import CONTAINERS, encode, h264_encoder
@@ -86,7 +87,7 @@ def write_demo_videos(folder: Path, config: DemoConfig, *, progress: bool) -> li
 
 def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[None]:
     """Draw videos in worker processes, one encoder thread each; yield after each video."""
-    workers = min(workers or os.cpu_count() or 1, len(videos))
+    workers = min(workers or cores(), len(videos))
     if workers < 2:
         for video in videos:
             _draw(folder, video)

@@ -1,4 +1,4 @@
-"""The one error that the person at the keyboard can mend."""
+"""The errors that the person at the keyboard can mend, and what is told of all others."""
 
 
 class InputError(Exception):
@@ -7,3 +7,8 @@ class InputError(Exception):
 
 class VideoError(Exception):
     """One video cannot be read; the message is the reason, in words that a person understands."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, or its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

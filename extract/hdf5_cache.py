@@ -1,7 +1,6 @@
 """The cache as one HDF5 file, for tools that want it so; the same arrays and attributes as the Zarr form."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
 from hcl.extract.map_form import MapForm, Piece
+from hcl.extract.replacing import replacing
 from hcl.extract.stored_cache import SCHEMA, VERSION, StoredCache
 
 ATTRIBUTES = "attributes"  # one JSON text: HDF5's own attributes know neither dictionaries nor null
@@ -96,8 +96,7 @@ def write_hdf5(source: StoredCache, path: Path, rows: Sequence[int], count: Call
         rows: of the finished videos
         count: called after each of them
     """
-    building = path.with_name(f"{path.name}.new")
-    with h5py.File(building, "w", libver="v110") as file:
+    with replacing(path) as building, h5py.File(building, "w", libver="v110") as file:
         file.attrs[ATTRIBUTES] = json.dumps(source.attributes)
         for name in source.column_names:
             values = source.column(name)
@@ -114,4 +113,3 @@ def write_hdf5(source: StoredCache, path: Path, rows: Sequence[int], count: Call
             for name, place in source.form.pieces(row):
                 file[name][place] = source.piece((name, place))
             count(1)
-    os.replace(building, path)

@@ -3,7 +3,7 @@
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
 
 REMEDY = "install both in one command: pip install --upgrade --force-reinstall torch torchvision"
 
@@ -22,8 +22,7 @@ def check_torchvision() -> None:
         torch.ops.torchvision.nms  # noqa: B018
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
         found = ", ".join(f"{name} {_version(name)}" for name in ("torch", "torchvision"))
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"torch and torchvision do not match ({found}: {reason}); {REMEDY}") from error
+        raise InputError(f"torch and torchvision do not match ({found}: {first_line(error)}); {REMEDY}") from error
 
 
 def _version(name: str) -> str:

@@ -7,8 +7,6 @@ long where decoding takes a core away for a while.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.backbone import CPU_FRAMES, Backbone
 from hcl.extract.decoding import Decoded, Failed, cores
+from hcl.extract.lanes import one_thread_each
 from hcl.extract.stored_cache import MapRecord
 
 Images = NDArray[np.uint8]
@@ -41,7 +40,7 @@ def mapped(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_frames
     images: list[Images] = []  # frames in no call yet
     calls: deque[Future[Maps]] = deque()
     maps: list[Maps] = []  # (P, C) of frames mapped, not yet given out
-    with _lanes(lanes, on_cpu) as pool:
+    with one_thread_each(lanes) if on_cpu else ThreadPoolExecutor(1) as pool:
         for item in decoded:
             waiting.append(item)
             if isinstance(item, Decoded):
@@ -56,16 +55,6 @@ def mapped(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_frames
             calls.append(pool.submit(_map_frames, images + padding, backbone))
         _collect(calls, maps, most=0)
     yield from _finished(waiting, maps)
-
-
-@contextmanager
-def _lanes(count: int, on_cpu: bool) -> Iterator[ThreadPoolExecutor]:
-    """Threads that call the backbone, on a CPU each by itself."""
-    threads = torch.get_num_threads()
-    alone = partial(torch.set_num_threads, 1) if on_cpu else None
-    with ThreadPoolExecutor(count, thread_name_prefix="map", initializer=alone) as pool:
-        yield pool
-    torch.set_num_threads(threads)  # what a thread sets holds for all that start later
 
 
 def _collect(calls: "deque[Future[Maps]]", maps: list[Maps], *, most: int) -> None:

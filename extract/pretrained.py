@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
 
 HELLO_SECONDS = 12.0  # for the first small file: no network is noticed within this
 FETCH_SECONDS = 900.0  # for the rest, once the hub has answered
@@ -75,7 +75,7 @@ def load_pretrained(kind: str, folder: Path, **options: Any) -> Any:
                 str(folder), trust_remote_code=False, local_files_only=True, **options
             )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise InputError(
                 f"{folder}: transformers cannot load it ({reason}); it needs config.json and safetensors weights"
             ) from error

@@ -12,19 +12,16 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hcl.extract.errors import InputError
+from hcl.extract.installation import check_torchvision
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in RGB
 
 
 def torchvision_models() -> ModuleType:
     """Import torchvision; its wheels load only beside the torch that they were built for."""
-    try:
-        from torchvision import models
-    except (ImportError, RuntimeError, OSError, AttributeError) as error:
-        raise InputError(
-            f"torchvision does not load beside torch {torch.__version__} ({error}); install both in one command: "
-            "pip install --force-reinstall torch torchvision"
-        ) from error
+    check_torchvision()
+    from torchvision import models
+
     return models  # type: ignore[no-any-return]
 
 

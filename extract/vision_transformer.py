@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hcl.extract.config import BACKBONES
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
 from hcl.extract.pretrained import Unavailable, load_model, model_folder, quiet
 from hcl.extract.resnet import MEAN, STD
 
@@ -70,7 +70,7 @@ def _adapter(model: Any, name: str, size: int) -> nn.Module:
         with torch.inference_mode(), quiet():
             output = model(pixel_values=torch.zeros(1, 3, size, size), **options).last_hidden_state
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(
             f"--backbone {name}: a {type(model).__name__} gives no maps of {size} pixel images ({reason}); "
             f"take {FAMILIES}, or another --size"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hcl.extract.config import BACKBONES
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
 
 SHIPPED = Path(__file__).parent / "weights" / "resnet50_v1_imagenet_int8.safetensors"
 SHIPPED_ARCHITECTURE = "resnet50-v1"
@@ -99,7 +99,7 @@ def _downloaded(weights: str, name: str) -> WeightFile:
             state = choices[weights].get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"--weights {weights}: cannot be downloaded ({_first_line(error)}); use --weights default (shipped), "
+            f"--weights {weights}: cannot be downloaded ({first_line(error)}); use --weights default (shipped), "
             f"--weights FILE, or run once where there is a network ({choices[weights].url})"
         ) from error
     return WeightFile(_trunk(state, Path(weights)), name, weights)
@@ -124,9 +124,7 @@ def _from_safetensors(path: Path) -> tuple[dict[str, Tensor], str]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path}: not a readable safetensors file ({_first_line(error)}); download it again"
-        ) from error
+        raise InputError(f"{path}: not a readable safetensors file ({first_line(error)}); download it again") from error
     return _dequantised(tensors), metadata.get("architecture", "")
 
 
@@ -149,7 +147,7 @@ def _from_torch(path: Path) -> tuple[Mapping[str, object], str]:
             "torch.save(model.state_dict(), FILE)"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not a readable torch file ({_first_line(error)}); download it again") from error
+        raise InputError(f"{path}: not a readable torch file ({first_line(error)}); download it again") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, not a state_dict; save model.state_dict()")
     says = content.get("architecture", content.get("arch", ""))
@@ -170,7 +168,3 @@ def _trunk(tensors: Mapping[str, object], path: Path) -> dict[str, Tensor]:
         if not name.startswith("fc.") and not name.endswith("num_batches_tracked"):
             trunk[name] = tensor.float()
     return trunk
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

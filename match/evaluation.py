@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
 from hcl.extract.progress import progress_bar
+from hcl.match.class_scores import score_levels
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.episodes import Episodes, Pool, draw_episodes, make_pool
-from hcl.match.pairs import score_pairs
 from hcl.match.pooling import ALL_LEVELS, LEVELS, combine_levels, distinct_pairs, pool_supports, true_places
 from hcl.match.statistics import Accuracy, bootstrap_intervals, episode_half_width
 from hcl.match.store import EmbeddingStore
@@ -121,20 +121,13 @@ def _class_scores(
     table = distinct_pairs(drawn)
     used, local = np.unique(table.pairs, return_inverse=True)
     with progress_bar(len(table.pairs), "pair", "score", shown=progress) as bar:
-        levels = score_pairs(
-            store.embeddings(used),
-            local.reshape(table.pairs.shape),
-            top_clips=scoring.top_clips,
-            top_patches=scoring.top_patches,
-            attention_scale=scoring.attention_scale,
-            progress=bar.update,
-        ).astype(np.float64)  # (n, 3)
-    pooled = pool_supports(levels, table.lookup, scoring.aggregate)
-    named = combine_levels(pooled)
+        pairs = local.reshape(table.pairs.shape)
+        levels = score_levels(store.embeddings(used), pairs, table.lookup, scoring, bar.update)
+    named = combine_levels(levels.of_classes)
     baseline = _map_cosines(store.mean_map, table.pairs)
     named[BASELINE] = pool_supports(baseline[:, None], table.lookup, scoring.aggregate)[..., 0]
-    spread = {name: (float(column.mean()), float(column.std())) for name, column in zip(LEVELS, levels.T, strict=True)}
-    return named, spread
+    columns = dict(zip(LEVELS, levels.of_pairs.T, strict=True))
+    return named, {name: (float(column.mean()), float(column.std())) for name, column in columns.items()}
 
 
 def _map_cosines(mean_map: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hcl.extract.lanes import one_thread_each
 from hcl.match.coarse import PatchTable, int8_serves
 from hcl.match.cosines import chosen_dots, sorted_dots, unit
 from hcl.match.embeddings import Embeddings
 from hcl.match.pair_scorer import PairScorer
+from hcl.match.pooling import LEVELS
 from hcl.match.scores import check_settings, match
 
-LEVELS = ("global", "temporal", "spatial")  # the columns of the scores
 TABLE_BYTES = 1280 * 2**20  # of the patches of support videos that are held in float32 and int8 at a time
 PAIRS_AT_A_TIME = 64  # of one query: their products stay in the processor's last cache
 
@@ -104,7 +104,8 @@ def _score_on_host(
     globals_ = unit(embeddings.global_.float())
     scores[:, 0] = chosen_dots(globals_, globals_, *torch.from_numpy(pairs).unbind(dim=1)).numpy()
     scorer = PairScorer.of(embeddings, **settings)
-    with _workers() as pool:
+    _warm_up()
+    with one_thread_each(torch.get_num_threads()) as pool:
         for block, places in _blocks(pairs, embeddings.patches[0].numel() if spatial else 0):
             # In a function of its own, so that a block's table is gone before the next one's is made.
             for done in _score_block(scores, scorer, pairs, places, block if spatial else None, pool):
@@ -165,22 +166,6 @@ def _tasks(pairs: Rows, places: Rows, size: int) -> Iterator[Rows]:
     order = places[np.argsort(pairs[places, 0], kind="stable")]
     for group in np.split(order, np.flatnonzero(np.diff(pairs[order, 0])) + 1):
         yield from (group[start : start + size] for start in range(0, len(group), size))
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """Start one worker for each of torch's threads; in a worker, torch has one: whole tasks part better than products.
-
-    Interrupted, the workers end their tasks and begin no others.
-    """
-    threads = torch.get_num_threads()
-    _warm_up()
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
 
 
 def _warm_up() -> None:

@@ -88,8 +88,7 @@ def _confusion(found: Evaluation) -> str:
     rows = []
     for number, name, counts in zip(numbers, found.class_names, found.confusion, strict=True):
         rows.append((f"{number} {name}", *(round(100 * count / max(1, counts.sum())) for count in counts)))
-    table = tabulate(rows, headers=("true \\ predicted, %", *numbers), tablefmt="github")
-    return table
+    return tabulate(rows, headers=("true \\ predicted, %", *numbers), tablefmt="github")
 
 
 def _spread(found: Evaluation) -> str:

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from hcl.match.blocks import by_blocks
+from hcl.match.config import ATTENTION_SCALES
 from hcl.match.cosines import unit
 from hcl.match.embeddings import Embeddings
 from hcl.match.spatial import ClipTable, Zoom, clip_attention, pair_numbers, with_gradients, zoom_in
-
-ATTENTION_SCALES = ("mean_one", "paper")
 
 
 @dataclass(frozen=True)

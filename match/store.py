@@ -10,9 +10,8 @@ import numpy as np
 import torch
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from hcl.extract.cache import open_group
+from hcl.extract.cache import compressors, open_group
 from hcl.extract.errors import InputError
 from hcl.match.embeddings import Embeddings
 
@@ -85,9 +84,9 @@ class EmbeddingStore:
     def _take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read rows one after the other: a chunk is a video, and zarr's fancy indexing is far slower."""
         array = self._group[name]
-        out = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)  # type: ignore[union-attr]
         if array.chunks[0] > 1:  # type: ignore[union-attr]
             return np.asarray(_read(self.path, self._group, name))[rows]
+        out = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)  # type: ignore[union-attr]
         for place, row in enumerate(rows):
             out[place] = _read(self.path, self._group, name, int(row))
         return out
@@ -128,7 +127,7 @@ def write_store(
         group = zarr.open_group(building, mode="w", zarr_format=3)
         group.attrs.update({"schema": SCHEMA, "version": VERSION, **attributes})
         for name in FACTS:
-            _create(group, name, (len(videos),), "string", ("video",), chunk=max(1, len(videos)))[:] = np.array(
+            _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
                 getattr(videos, name), dtype=object
             )
         _write_batches(group, len(videos), batches)
@@ -180,6 +179,6 @@ def _create(
         shape=shape,
         chunks=(max(1, chunk), *(max(1, size) for size in shape[1:])),
         dtype=dtype,
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        compressors=compressors(),
         dimension_names=axes,
     )

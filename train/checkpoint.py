@@ -8,18 +8,17 @@ from typing import Any
 
 import torch
 
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
+from hcl.extract.replacing import replacing
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors, numbers and strings beside `file`, then put it in its place."""
-    fresh = file.with_name(f"{file.name}.new")
     try:
-        with fresh.open("wb") as stream:
+        with replacing(file) as fresh, fresh.open("wb") as stream:
             torch.save(state, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(fresh, file)
     except OSError as error:
         raise InputError(
             f"{file}: cannot be written ({error.strerror}); free some space or name another run"
@@ -35,6 +34,7 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file}: damaged or no checkpoint ({reason}); remove it to train from the start") from error
+        raise InputError(
+            f"{file}: damaged or no checkpoint ({first_line(error)}); remove it to train from the start"
+        ) from error
     return state

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from hcl.extract.errors import InputError
+from hcl.match.config import ATTENTION_SCALES
 
 OPTIMISERS = ("adamw", "sgd")
 PRECISIONS = ("auto", "float32", "bfloat16")
-ATTENTION_SCALES = ("mean_one", "paper")
 NORMALISATIONS = ("per_positive", "literal")
 RESIDENCES = ("auto", "device", "host", "disk")
 TERMS = (
@@ -63,6 +63,7 @@ class TrainConfig:
     precision: str = "auto"
     device: str = "auto"
     resident: str = "auto"  # where the maps lie while training
+    views: int = 0  # of each video, to draw from; 0: all that the cache holds
     readers: int = 4  # threads that read maps ahead
     checkpoint_every: int = 500  # steps; one is also written after each epoch
     seed: int = 0
@@ -109,6 +110,7 @@ _AT_LEAST = {
     "epochs": 1,
     "steps_per_epoch": 1,
     "clip_gradient": 0,
+    "views": 0,
     "readers": 1,
     "checkpoint_every": 1,
     "seed": 0,

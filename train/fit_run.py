@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hcl.extract.progress import progress_bar
+from hcl.extract.replacing import replacing
 from hcl.extract.stored_cache import StoredCache
 from hcl.train.batches import BatchSource, ClassDraw
 from hcl.train.encoder import VideoEncoder
@@ -49,11 +50,6 @@ def fit_run(
     validate = make_validation(cache, config.folds, training, config.scoring, device)
     if validate is None:
         say("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
-    text = cache.text_embeddings
-    of_class = None
-    if config.text_model is not None and text is not None:
-        places = [cache.class_names.index(name) for name in config.base_classes]
-        of_class = torch.from_numpy(text[places]).to(device)
     metrics: list[EpochRecord] = []
     bar = progress_bar(training.epochs * training.steps_per_epoch, "step", "train", shown=progress)
 
@@ -75,7 +71,7 @@ def fit_run(
             encoder,
             source,
             training,
-            text=of_class,
+            text=base_texts(cache, config, device),
             validate=validate,
             checkpoint=run / CHECKPOINT,
             on_steps=on_steps,
@@ -84,6 +80,15 @@ def fit_run(
     save_encoder(run, fitted.state)
     say(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")
     return encoder.eval()
+
+
+def base_texts(cache: StoredCache, config: RunConfig, device: torch.device) -> torch.Tensor | None:
+    """The (classes, E) text embeddings of the base classes; None without semantic attention."""
+    text = cache.text_embeddings
+    if config.text_model is None or text is None:
+        return None
+    names = cache.class_names
+    return torch.from_numpy(text[[names.index(name) for name in config.base_classes]]).to(device)
 
 
 def base_source(
@@ -105,11 +110,19 @@ def base_source(
         say(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(draw.left_out)}")
     if draw.classes_per_batch < training.classes_per_batch:
         say(f"{draw.classes_per_batch} classes a batch instead of {training.classes_per_batch}: there are no more")
-    return BatchSource(cache, rows, labels, draw, device=device, resident=training.resident, readers=training.readers)
+    return BatchSource(
+        cache,
+        rows,
+        labels,
+        draw,
+        device=device,
+        resident=training.resident,
+        readers=training.readers,
+        views=training.views,
+    )
 
 
 def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
     """Write the metrics of all epochs so far, one JSON object a line."""
-    fresh = run / f"{METRICS}.new"
-    fresh.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records), encoding="utf-8")
-    fresh.replace(run / METRICS)
+    with replacing(run / METRICS) as fresh:
+        fresh.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records), encoding="utf-8")

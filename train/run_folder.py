@@ -1,7 +1,6 @@
 """The folder of a run: settings, weights, metrics, checkpoint and the embedding store."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
+from hcl.extract.replacing import replacing
 from hcl.extract.version import package_version
 from hcl.match.config import ScoreConfig
 from hcl.match.locate import RUNS
@@ -64,15 +64,10 @@ def write_config(run: Path, config: RunConfig) -> None:
     """Write config.json at once or not at all."""
     try:
         run.mkdir(parents=True, exist_ok=True)
-        _replace(run / CONFIG, json.dumps(config.as_json(), indent=2) + "\n")
+        with replacing(run / CONFIG) as fresh:
+            fresh.write_text(json.dumps(config.as_json(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{run}: cannot be written ({error.strerror}); name another folder with --run") from error
-
-
-def _replace(file: Path, text: str) -> None:
-    fresh = file.with_name(f"{file.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, file)
 
 
 def read_config(run: Path) -> RunConfig:
@@ -111,9 +106,8 @@ def read_config(run: Path) -> RunConfig:
 
 def save_encoder(run: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Write the encoder's weights at once or not at all."""
-    fresh = run / f"{WEIGHTS}.new"
-    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, fresh)
-    os.replace(fresh, run / WEIGHTS)
+    with replacing(run / WEIGHTS) as fresh:
+        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, fresh)
 
 
 def load_encoder(run: Path) -> tuple[VideoEncoder, RunConfig]:
@@ -130,6 +124,7 @@ def load_encoder(run: Path) -> tuple[VideoEncoder, RunConfig]:
     try:
         encoder.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: weights that do not fit {CONFIG} ({reason}); train the run anew") from error
+        raise InputError(
+            f"{file}: weights that do not fit {CONFIG} ({first_line(error)}); train the run anew"
+        ) from error
     return encoder.eval(), config

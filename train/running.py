@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hcl.extract.catalog import read_folds
-from hcl.extract.errors import InputError
+from hcl.extract.errors import InputError, first_line
 from hcl.extract.open_cache import open_cache
 from hcl.extract.stored_cache import StoredCache
 from hcl.extract.version import package_version
@@ -225,4 +225,4 @@ def choose_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); use --device cpu") from error
+        raise InputError(f"device {name!r} cannot be used ({first_line(error)}); use --device cpu") from error

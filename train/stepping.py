@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hcl.extract.backbone import cpu_has_bfloat16
 from hcl.train.batches import Batch
 from hcl.train.config import TrainConfig
 from hcl.train.encoder import VideoEncoder
@@ -81,9 +82,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
         return None
     if precision == "bfloat16" or (device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)):
         return torch.bfloat16
-    of_processor = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    fast = device.type == "cpu" and (of_processor.get("avx512_bf16") or of_processor.get("amx_bf16"))
-    return torch.bfloat16 if fast else None
+    return torch.bfloat16 if device.type == "cpu" and cpu_has_bfloat16() else None
 
 
 @contextmanager

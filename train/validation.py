@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from hcl.extract.stored_cache import StoredCache
+from hcl.match.class_scores import score_levels
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes import draw_episodes, make_pool
-from hcl.match.pairs import score_pairs
-from hcl.match.pooling import ALL_LEVELS, combine_levels, distinct_pairs, pool_supports, true_places
+from hcl.match.pooling import ALL_LEVELS, combine_levels, distinct_pairs, true_places
 from hcl.train.config import TrainConfig
 from hcl.train.embedding import embedded_batches
 from hcl.train.encoder import VideoEncoder
@@ -47,14 +47,8 @@ def make_validation(
 
     def validate(encoder: VideoEncoder) -> float:
         embeddings = joined([batch.embeddings for batch in embedded_batches(encoder, cache, rows, device)])
-        levels = score_pairs(
-            embeddings,
-            table.pairs,
-            top_clips=scoring.top_clips,
-            top_patches=scoring.top_patches,
-            attention_scale=scoring.attention_scale,
-        )
-        scores = combine_levels(pool_supports(levels.astype(np.float64), table.lookup, scoring.aggregate))[ALL_LEVELS]
+        levels = score_levels(embeddings, table.pairs, table.lookup, scoring)
+        scores = combine_levels(levels.of_classes)[ALL_LEVELS]
         return float(100 * (scores.argmax(axis=-1) == true_places(drawn)).mean())
 
     return validate
