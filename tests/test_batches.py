@@ -15,16 +15,21 @@ SHAPE = (2, 3, 4)
 
 
 class Reader:
-    """Maps that say which row they are of, and a count of how often each was read."""
+    """Maps that say which row and view they are of, and a count of how often each was read."""
 
-    def __init__(self) -> None:
+    shape = SHAPE
+
+    def __init__(self, n_views: int = 1) -> None:
+        self.n_views = n_views
         self.reads: list[int] = []
         self._lock = threading.Lock()
 
-    def maps(self, row: int) -> NDArray[np.float16]:
+    def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
         with self._lock:
             self.reads.append(row)
-        return np.full(SHAPE, row, dtype=np.float16)
+        maps = np.empty(SHAPE, dtype=np.float16) if out is None else out
+        maps[:] = row + 1000 * view  # both are whole numbers that float16 holds
+        return maps
 
 
 LABELS = np.array([0, 1, 2, 3] * 5, dtype=np.int64)
@@ -95,18 +100,42 @@ def test_host_memory_saves_reading_and_its_limit_is_kept() -> None:
 
     video = 2 * int(np.prod(SHAPE))
     everything, nothing, some = reads(resident="host"), reads(resident="disk"), reads(host_bytes=5 * video)
-    assert everything == len(LABELS) + 1  # one to learn the shape
-    assert nothing == 30 * 6 + 1
+    assert everything == len(LABELS)
+    assert nothing == 30 * 6
     assert everything < some < nothing
     assert reads(host_bytes=0) == nothing
 
 
+@pytest.mark.parametrize("resident", ["host", "disk", "device"])
+def test_a_step_draws_a_view_of_each_of_its_videos_and_the_same_wherever_it_begins(resident: str) -> None:
+    whole = list(source(Reader(2), resident=resident).batches(0, 30))
+    seen = set()
+    for step, batch in enumerate(whole):
+        drawn = batch.maps[:, 0, 0, 0].long().numpy()
+        views, rows = np.divmod(drawn, 1000)
+        np.testing.assert_array_equal(rows, draw().videos(step) + 100)
+        np.testing.assert_array_equal(views, draw().views(step, 2))
+        assert (batch.maps == batch.maps[:, :1, :1, :1]).all()
+        seen |= set(drawn.tolist())
+    assert len(seen) == 2 * len(LABELS)  # every view of every video, in time
+    later = list(source(Reader(2), resident=resident).batches(25, 30))
+    for batch, expected in zip(later, whole[25:], strict=True):
+        assert torch.equal(batch.maps, expected.maps)
+
+
+def test_fewer_views_can_be_drawn_from_and_more_are_refused() -> None:
+    only = list(source(Reader(3), views=1).batches(0, 9))
+    assert max(float(batch.maps.max()) for batch in only) < 1000
+    with pytest.raises(InputError, match=r"--views 4: the cache holds 3 of each video; .*hcl extract --views"):
+        source(Reader(3), views=4)
+
+
 def test_a_reader_that_fails_ends_the_batches() -> None:
     class Broken(Reader):
-        def maps(self, row: int) -> NDArray[np.float16]:
+        def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
             if self.reads:
                 raise InputError("maps of video 3 are damaged; extract again")
-            return super().maps(row)
+            return super().view(row, view, out)
 
     with pytest.raises(InputError, match="extract again"):
         list(source(Broken()).batches(0, 3))

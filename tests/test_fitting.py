@@ -44,8 +44,13 @@ class World:
         self.values[..., :SIGNAL] += classes[self.labels]
         self.text = torch.from_numpy(rng.normal(size=(BASE, 5))).float()
 
-    def maps(self, row: int) -> NDArray[np.float16]:
-        return self.values[row].astype(np.float16)
+    n_views = 1
+    shape = (FRAMES, PATCHES, CHANNELS)
+
+    def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        maps = np.empty(self.shape, np.float16) if out is None else out
+        maps[:] = self.values[row]
+        return maps
 
     def source(self, config: TrainConfig) -> BatchSource:
         rows = np.flatnonzero(self.labels < BASE)

@@ -113,13 +113,13 @@ def test_the_store_is_what_the_encoder_says(here: Path) -> None:
 def test_novel_maps_are_not_read_before_training_ends(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make_cache(here / "cache.zarr")
     read: list[str] = []
-    maps = Cache.maps
+    reader = Cache.view
 
-    def noted(self: Cache, row: int) -> np.ndarray:
+    def noted(self: Cache, row: int, *rest: Any) -> np.ndarray:
         read.append(("after " if (here / "one" / WEIGHTS).exists() else "") + self.videos.fold[row])
-        return maps(self, row)
+        return reader(self, row, *rest)
 
-    monkeypatch.setattr(Cache, "maps", noted)
+    monkeypatch.setattr(Cache, "view", noted)
     quick_train(cache, here / "one")
     assert {"base", "val"} <= set(read) and "novel" not in read and "after novel" in read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,23 @@ from torch import Tensor
 from hcl.extract.errors import InputError
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
+VIEWS = 1  # tells the random numbers of the views from those of the videos
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 class MapReader(Protocol):
     """What batches are read from: a cache."""
 
-    def maps(self, row: int) -> NDArray[np.float16]:
-        """Read the maps (T, P, C) of one video."""
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, P, C) of a view's maps."""
+
+    @property
+    def n_views(self) -> int:
+        """How many views there are of each video."""
+
+    def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """Read the maps (T, P, C) of one view of a video, into `out` if it is given."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,11 @@ class ClassDraw:
         drawn = [rng.choice(self._videos[index], size=self.videos_per_class, replace=False) for index in classes]
         return np.concatenate(drawn)
 
+    def views(self, step: int, count: int) -> NDArray[np.int64]:
+        """Draw one of `count` views for each video of a step: (B,)."""
+        rng = np.random.default_rng([self._seed, step, VIEWS])
+        return rng.integers(count, size=self.classes_per_batch * self.videos_per_class)
+
 
 class BatchSource:
     """Makes batches ahead of the steps that use them.
@@ -97,6 +111,7 @@ class BatchSource:
         resident: where maps stay between batches: "device", "host", "disk" (nowhere: each batch is read anew) or
             "auto", the device if it is a GPU with the room, else as much of the host's memory as they may take
         readers: threads that read ahead
+        views: the first so many views of a video are drawn from; 0: all there are
         host_bytes: memory that maps may take on the host with "auto"; None: half of what the machine has
     """
 
@@ -110,20 +125,27 @@ class BatchSource:
         device: torch.device,
         resident: str = "auto",
         readers: int = 4,
+        views: int = 0,
         host_bytes: int | None = None,
     ) -> None:
+        if views > reader.n_views:
+            raise InputError(
+                f"--views {views}: the cache holds {reader.n_views} of each video;"
+                " extract more with hcl extract --views"
+            )
         if len(rows) != len(labels):
             raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos")
         self.draw = draw
         self._reader, self._rows, self._labels = reader, rows, torch.from_numpy(labels)
         self._device, self._readers = device, readers
-        self._shape = reader.maps(int(rows[0])).shape
-        self._bytes = 2 * int(np.prod(self._shape))  # of one video
+        self._views = views or reader.n_views
+        self._shape = reader.shape
+        self._bytes = 2 * int(np.prod(self._shape))  # of one view
         self.resident = self._settle(resident)
         fitting = (memory_limit() if host_bytes is None else host_bytes) // self._bytes
-        self._keep_at_most = {"host": len(rows) if resident == "host" else fitting}.get(self.resident, 0)
-        self._kept: dict[int, NDArray[np.float16]] = {}
-        self._on_device: Tensor | None = None
+        self._keep_at_most = {"host": len(rows) * self._views if resident == "host" else fitting}.get(self.resident, 0)
+        self._kept: dict[int, NDArray[np.float16]] = {}  # by number: of the video times the views, plus the view
+        self._on_device: Tensor | None = None  # (V * views, T, P, C)
 
     def _settle(self, resident: str) -> str:
         """Choose between the device and the host."""
@@ -131,7 +153,7 @@ class BatchSource:
             return resident
         if self._device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self._device)
-            if self._bytes * len(self._rows) <= MEMORY_SHARE * free:
+            if self._bytes * len(self._rows) * self._views <= MEMORY_SHARE * free:
                 return "device"
         return "host"
 
@@ -146,47 +168,54 @@ class BatchSource:
             pool.shutdown(cancel_futures=True)
 
     def _ahead(self, pool: ThreadPoolExecutor, start: int, stop: int) -> Generator[Batch, None, None]:
-        making: deque[tuple[NDArray[np.int64], Future[Tensor]]] = deque()
-        gather: Callable[[NDArray[np.int64]], Tensor] = self._pick if self._on_device is not None else self._gather
+        making: deque[Future[tuple[Tensor, Tensor]]] = deque()
         for step in range(start, min(start + self._readers + 1, stop)):
-            making.append((videos := self.draw.videos(step), pool.submit(gather, videos)))
+            making.append(pool.submit(self._make, step))
         for step in range(start, stop):
-            videos, future = making.popleft()
             before = perf_counter()
-            maps = future.result()
+            maps, labels = making.popleft().result()
             waited = perf_counter() - before
             if (later := step + self._readers + 1) < stop:
-                making.append((upcoming := self.draw.videos(later), pool.submit(gather, upcoming)))
-            yield Batch(maps.to(self._device, non_blocking=True), self._labels[torch.from_numpy(videos)], waited)
+                making.append(pool.submit(self._make, later))
+            yield Batch(maps.to(self._device, non_blocking=True), labels, waited)
 
-    def _pick(self, videos: NDArray[np.int64]) -> Tensor:
-        """Name the videos of a batch to a device that holds them all: (B,) to (B, T, P, C)."""
+    def _make(self, step: int) -> tuple[Tensor, Tensor]:
+        """Put a batch together: maps (B, T, P, C) and labels (B,)."""
+        videos = self.draw.videos(step)
+        numbers = videos * self._views + self.draw.views(step, self._views)
+        gather = self._pick if self._on_device is not None else self._gather
+        return gather(numbers), self._labels[torch.from_numpy(videos)]
+
+    def _pick(self, numbers: NDArray[np.int64]) -> Tensor:
+        """Name the views of a batch to a device that holds them all: (B,) to (B, T, P, C)."""
         if self._on_device is None:
             raise ValueError("no maps on the device")
-        return self._on_device.index_select(0, torch.from_numpy(videos).to(self._device, non_blocking=True))
+        return self._on_device.index_select(0, torch.from_numpy(numbers).to(self._device, non_blocking=True))
 
-    def _gather(self, videos: NDArray[np.int64]) -> Tensor:
-        """Put the maps of some videos into one tensor on the host: (B,) to (B, T, P, C)."""
-        maps = torch.empty((len(videos), *self._shape), dtype=torch.float16, pin_memory=self._device.type == "cuda")
+    def _gather(self, numbers: NDArray[np.int64]) -> Tensor:
+        """Put some views into one tensor on the host: (B,) to (B, T, P, C)."""
+        maps = torch.empty((len(numbers), *self._shape), dtype=torch.float16, pin_memory=self._device.type == "cuda")
         into = maps.numpy()
-        for place, video in enumerate(videos):
-            into[place] = self._maps(int(video))
+        for place, number in enumerate(numbers.tolist()):
+            kept = self._kept.get(number)
+            if kept is None and len(self._kept) < self._keep_at_most:
+                kept = self._kept[number] = self._read(number)
+            if kept is None:
+                self._read(number, into[place])
+            else:
+                into[place] = kept
         return maps
 
-    def _maps(self, video: int) -> NDArray[np.float16]:
-        kept = self._kept.get(video)
-        if kept is not None:
-            return kept
-        maps = self._reader.maps(int(self._rows[video]))
-        if len(self._kept) < self._keep_at_most:
-            self._kept[video] = maps
-        return maps
+    def _read(self, number: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        video, view = divmod(number, self._views)
+        return self._reader.view(int(self._rows[video]), view, out)
 
     def _load(self, pool: ThreadPoolExecutor) -> Tensor:
-        """Bring every video to the device: (V, T, P, C)."""
-        everything = torch.empty((len(self._rows), *self._shape), dtype=torch.float16, device=self._device)
-        for video, maps in enumerate(pool.map(self._maps, range(len(self._rows)))):
-            everything[video] = torch.from_numpy(maps)
+        """Bring every view to the device: (V * views, T, P, C)."""
+        count = len(self._rows) * self._views
+        everything = torch.empty((count, *self._shape), dtype=torch.float16, device=self._device)
+        for number, maps in enumerate(pool.map(self._read, range(count))):
+            everything[number] = torch.from_numpy(maps)
         return everything
 
 
