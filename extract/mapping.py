@@ -64,7 +64,10 @@ def _collect(calls: "deque[Future[Maps]]", maps: list[Maps], *, most: int) -> No
 
 
 def _map_frames(images: list[Images], backbone: Backbone) -> Maps:
-    return backbone(torch.from_numpy(np.stack(images))).cpu().numpy()  # type: ignore[no-any-return]
+    on_gpu = backbone.device.type == "cuda"
+    batch = torch.empty((len(images), *images[0].shape), dtype=torch.uint8, pin_memory=on_gpu)
+    np.stack(images, out=batch.numpy())
+    return backbone(batch).cpu().numpy()  # type: ignore[no-any-return]
 
 
 def _finished(waiting: "deque[Decoded | Failed]", maps: list[Maps]) -> Iterator[MapRecord]:
