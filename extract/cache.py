@@ -34,11 +34,25 @@ PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
 CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch
 
 
-def open_group(path: Path, schema: str, version: int, *, mode: str = "r") -> zarr.Group:
+def open_group(
+    path: Path,
+    schema: str,
+    version: int | None,
+    *,
+    mode: str = "r",
+    remedy: str = "use the version of hcl that wrote it",
+) -> zarr.Group:
     """Open a Zarr v3 group of ours; nothing but the v3 format is ever opened.
 
+    Args:
+        path: of the group
+        schema: what it must be
+        version: of the schema; None: any
+        mode: zarr's
+        remedy: what to do about another version, for the message
+
     Raises:
-        InputError: if there is none, it is not ours, or it is of a newer schema version
+        InputError: if there is none, it is not ours, or it is of another schema version
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such store; expected a folder in Zarr v3 format")
@@ -53,10 +67,10 @@ def open_group(path: Path, schema: str, version: int, *, mode: str = "r") -> zar
     found = group.attrs.get("schema")
     if found != schema:
         raise InputError(f"{path}: holds {found or 'something else'!r} where {schema!r} was expected")
-    if group.attrs.get("version") != version:
+    if version is not None and group.attrs.get("version") != version:
         raise InputError(
             f"{path}: schema {schema} version {group.attrs.get('version')}, this program reads version {version};"
-            " use the version of hcl that wrote it"
+            f" {remedy}"
         )
     return group
 

@@ -6,6 +6,7 @@ from hcl.extract.errors import InputError
 
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
+METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -39,8 +40,17 @@ class Embeddings:
             if not clip or min(clip) < 0 or max(clip) >= frames:
                 raise ValueError(f"clip_frames: {clip} is not of the {frames} frames in patches {shapes['patches']}")
 
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Tensor], clip_frames: Clips) -> Embeddings:
+        """Put together what `arrays` took apart."""
+        return cls(arrays["global"], arrays["clips"], arrays["patches"], clip_frames, arrays.get("class_keys"))
+
     def __len__(self) -> int:
         return len(self.global_)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """All arrays by their names in an embedding store."""
+        return {name.rstrip("_"): array for name, array in self._arrays().items()}
 
     def rows(self, index: slice | Tensor) -> Embeddings:
         """Take some of the videos; a slice shares their memory."""

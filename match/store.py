@@ -10,13 +10,19 @@ import numpy as np
 import torch
 import zarr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hcl.extract.cache import compressors, open_group
 from hcl.extract.errors import InputError
+from hcl.match.embedded import AXES, EmbeddedBatch
 from hcl.match.embeddings import Embeddings
+from hcl.match.identity import Identity
 
-SCHEMA, VERSION = "hcl-embeddings", 1
+SCHEMA, VERSION = "hcl-embeddings", 2
+HCL = "hcl"
 FACTS = ("path", "label", "fold", "group", "content")
+IDENTIFYING = FACTS[:3]
+CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,8 @@ class StoredVideos:
 
 
 @dataclass(frozen=True)
-class EmbeddedBatch:
-    """The embeddings of some videos and the mean of their maps, on their way into a store."""
-
-    embeddings: Embeddings
-    mean_map: NDArray[np.float32]  # (V, C)
-
-
-@dataclass(frozen=True)
 class EmbeddingStore:
-    """An open store: small arrays in memory, patches read on demand."""
+    """An open store: small arrays in memory, the others read on demand."""
 
     path: Path
     attributes: dict[str, Any]
@@ -62,42 +60,91 @@ class EmbeddingStore:
         Raises:
             InputError: if it is missing, something else, or damaged
         """
-        group = open_group(path, SCHEMA, VERSION)
-        facts = {name: tuple(str(value) for value in np.asarray(_read(path, group, name))) for name in FACTS}
-        mean_map = np.asarray(_read(path, group, "mean_map"))
-        return cls(path, dict(group.attrs), StoredVideos(**facts), mean_map, group)
+        group = open_group(path, SCHEMA, VERSION, remedy="write the store anew with: hcl embed")
+        facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
+        return cls(path, dict(group.attrs), StoredVideos(**facts), _read(path, group, "mean_map"), group)
+
+    @property
+    def method(self) -> str:
+        """What the store's arrays are for: "hcl" or a name in `PEERS`."""
+        return str(self.attributes["method"])
+
+    @property
+    def identity(self) -> str:
+        """A SHA-256 that is the same for the same embeddings of the same videos."""
+        return str(self.attributes["identity"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All arrays that there are of each video."""
+        return tuple(name for name in AXES if name in self._group)
+
+    def arrays(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Read some arrays of some videos, in the precision they are stored in.
+
+        Args:
+            names: of the arrays
+            rows: (V,) row numbers
+
+        Returns:
+            (V, ...) each, on the CPU
+
+        Raises:
+            InputError: if the store has no such array, or it is damaged
+        """
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise InputError(
+                f"{self.path}: no array {missing[0]!r} in this store of method {self.method};"
+                " train the method that scores from it with: hcl train CACHE --method"
+            )
+        return {name: torch.from_numpy(self._take(name, rows)) for name in names}
 
     def embeddings(self, rows: NDArray[np.int64]) -> Embeddings:
-        """Read the embeddings of some videos; patches keep the precision they are stored in.
+        """Read the embeddings of some videos for HCL; patches keep the precision they are stored in.
 
         Args:
             rows: (V,) row numbers
 
         Returns:
             Embeddings of V videos on the CPU; class_keys is None where the store has none
+
+        Raises:
+            InputError: if the store is of another method
         """
-        arrays = {name: torch.from_numpy(self._take(name, rows)) for name in ("global", "clips", "patches")}
-        keys = torch.from_numpy(self._take("class_keys", rows)) if "class_keys" in self._group else None
+        if self.method != HCL:
+            raise InputError(
+                f"{self.path}: a store of method {self.method}, not of {HCL}; evaluate it with --method {self.method}"
+            )
+        names = ("global", "clips", "patches", *(name for name in ("class_keys",) if name in self.names))
         frames = tuple(tuple(int(frame) for frame in clip) for clip in self.attributes["clip_frames"])
-        return Embeddings(arrays["global"], arrays["clips"], arrays["patches"], frames, keys)
+        return Embeddings.of_arrays({name: torch.from_numpy(self._take(name, rows)) for name in names}, frames)
 
     def _take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read rows one after the other: a chunk is a video, and zarr's fancy indexing is far slower."""
-        array = self._group[name]
-        if array.chunks[0] > 1:  # type: ignore[union-attr]
-            return np.asarray(_read(self.path, self._group, name))[rows]
-        out = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)  # type: ignore[union-attr]
-        for place, row in enumerate(rows):
-            out[place] = _read(self.path, self._group, name, int(row))
+        """Read rows chunk by chunk: zarr's fancy indexing is far slower."""
+        if name == "mean_map":
+            return self.mean_map[rows]
+        array = _array(self.path, self._group, name)
+        out = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
+        size = array.chunks[0]
+        order = np.argsort(rows // size, kind="stable")  # places of the rows of a chunk follow one another
+        chunks, starts = np.unique(rows[order] // size, return_index=True)
+        for chunk, places in zip(chunks.tolist(), np.split(order, starts[1:]), strict=True):
+            some = _read(self.path, self._group, name, slice(chunk * size, (chunk + 1) * size))
+            out[places] = some[rows[places] - chunk * size]
         return out
 
 
-def _read(path: Path, group: zarr.Group, name: str, row: int | None = None) -> Any:
+def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
     array = group.get(name)
     if not isinstance(array, zarr.Array):
         raise InputError(f"{path}: array {name!r} is missing; the store is damaged, write it anew with: hcl embed")
+    return array
+
+
+def _read(path: Path, group: zarr.Group, name: str, rows: slice = slice(None)) -> NDArray[Any]:
     try:
-        return array[:] if row is None else array[row]
+        return np.asarray(_array(path, group, name)[rows])
     except (ValueError, RuntimeError, OSError) as error:
         raise InputError(
             f"{path}: array {name!r} is damaged ({error}); write the store anew with: hcl embed"
@@ -105,70 +152,69 @@ def _read(path: Path, group: zarr.Group, name: str, row: int | None = None) -> A
 
 
 def write_store(
-    path: Path, attributes: Mapping[str, Any], videos: StoredVideos, batches: Iterable[EmbeddedBatch]
+    path: Path,
+    attributes: Mapping[str, Any],
+    videos: StoredVideos,
+    batches: Iterable[EmbeddedBatch],
+    *,
+    method: str = HCL,
 ) -> None:
     """Write a store beside `path` and rename it into place when it is whole.
 
     Args:
         path: of the new store; an embedding store that stands there is replaced
-        attributes: origin, settings and clip frames; must be JSON
+        attributes: origin and settings; must be JSON
         videos: the facts of all videos
-        batches: the embeddings of all videos, in the same order
+        batches: the arrays of all videos, in the same order
+        method: what the arrays are for
 
     Raises:
         InputError: if something other than an embedding store stands there, or it cannot be written
     """
     if path.exists():
-        open_group(path, SCHEMA, VERSION)
+        open_group(path, SCHEMA, None)
     building = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(building, ignore_errors=True)
         group = zarr.open_group(building, mode="w", zarr_format=3)
-        group.attrs.update({"schema": SCHEMA, "version": VERSION, **attributes})
+        group.attrs.update({"schema": SCHEMA, "version": VERSION, "method": method, **attributes})
         for name in FACTS:
             _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
                 getattr(videos, name), dtype=object
             )
-        _write_batches(group, len(videos), batches)
+        identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
+        _write_batches(group, len(videos), batches, identity)
+        group.attrs["identity"] = identity.hexdigest()
         shutil.rmtree(path, ignore_errors=True)
         building.rename(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); check the disk and the permissions") from error
 
 
-def _write_batches(group: zarr.Group, count: int, batches: Iterable[EmbeddedBatch]) -> None:
+def _write_batches(group: zarr.Group, count: int, batches: Iterable[EmbeddedBatch], identity: Identity) -> None:
     start = 0
     arrays: dict[str, zarr.Array[Any]] = {}
     for batch in batches:
-        values = _arrays(batch)
+        values = batch.stored()
         if not arrays:
-            for name, (value, axes) in values.items():
-                chunk = 1 if name == "patches" else count
-                arrays[name] = _create(group, name, (count, *value.shape[1:]), str(value.dtype), axes, chunk=chunk)
-        stop = start + len(batch.mean_map)
-        for name, (value, _) in values.items():
+            arrays = {name: _create_like(group, name, value, count) for name, value in values.items()}
+            if batch.clip_frames is not None:
+                group.attrs["clip_frames"] = [list(clip) for clip in batch.clip_frames]
+        stop = start + len(batch)
+        for name, value in values.items():
             arrays[name][start:stop] = value
+            identity.add(name, value)
         start = stop
     if start != count:
         raise ValueError(f"{start} embeddings for {count} videos")
 
 
-def _arrays(batch: EmbeddedBatch) -> dict[str, tuple[NDArray[Any], Sequence[str]]]:
-    """The arrays of a batch by their names in the store, each with its axes."""
-    found = batch.embeddings
-    patches = found.patches.half()  # a thousandth of rounding; a quarter of the cost of float32 to keep and to read
-    if not torch.isfinite(patches).all():
-        raise InputError("patch embeddings pass the range of float16 (65504); train with a lower --learning-rate")
-    arrays: dict[str, tuple[NDArray[Any], Sequence[str]]] = {
-        "global": (found.global_.numpy(), ("video", "embedding")),
-        "clips": (found.clips.numpy(), ("video", "clip", "embedding")),
-        "patches": (patches.numpy(), ("video", "frame", "patch", "embedding")),
-        "mean_map": (batch.mean_map, ("video", "channel")),
-    }
-    if found.class_keys is not None:
-        arrays["class_keys"] = (found.class_keys.numpy(), ("video", "embedding"))
-    return arrays
+def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int) -> zarr.Array[Any]:
+    """Make room for an array of all videos, given that of some."""
+    fitting = CHUNK_BYTES // max(1, value[:1].nbytes)
+    chunk = 1 if name == "patches" else min(count, fitting)
+    return _create(group, name, (count, *value.shape[1:]), str(value.dtype), AXES[name], chunk=chunk)
 
 
 def _create(

@@ -10,8 +10,10 @@ import zarr
 
 from hcl.extract.cache import Cache
 from hcl.extract.catalog import Video
+from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
-from hcl.match.store import EmbeddedBatch, StoredVideos, write_store
+from hcl.match.methods import PEERS
+from hcl.match.store import StoredVideos, write_store
 
 DOCUMENT = Path(__file__).parents[1] / "cache_schema.md"
 CODECS = ["zstd", "crc32c"]
@@ -57,12 +59,17 @@ def full(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
+    """Of no method: with the arrays of all of them."""
     embeddings = Embeddings(
         torch.zeros(1, 4), torch.zeros(1, 1, 4), torch.zeros(1, 2, 3, 4), ((0, 1),), torch.zeros(1, 4)
     )
+    of_peers = {name: torch.zeros(1, 2, 4) for method in PEERS.values() for name in method.arrays}
+    arrays = of_peers | embeddings.arrays()
+    del arrays["mean_map"]
     facts = StoredVideos(("a",), ("a",), ("base",), ("",), ("",))
     path = tmp_path / "store.zarr"
-    write_store(path, {"clip_frames": [[0, 1]]}, facts, [EmbeddedBatch(embeddings, np.zeros((1, 6), np.float32))])
+    batch = EmbeddedBatch(arrays, np.zeros((1, 6), np.float32), embeddings.clip_frames)
+    write_store(path, {}, facts, [batch])
     return path
 
 

@@ -9,13 +9,14 @@ import torch
 
 from hcl.extract.errors import InputError
 from hcl.match.config import EpisodeConfig
+from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes import draw_episode, make_pool
 from hcl.match.evaluation import BASELINE, evaluate
 from hcl.match.pooling import ALL_LEVELS
 from hcl.match.report import as_json, as_text, write_json
 from hcl.match.scores import match
-from hcl.match.store import EmbeddedBatch, EmbeddingStore, StoredVideos, write_store
+from hcl.match.store import EmbeddingStore, StoredVideos, write_store
 
 CLASSES, SIZE, WIDTH, CLIPS = 6, 5, 16, ((0, 1), (0, 2), (1, 2))
 
@@ -41,10 +42,8 @@ def write(path: Path, found: Embeddings, **facts: tuple[str, ...]) -> Path:
         "group": tuple(f"g{row % 2}" for row in range(count)),
         "content": tuple(f"hash{row}" for row in range(count)),
     }
-    batch = EmbeddedBatch(found, found.patches.mean(dim=(1, 2)).numpy())
-    write_store(
-        path, {"clip_frames": [list(clip) for clip in CLIPS], "origin": {}}, StoredVideos(**known | facts), [batch]
-    )
+    batch = EmbeddedBatch.of(found, found.patches.mean(dim=(1, 2)).numpy())
+    write_store(path, {"origin": {}}, StoredVideos(**known | facts), [batch])
     return path
 
 

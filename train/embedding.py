@@ -1,7 +1,6 @@
 """Embed the videos of a cache and write them to a store."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from torch import Tensor
 
 from hcl.extract.progress import progress_bar
 from hcl.extract.stored_cache import StoredCache
+from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
-from hcl.match.store import EmbeddedBatch, StoredVideos, write_store
+from hcl.match.store import StoredVideos, write_store
 from hcl.train.encoder import VideoEncoder
 from hcl.train.untrained import untrained_embeddings
 
@@ -56,17 +56,14 @@ def embed_to_store(
     )
     device = device or torch.device("cpu")
     batches = embedded_batches(encoder, cache, rows, device)
-    first = next(batches, None)
-    frames = first.embeddings.clip_frames if first else ()
     with progress_bar(len(rows), "video", "embed", shown=progress) as bar:
-        counted = _counted(chain([first] if first else [], batches), bar.update)
-        write_store(path, {"clip_frames": frames, **attributes}, videos, counted)
+        write_store(path, attributes, videos, _counted(batches, bar.update))
 
 
 def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -> Iterator[EmbeddedBatch]:
     for batch in batches:
         yield batch
-        count(len(batch.mean_map))
+        count(len(batch))
 
 
 def embedded_batches(
@@ -81,7 +78,7 @@ def embedded_batches(
         classes = [names[cache.videos.label[row]] for row in chosen]
         of_class = None if text is None else torch.from_numpy(text[classes]).to(device)
         found = untrained_embeddings(maps) if encoder is None else embed(encoder, maps.to(device), of_class)
-        yield EmbeddedBatch(found, maps.float().mean(dim=(1, 2)).numpy())
+        yield EmbeddedBatch.of(found, maps.float().mean(dim=(1, 2)).numpy())
 
 
 @torch.inference_mode()

@@ -46,7 +46,7 @@ def make_validation(
     table = distinct_pairs(drawn)
 
     def validate(encoder: VideoEncoder) -> float:
-        embeddings = joined([batch.embeddings for batch in embedded_batches(encoder, cache, rows, device)])
+        embeddings = joined([batch.embeddings() for batch in embedded_batches(encoder, cache, rows, device)])
         levels = score_levels(embeddings, table.pairs, table.lookup, scoring)
         scores = combine_levels(levels.of_classes)[ALL_LEVELS]
         return float(100 * (scores.argmax(axis=-1) == true_places(drawn)).mean())
