@@ -48,3 +48,21 @@ class ScoreConfig:
         for name, choices in (("attention_scale", ATTENTION_SCALES), ("aggregate", AGGREGATES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What is asked of an embedding store, beside the episodes."""
+
+    shots: tuple[int, ...] = (1,)  # all over the same draw: the supports of few are the first of many
+    aggregates: tuple[str, ...] = ()  # none: that of the store
+    fold: str = "novel"
+    method: str | None = None  # None: that of the store
+    spatial: bool = True  # False leaves out the level that costs nearly all the time
+
+    def __post_init__(self) -> None:
+        if not self.shots or min(self.shots) < 1 or len(set(self.shots)) < len(self.shots):
+            raise InputError(f"--shot must be distinct numbers from 1, such as 1 or 1,5; got {self.shots}")
+        unknown = [name for name in self.aggregates if name not in AGGREGATES]
+        if unknown:
+            raise InputError(f"aggregate must be one of {', '.join(AGGREGATES)}, got {unknown[0]!r}")

@@ -21,6 +21,20 @@ class Episodes:
         if self.support.shape[:2] != self.query.shape[:2]:
             raise ValueError(f"{self.support.shape = } and {self.query.shape = } differ in episodes or classes")
 
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def first(self, count: int) -> "Episodes":
+        """Take the first episodes."""
+        return Episodes(self.support[:count], self.query[:count])
+
+    def renumbered(self) -> tuple[NDArray[np.int64], "Episodes"]:
+        """Number the rows that occur from 0: these rows, ascending, and the episodes over their numbers."""
+        both = np.concatenate((self.support.ravel(), self.query.ravel()))
+        rows, numbers = np.unique(both, return_inverse=True)
+        support, query = np.split(numbers, [self.support.size])
+        return rows, Episodes(support.reshape(self.support.shape), query.reshape(self.query.shape))
+
 
 @dataclass(frozen=True)
 class Pool:

@@ -1,7 +1,9 @@
-"""Score drawn episodes from stored embeddings: every combination of levels and the untrained baseline in one pass."""
+"""Score drawn or listed episodes from an embedding store: every combination of levels and the baseline in one pass."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,89 +11,214 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
-from hcl.extract.progress import progress_bar
-from hcl.match.class_scores import score_levels
-from hcl.match.config import EpisodeConfig, ScoreConfig
-from hcl.match.episodes import Episodes, Pool, draw_episodes, make_pool
-from hcl.match.pooling import ALL_LEVELS, LEVELS, combine_levels, distinct_pairs, pool_supports, true_places
-from hcl.match.statistics import Accuracy, bootstrap_intervals, episode_half_width
+from hcl.match.config import EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.episode_file import EpisodeList
+from hcl.match.episodes import Episodes, draw_episodes, make_pool
+from hcl.match.methods import PEERS
+from hcl.match.pooling import LEVELS, distinct_pairs, true_places
+from hcl.match.predictions import Case, Scored, finished_episodes, level_scores, peer_scores, score_missing
+from hcl.match.score_file import read_scores, score_settings, write_scores
+from hcl.match.score_table import ScoreTable
+from hcl.match.statistics import Accuracy, accuracy_table, count_confusion
 from hcl.match.store import EmbeddingStore
 
-BASELINE = "resnet"
-PAIRS_PER_BLOCK = 4096  # of the baseline: 32 MB of maps at a time
+HCL, BASELINE = "hcl", "resnet"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How well the queries were recognised with some supports a class."""
+
+    case: Case
+    accuracies: dict[str, Accuracy]  # by score; the baseline first, the headline last
+    predictions: dict[str, NDArray[np.int64]] = field(repr=False)  # (E, N * M) place of the class in its episode
+    confusion: NDArray[np.int64]  # (K, K) true class by class that the headline score names
+
+    @property
+    def headline(self) -> str:
+        """The score that stands for the method."""
+        return list(self.accuracies)[-1]
+
+    @property
+    def per_class(self) -> NDArray[np.float64]:
+        """(K,) percent of the queries of each class that the headline score recognises; NaN without queries."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(100 * np.diag(self.confusion) / self.confusion.sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The result of an evaluation."""
 
-    store: Path
-    origin: dict[str, Any]  # what the store says of itself
-    fold: str
-    episodes: EpisodeConfig
+    store: EmbeddingStore = field(repr=False)
+    method: str
+    episodes: EpisodeConfig  # as asked for
+    plan: EvaluationConfig
     scoring: ScoreConfig
+    drawn: Episodes = field(repr=False)  # those that were scored, rows of the store
     class_names: tuple[str, ...]
     class_sizes: tuple[int, ...]
-    accuracies: dict[str, Accuracy]  # of the seven combinations of levels and of the baseline
-    per_class: dict[str, float]  # percent of the queries of each class that all levels together recognise
-    confusion: NDArray[np.int64]  # (K, K) true class by predicted class
+    outcomes: tuple[Outcome, ...]  # of each number of shots and aggregate
     spread: dict[str, tuple[float, float]]  # mean and standard deviation of each level's scores
-    duplicates: tuple[tuple[str, ...], ...] = field(default=())  # byte-identical videos, by path
+    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether fewer episodes were scored than asked for."""
+        return len(self.drawn) < self.episodes.episodes
 
 
 def evaluate(
     path: Path,
     episodes: EpisodeConfig,
+    plan: EvaluationConfig | None = None,
     scoring: Mapping[str, Any] | None = None,
     *,
-    fold: str = "novel",
+    listed: EpisodeList | None = None,
+    scores: Path | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Draw episodes from one fold of an embedding store and score them.
+    """Evaluate one store on one draw of episodes; all else as `evaluate_seeds`."""
+    plan = plan or EvaluationConfig()
+    found = evaluate_seeds(
+        path, episodes, [episodes.seed], plan, scoring, listed=listed, scores=scores, progress=progress
+    )
+    return found[0]
+
+
+def evaluate_seeds(
+    path: Path,
+    episodes: EpisodeConfig,
+    seeds: Sequence[int],
+    plan: EvaluationConfig,
+    scoring: Mapping[str, Any] | None = None,
+    *,
+    listed: EpisodeList | None = None,
+    scores: Path | None = None,
+    progress: bool = False,
+) -> list[Evaluation]:
+    """Draw episodes from one fold of an embedding store, once for each seed, and score them.
+
+    Interrupted, it gives the episodes that were scored whole, and no further seeds.
 
     Args:
         path: the store
-        episodes: what to draw
+        episodes: what to draw; its number of supports gives way to the largest of the plan
+        seeds: of the draws
+        plan: how many supports count, and which fold: "novel" for a result, "val" while choosing settings
         scoring: fields of ScoreConfig that differ from the settings the store was made with
-        fold: "novel" for a result, "val" while choosing settings
+        listed: episodes to score instead of drawn ones
+        scores: file that keeps the scores of pairs for later evaluations
         progress: show a bar
 
     Raises:
-        InputError: if the store cannot be read or the episodes cannot be drawn
+        InputError: if the store cannot be read, the episodes cannot be drawn or the scores are of something else
     """
     store = EmbeddingStore.open(path)
+    method = choose_method(store, plan.method)
     chosen = ScoreConfig(**{**store.attributes.get("scoring", {}), **(scoring or {})})
+    plan = replace(plan, aggregates=plan.aggregates or (chosen.aggregate,))
+    settings = score_settings(store, chosen, spatial=plan.spatial)
+    if scores is not None and method != HCL:
+        raise InputError(f"--scores keeps the scores of {HCL}; {method} is scored anew each time, leave the option out")
+    if listed is not None and max(plan.shots) > listed.shape["k_shot"]:
+        raise InputError(f"the listed episodes have {listed.shape['k_shot']} supports a class; lower --shot")
+    known = read_scores(scores, store, settings) if scores else ScoreTable(len(store.videos))
+    found: list[Evaluation] = []
+    for seed in seeds:
+        before = len(known)
+        asked = replace(episodes, seed=seed, k_shot=max(plan.shots))
+        found.append(_evaluate(store, method, asked, plan, chosen, known, listed=listed, progress=progress))
+        if scores is not None and len(known) > before:
+            write_scores(scores, known, settings)
+        if found[-1].interrupted:
+            break
+    return found
+
+
+def choose_method(store: EmbeddingStore, wanted: str | None) -> str:
+    """The method of a store; any store also serves the untrained baseline."""
+    if wanted not in (None, BASELINE, store.method):
+        raise InputError(
+            f"{store.path}: embeddings of {store.method}, not of {wanted};"
+            f" train with: hcl train CACHE --method {wanted}"
+        )
+    return wanted or store.method
+
+
+def _evaluate(
+    store: EmbeddingStore,
+    method: str,
+    episodes: EpisodeConfig,
+    plan: EvaluationConfig,
+    scoring: ScoreConfig,
+    known: ScoreTable,
+    *,
+    listed: EpisodeList | None,
+    progress: bool,
+) -> Evaluation:
+    asked = draw_from(store, plan.fold, episodes) if listed is None else find_listed(store, plan.fold, listed)
+    drawn = asked.drawn
+    cases = [Case(*both) for both in product(plan.shots, plan.aggregates)]
+    named: dict[Case, Scored] = {case: {} for case in cases}
+    spread: dict[str, tuple[float, float]] = {}
+    if method == HCL:
+        pairs = distinct_pairs(drawn)
+        score_missing(store, pairs, scoring, known, spatial=plan.spatial, progress=progress)
+        if not (count := finished_episodes(pairs, known)):
+            raise KeyboardInterrupt
+        drawn, levels = drawn.first(count), known.take(pairs.pairs)
+        named = {case: level_scores(levels, pairs.lookup[:count], case, spatial=plan.spatial) for case in cases}
+        spread = _spread(levels[known.knows(pairs.pairs)])
+    elif method != BASELINE:
+        found = peer_scores(store, PEERS[method], drawn, cases, progress=progress)
+        named = {case: {method: found[case]} for case in cases}
+    baseline = peer_scores(store, PEERS[BASELINE], drawn, cases)
+    names = tuple(asked.class_sizes)
+    return Evaluation(
+        store,
+        method,
+        episodes,
+        plan,
+        scoring,
+        drawn,
+        names,
+        tuple(asked.class_sizes.values()),
+        tuple(_outcome(store, drawn, case, {BASELINE: baseline[case]} | named[case], names) for case in cases),
+        spread,
+        asked.duplicates,
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The episodes that a store is asked, and what they were drawn from."""
+
+    drawn: Episodes  # rows of the store
+    class_sizes: dict[str, int]  # videos of each class, by name
+    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path; of each set one can be drawn
+
+
+def find_listed(store: EmbeddingStore, fold: str, listed: EpisodeList) -> Asked:
+    """Find the videos of listed episodes in a store.
+
+    Raises:
+        InputError: if one is missing there
+    """
+    return Asked(listed.rows(store, fold), dict(sorted(Counter(listed.labels).items())))
+
+
+def draw_from(store: EmbeddingStore, fold: str, episodes: EpisodeConfig) -> Asked:
+    """Draw episodes from one fold of a store."""
     rows = store.videos.rows(fold)
     if not len(rows):
         held = ", ".join(sorted(set(store.videos.fold))) or "no videos"
-        raise InputError(f"{path}: no videos of fold {fold!r}, it holds {held}; choose with --fold")
+        raise InputError(f"{store.path}: no videos of fold {fold!r}, it holds {held}; choose with --fold")
     duplicates, rows = set_twins_aside(store, rows)
     labels = [store.videos.label[row] for row in rows]
     pool = make_pool(rows, labels, [store.videos.group[row] for row in rows], episodes)
-    drawn = draw_episodes(pool, episodes)
-    class_scores, spread = _class_scores(store, drawn, chosen, progress=progress)
-    predictions = {name: scores.argmax(axis=-1) for name, scores in class_scores.items()}  # (E, N * M)
-    truth = true_places(drawn)
-    confusion = _confusion(store, pool, drawn, predictions[ALL_LEVELS])
-    return Evaluation(
-        store=path,
-        origin=store.attributes,
-        fold=fold,
-        episodes=episodes,
-        scoring=chosen,
-        class_names=pool.class_names,
-        class_sizes=tuple(len(members) for members in pool.rows),
-        accuracies=_accuracies(
-            store, drawn, {name: found == truth for name, found in predictions.items()}, episodes.seed
-        ),
-        per_class={
-            name: float(100 * confusion[place, place] / max(1, confusion[place].sum()))
-            for place, name in enumerate(pool.class_names)
-        },
-        confusion=confusion,
-        spread=spread,
-        duplicates=duplicates,
-    )
+    sizes = {name: len(members) for name, members in zip(pool.class_names, pool.rows, strict=True)}
+    return Asked(draw_episodes(pool, episodes), sizes, duplicates)
 
 
 def set_twins_aside(
@@ -110,60 +237,17 @@ def set_twins_aside(
     return tuple(tuple(store.videos.path[row] for row in members) for members in sets), kept
 
 
-def _class_scores(
-    store: EmbeddingStore, drawn: Episodes, scoring: ScoreConfig, *, progress: bool
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, tuple[float, float]]]:
-    """Score every query against every class of its episode.
-
-    Returns:
-        (E, N * M, N) scores by name, and the spread of each level's scores over the distinct pairs
-    """
-    table = distinct_pairs(drawn)
-    used, local = np.unique(table.pairs, return_inverse=True)
-    with progress_bar(len(table.pairs), "pair", "score", shown=progress) as bar:
-        pairs = local.reshape(table.pairs.shape)
-        levels = score_levels(store.embeddings(used), pairs, table.lookup, scoring, bar.update)
-    named = combine_levels(levels.of_classes)
-    baseline = _map_cosines(store.mean_map, table.pairs)
-    named[BASELINE] = pool_supports(baseline[:, None], table.lookup, scoring.aggregate)[..., 0]
-    columns = dict(zip(LEVELS, levels.of_pairs.T, strict=True))
-    return named, {name: (float(column.mean()), float(column.std())) for name, column in columns.items()}
+def _spread(levels: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+    scored = {name: column for name, column in zip(LEVELS, levels.T, strict=True) if not np.isnan(column).any()}
+    return {name: (float(column.mean()), float(column.std())) for name, column in scored.items()}
 
 
-def _map_cosines(mean_map: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cosines of mean ResNet maps: what an untrained network knows (Table 1, row 1)."""
-    maps = mean_map / np.maximum(np.linalg.norm(mean_map, axis=1, keepdims=True), 1e-12)
-    cosines = np.empty(len(pairs))
-    for start in range(0, len(pairs), PAIRS_PER_BLOCK):
-        block = pairs[start : start + PAIRS_PER_BLOCK]
-        cosines[start : start + PAIRS_PER_BLOCK] = (maps[block[:, 0]] * maps[block[:, 1]]).sum(axis=1)
-    return cosines
-
-
-def _accuracies(
-    store: EmbeddingStore, drawn: Episodes, correct: dict[str, NDArray[np.bool_]], seed: int
-) -> dict[str, Accuracy]:
-    """The accuracy of each score with its intervals."""
-    videos, place = np.unique(drawn.query.ravel(), return_inverse=True)
-    counts = np.asarray(np.bincount(place.ravel()), dtype=np.float64)
-    sums = np.stack(
-        [np.bincount(place.ravel(), weights=found.ravel()).astype(np.float64) for found in correct.values()]
-    )
-    labels = [store.videos.label[video] for video in videos]
-    intervals = bootstrap_intervals(sums, counts, labels, [store.videos.group[video] for video in videos], seed)
-    return {
-        name: Accuracy(float(100 * found.mean()), episode_half_width(found), (float(low), float(high)))
-        for (name, found), (low, high) in zip(correct.items(), intervals, strict=True)
-    }
-
-
-def _confusion(store: EmbeddingStore, pool: Pool, drawn: Episodes, predicted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count true against predicted classes: (K, K)."""
-    numbers = {name: number for number, name in enumerate(pool.class_names)}
+def _outcome(store: EmbeddingStore, drawn: Episodes, case: Case, named: Scored, names: tuple[str, ...]) -> Outcome:
+    predictions = {name: scores.argmax(axis=-1) for name, scores in named.items()}
+    truth = true_places(drawn)
+    correct = {name: found == truth for name, found in predictions.items()}
+    numbers = {name: number for number, name in enumerate(names)}
     of_rows = np.array([numbers.get(label, -1) for label in store.videos.label])
-    in_episode = of_rows[drawn.support[:, :, 0]]  # (E, N)
-    true = of_rows[drawn.query].reshape(len(drawn.query), -1)
-    named = np.take_along_axis(in_episode, predicted, axis=1)
-    counts = np.zeros((len(numbers), len(numbers)), dtype=np.int64)
-    np.add.at(counts, (true, named), 1)
-    return counts
+    confusion = count_confusion(drawn, list(predictions.values())[-1], of_rows, len(names))
+    accuracies = accuracy_table(correct, drawn.query, store.videos.label, store.videos.group)
+    return Outcome(case, accuracies, predictions, confusion)

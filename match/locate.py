@@ -1,5 +1,6 @@
 """Find the embedding store that the user means: a store, a run, or the latest run."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,17 +8,18 @@ from hcl.extract.errors import InputError
 
 RUNS = Path("runs")
 LATEST = "latest"  # a link in RUNS to the newest run
+UNTRAINED = "resnet"  # the method that any store serves
 STORE = "embeddings.zarr"  # in a run's folder
 
 
-def find_store(path: Path | None) -> Path:
-    """The embedding store of a run, of the latest run, or the path itself if it is a store.
+def find_store(path: Path | None, method: str | None = None) -> Path:
+    """The embedding store of a run, of the latest run (of a method), or the path itself if it is a store.
 
     Raises:
         InputError: if there is none; the message tells how to make one
     """
     if path is None:
-        path = latest_run()
+        path = latest_run() if method is None else latest_run_of(method)
     if (path / "zarr.json").is_file():
         return path
     if (path / STORE).is_dir():
@@ -39,6 +41,20 @@ def latest_run() -> Path:
     if not link.exists():
         raise InputError(f"{link}: no run in this folder yet; train one with: hcl train CACHE, or name a run or store")
     return RUNS / os.readlink(link)
+
+
+def latest_run_of(method: str) -> Path:
+    """The newest finished run of a method; any run serves the untrained baseline.
+
+    Raises:
+        InputError: if there is none
+    """
+    stores = sorted(RUNS.glob(f"*/{STORE}/zarr.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in stores:
+        attributes = json.loads(file.read_text(encoding="utf-8")).get("attributes", {})
+        if method in (attributes.get("method"), UNTRAINED):
+            return file.parents[1]
+    raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
 
 
 def mark_latest(run: Path) -> None:

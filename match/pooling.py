@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hcl.match.episodes import Episodes
 
 LEVELS = ("global", "temporal", "spatial")
+SPATIAL = 2  # the place of the level that costs nearly all the time
 COMBINATIONS = tuple(chosen for size in (1, 2, 3) for chosen in combinations(range(3), size))
 ALL_LEVELS = "+".join(LEVELS)
 
@@ -20,6 +21,7 @@ class PairTable:
 
     pairs: NDArray[np.int64]  # (n, 2) row numbers of query and support
     lookup: NDArray[np.int64]  # (E, N * M, N, K) into pairs
+    first: NDArray[np.int64]  # (n,) the first episode that asks for each pair
 
 
 def distinct_pairs(drawn: Episodes) -> PairTable:
@@ -27,9 +29,10 @@ def distinct_pairs(drawn: Episodes) -> PairTable:
     query = drawn.query.reshape(len(drawn.query), -1, 1, 1)  # (E, N * M, 1, 1)
     support = drawn.support[:, None]  # (E, 1, N, K)
     width = int(drawn.support.max()) + 1
-    codes, lookup = np.unique(query * width + support, return_inverse=True)
-    shape = np.broadcast_shapes(query.shape, support.shape)
-    return PairTable(np.stack(np.divmod(codes, width), axis=1), lookup.reshape(shape))
+    asked = query * width + support  # (E, N * M, N, K)
+    codes, places, lookup = np.unique(asked, return_index=True, return_inverse=True)
+    first = places // asked[0].size
+    return PairTable(np.stack(np.divmod(codes, width), axis=1), lookup.reshape(asked.shape), first)
 
 
 def pool_supports(scores: NDArray[np.float64], lookup: NDArray[np.int64], aggregate: str) -> NDArray[np.float64]:
@@ -52,16 +55,18 @@ def combination_name(chosen: Sequence[int]) -> str:
     return "+".join(LEVELS[level] for level in chosen)
 
 
-def combine_levels(of_classes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def combine_levels(of_classes: NDArray[np.float64], *, spatial: bool = True) -> dict[str, NDArray[np.float64]]:
     """Add up the levels of every combination (Eq. 6 for all three).
 
     Args:
         of_classes: (E, N * M, N, 3)
+        spatial: False leaves out the combinations with the spatial level
 
     Returns:
-        seven arrays (E, N * M, N), by name
+        seven arrays (E, N * M, N), or three, by name; the last is the sum of all levels there are
     """
-    return {combination_name(chosen): of_classes[..., list(chosen)].sum(axis=-1) for chosen in COMBINATIONS}
+    chosen = [levels for levels in COMBINATIONS if spatial or SPATIAL not in levels]
+    return {combination_name(levels): of_classes[..., list(levels)].sum(axis=-1) for levels in chosen}
 
 
 def true_places(drawn: Episodes) -> NDArray[np.int64]:

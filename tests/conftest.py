@@ -12,6 +12,9 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from hcl.extract.config import ExtractConfig
+from hcl.match.embedded import EmbeddedBatch
+from hcl.match.embeddings import Embeddings
+from hcl.match.store import StoredVideos, write_store
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -56,3 +59,41 @@ def small_config(small_weights: Path) -> ExtractConfig:
     return ExtractConfig(
         size=64, weights=str(small_weights), precision="float32", text_model="none", workers=1, batch_frames=16
     )
+
+
+@pytest.fixture(scope="session")
+def make_embeddings() -> Callable[..., Embeddings]:
+    """A function that draws embeddings with a class signal of some strength; each class has 5 videos in a row."""
+
+    def make(videos: int = 30, signal: float = 1.0, seed: int = 0) -> Embeddings:
+        generator = torch.Generator().manual_seed(seed)
+        classes = torch.arange(videos) // 5
+        centres = torch.randn(6, 16, generator=generator)[classes % 6]
+        noisy = [torch.randn(videos, *shape, 16, generator=generator) for shape in ((), (3,), (3, 4))]
+        shaped = [centres.reshape(videos, *(1,) * (part.ndim - 2), 16) for part in noisy]
+        global_, clips, patches = (part + signal * centre for part, centre in zip(noisy, shaped, strict=True))
+        keys = torch.randn(videos, 16, generator=generator)
+        return Embeddings(global_, clips, patches.half().float(), ((0, 1), (0, 2), (1, 2)), keys)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[..., Path]:
+    """A function that writes such embeddings, or given ones, into a store; facts of the videos can be replaced."""
+
+    def write(path: Path, found: Embeddings | None = None, /, **facts: tuple[str, ...]) -> Path:
+        found = make_embeddings() if found is None else found
+        count = len(found)
+        known = {
+            "path": tuple(f"v{row}.mp4" for row in range(count)),
+            "label": tuple(f"class {row // 5}" for row in range(count)),
+            "fold": ("novel",) * count,
+            "group": tuple(f"g{row % 2}" for row in range(count)),
+            "content": tuple(f"hash{row}" for row in range(count)),
+        }
+        batch = EmbeddedBatch.of(found, found.patches.mean(dim=(1, 2)).numpy())
+        write_store(path, {"origin": {}}, StoredVideos(**known | facts), [batch])
+        return path
+
+    return write

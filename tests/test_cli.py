@@ -1,6 +1,7 @@
 """The commands as a user meets them: the whole pipeline on drawn videos, help, errors and exit codes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,48 @@ def test_from_videos_to_accuracy(here: Path) -> None:
     assert "run of the quick preset" in succeed("info", "runs/latest")
     succeed("embed", "runs/latest", "cache.zarr", "--out", "all.zarr")
     succeed("evaluate", "all.zarr", "--fold", "base", "--way", 3, "--episodes", 10)
+
+
+def test_evaluations_can_be_kept_repeated_and_compared(here: Path, write_embeddings: Callable[..., Path]) -> None:
+    write_embeddings(here / "a.zarr")
+    write_embeddings(here / "b.zarr")
+    few = ("--episodes", 20, "--seed", 3, "--shot", "1,2")
+    kept = ("--scores", "scores.zarr", "--save-episodes", "episodes.json")
+    printed = succeed("evaluate", "a.zarr", *few, *kept, "--json", "drawn.json", "--markdown", "report.md")
+    assert "## 2-shot" in printed and (here / "report.md").read_text().strip() in printed
+    succeed("evaluate", "b.zarr", "--episodes-file", "episodes.json", "--shot", "1,2", "--json", "listed.json")
+    drawn, listed = (json.loads((here / name).read_text()) for name in ("drawn.json", "listed.json"))
+    assert drawn["outcomes"] == listed["outcomes"]
+    assert "2-shot" in succeed("evaluate", "b.zarr", "--episodes-file", "episodes.json")
+    several = succeed("evaluate", "a.zarr", "b.zarr", "--episodes", 20, "--seeds", "0,1", "--json", "runs.json")
+    assert "mean" in several and "std" in several and len(json.loads((here / "runs.json").read_text())["runs"]) == 4
+    assert "untrained" in succeed("evaluate", "a.zarr", "--method", "resnet", "--episodes", 5)
+    compared = succeed("compare", "a.zarr", "b.zarr", *few, "--aggregate", "both", "--json", "compared.json")
+    assert "not distinguishable" in compared and "2-shot max" in compared
+    assert len(json.loads((here / "compared.json").read_text())["entries"]) == 3
+
+
+def test_pictures_are_named(here: Path, write_embeddings: Callable[..., Path]) -> None:
+    pytest.importorskip("matplotlib")
+    write_embeddings(here / "a.zarr")
+    assert "confusion-1-shot.png" in succeed("evaluate", "a.zarr", "--episodes", 5, "--plot", "pictures")
+
+
+def test_options_that_contradict_each_other_are_refused(here: Path, write_embeddings: Callable[..., Path]) -> None:
+    write_embeddings(here / "a.zarr")
+    succeed("evaluate", "a.zarr", "--episodes", 5, "--save-episodes", "episodes.json")
+    for arguments, message in (
+        (("evaluate", "a.zarr", "--episodes-file", "episodes.json", "--way", 3), "--way follows from --episodes-file"),
+        (("evaluate", "a.zarr", "a.zarr", "--scores", "s.zarr"), "--scores keeps the scores of one store"),
+        (("evaluate", "a.zarr", "--method", "trx"), "embeddings of hcl, not of trx"),
+        (("evaluate", "--method", "trx"), "no finished run of trx; train one with: hcl train CACHE --method trx"),
+        (("evaluate", "a.zarr", "--shot", "1,1"), "--shot must be distinct numbers from 1"),
+        (("evaluate", "a.zarr", "--aggregate", "median"), "aggregate must be one of mean, max, got 'median'"),
+        (("compare", "a.zarr", "a.zarr"), "a run is named twice"),
+        (("compare", "a.zarr"), "a comparison needs 2 runs or stores, got 1"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2 and message in result.output, result.output
 
 
 def test_broken_videos_make_exit_code_1(here: Path, small_weights: Path, write_video) -> None:  # type: ignore[no-untyped-def]

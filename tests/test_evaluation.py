@@ -1,108 +1,179 @@
 """The evaluation of a whole store: honest, reproducible, and equal to a loop over match."""
 
-import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from hcl.extract.errors import InputError
-from hcl.match.config import EpisodeConfig
-from hcl.match.embedded import EmbeddedBatch
+from hcl.match import predictions
+from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.embeddings import Embeddings
+from hcl.match.episode_file import EpisodeList
 from hcl.match.episodes import draw_episode, make_pool
-from hcl.match.evaluation import BASELINE, evaluate
+from hcl.match.evaluation import BASELINE, evaluate, evaluate_seeds
+from hcl.match.pairs import score_pairs
 from hcl.match.pooling import ALL_LEVELS
-from hcl.match.report import as_json, as_text, write_json
+from hcl.match.predictions import Case
+from hcl.match.report import as_text
 from hcl.match.scores import match
-from hcl.match.store import EmbeddingStore, StoredVideos, write_store
+from hcl.match.store import EmbeddingStore
 
 CLASSES, SIZE, WIDTH, CLIPS = 6, 5, 16, ((0, 1), (0, 2), (1, 2))
-
-
-def embeddings(videos: int, signal: float, seed: int = 0) -> Embeddings:
-    """Random embeddings with a class signal of the given strength; class k has every SIZE-th k."""
-    generator = torch.Generator().manual_seed(seed)
-    classes = torch.arange(videos) // SIZE
-    centres = torch.randn(CLASSES, WIDTH, generator=generator)[classes % CLASSES]
-    noisy = [torch.randn(videos, *shape, WIDTH, generator=generator) for shape in ((), (3,), (3, 4))]
-    shaped = [centres.reshape(videos, *(1,) * (part.ndim - 2), WIDTH) for part in noisy]
-    global_, clips, patches = (part + signal * centre for part, centre in zip(noisy, shaped, strict=True))
-    return Embeddings(global_, clips, patches.half().float(), CLIPS, torch.randn(videos, WIDTH, generator=generator))
-
-
-def write(path: Path, found: Embeddings, **facts: tuple[str, ...]) -> Path:
-    count = len(found)
-    labels = tuple(f"class {row // SIZE}" for row in range(count))
-    known = {
-        "path": tuple(f"v{row}.mp4" for row in range(count)),
-        "label": labels,
-        "fold": ("novel",) * count,
-        "group": tuple(f"g{row % 2}" for row in range(count)),
-        "content": tuple(f"hash{row}" for row in range(count)),
-    }
-    batch = EmbeddedBatch.of(found, found.patches.mean(dim=(1, 2)).numpy())
-    write_store(path, {"origin": {}}, StoredVideos(**known | facts), [batch])
-    return path
+MakeEmbeddings = Callable[..., Embeddings]
+WriteEmbeddings = Callable[..., Path]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return write(tmp_path / "store.zarr", embeddings(CLASSES * SIZE, 1.0))
+def store(tmp_path: Path, write_embeddings: WriteEmbeddings) -> Path:
+    return write_embeddings(tmp_path / "store.zarr")
 
 
-def test_a_store_gives_back_what_was_written(store: Path) -> None:
-    found, expected = EmbeddingStore.open(store).embeddings(np.array([3, 1])), embeddings(CLASSES * SIZE, 1.0)
+def test_a_store_gives_back_what_was_written(store: Path, make_embeddings: MakeEmbeddings) -> None:
+    found, expected = EmbeddingStore.open(store).embeddings(np.array([3, 1])), make_embeddings()
     assert found.clip_frames == CLIPS and found.patches.dtype == torch.float16
     for name in ("global_", "clips", "patches", "class_keys"):
         torch.testing.assert_close(getattr(found, name).float(), getattr(expected, name)[[3, 1]], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("aggregate", ["mean", "max"])
-def test_accuracy_equals_a_loop_over_match(store: Path, aggregate: str) -> None:
-    config = EpisodeConfig(n_way=3, k_shot=2, n_query=2, episodes=12, seed=5)
-    found = evaluate(store, config, {"aggregate": aggregate, "top_clips": 2, "top_patches": 3})
-    given = embeddings(CLASSES * SIZE, 1.0)
-    labels = [f"class {row // SIZE}" for row in range(CLASSES * SIZE)]
-    pool = make_pool(np.arange(CLASSES * SIZE), labels, [""] * len(labels), config)
-    right = dict.fromkeys(found.accuracies, 0)
-    for index in range(12):
+def accuracies_by_loops(
+    given: Embeddings, config: EpisodeConfig, k_shot: int, aggregate: str, names: Iterable[str]
+) -> dict[str, float]:
+    labels = [f"class {row // SIZE}" for row in range(len(given))]
+    pool = make_pool(np.arange(len(given)), labels, [""] * len(labels), config)
+    right = dict.fromkeys(names, 0)
+    reduced = torch.mean if aggregate == "mean" else torch.max
+    for index in range(config.episodes):
         support, query = draw_episode(pool, config, index)
-        for way, queries in enumerate(query):
-            for row in queries:
-                scores = {name: [] for name in right}
-                for supports in support:
-                    rows = torch.tensor(supports)
-                    of = match(given.rows(torch.tensor([row])), given.rows(rows), top_clips=2, top_patches=3)
-                    maps = given.patches.mean(dim=(1, 2))
-                    cosines = torch.cosine_similarity(maps[row][None], maps[rows])
-                    parts = {"global": of.global_[0], "temporal": of.temporal[0], "spatial": of.spatial[0]}
-                    for name in right:
-                        values = cosines if name == BASELINE else None
-                        reduced = torch.mean if aggregate == "mean" else torch.max
-                        scores[name].append(
-                            float(reduced(values))
-                            if values is not None
-                            else sum(float(reduced(parts[level])) for level in name.split("+"))
-                        )
-                for name, values in scores.items():
-                    right[name] += int(np.argmax(values)) == way
-    for name, value in found.accuracies.items():
-        assert value.accuracy == pytest.approx(100 * right[name] / (12 * 3 * 2)), name
+        for way, row in ((way, row) for way, rows in enumerate(query) for row in rows):
+            scores: dict[str, list[float]] = {name: [] for name in right}
+            for supports in support:
+                rows = torch.tensor(supports[:k_shot])
+                of = match(given.rows(torch.tensor([row])), given.rows(rows), top_clips=2, top_patches=3)
+                maps = given.patches.mean(dim=(1, 2))
+                parts = {
+                    "global": of.global_[0],
+                    "temporal": of.temporal[0],
+                    "spatial": of.spatial[0],
+                    BASELINE: torch.cosine_similarity(maps[row][None], maps[rows]),
+                }
+                for name in right:
+                    scores[name].append(sum(float(reduced(parts[level])) for level in name.split("+")))
+            for name, values in scores.items():
+                right[name] += int(np.argmax(values)) == way
+    return {name: 100 * count / (config.episodes * config.n_way * config.n_query) for name, count in right.items()}
 
 
-def test_random_embeddings_score_at_chance(tmp_path: Path) -> None:
-    path = write(tmp_path / "store.zarr", embeddings(CLASSES * SIZE, 0.0))
+def test_accuracies_of_all_shots_and_aggregates_equal_loops_over_match(
+    store: Path, make_embeddings: MakeEmbeddings
+) -> None:
+    config = EpisodeConfig(n_way=3, k_shot=3, n_query=2, episodes=8, seed=5)
+    plan = EvaluationConfig(shots=(1, 3, 2), aggregates=("mean", "max"))
+    found = evaluate(store, config, plan, {"top_clips": 2, "top_patches": 3})
+    assert [outcome.case for outcome in found.outcomes] == [
+        Case(shot, aggregate) for shot in (1, 3, 2) for aggregate in ("mean", "max")
+    ]
+    for outcome in found.outcomes:
+        expected = accuracies_by_loops(
+            make_embeddings(), config, outcome.case.k_shot, outcome.case.aggregate, outcome.accuracies
+        )
+        assert {name: value.accuracy for name, value in outcome.accuracies.items()} == pytest.approx(expected)
+        assert list(expected)[0] == BASELINE and outcome.headline == ALL_LEVELS and len(expected) == 8
+
+
+def test_shots_asked_alone_or_together_are_the_same(store: Path) -> None:
+    config = EpisodeConfig(n_way=3, episodes=40)
+    together = evaluate(store, config, EvaluationConfig(shots=(1, 4)))
+    alone = evaluate(store, config, EvaluationConfig(shots=(4,)))
+    assert alone.outcomes[0].accuracies == together.outcomes[1].accuracies
+
+
+def test_without_the_spatial_level_the_others_stay_the_same(store: Path) -> None:
+    whole = evaluate(store, EpisodeConfig(episodes=30)).outcomes[0]
+    less = evaluate(store, EpisodeConfig(episodes=30), EvaluationConfig(spatial=False)).outcomes[0]
+    assert list(less.accuracies) == [BASELINE, "global", "temporal", "global+temporal"]
+    assert all(whole.accuracies[name] == value for name, value in less.accuracies.items())
+
+
+def test_listed_episodes_score_as_the_drawn_ones_do(store: Path) -> None:
+    plan = EvaluationConfig(shots=(1, 2))
+    drawn = evaluate(store, EpisodeConfig(episodes=20, seed=3), plan)
+    listed = EpisodeList.of(drawn.drawn, drawn.store.videos)
+    again = evaluate(store, EpisodeConfig(**listed.shape), plan, listed=listed)
+    assert [of.accuracies for of in again.outcomes] == [of.accuracies for of in drawn.outcomes]
+    with pytest.raises(InputError, match="the listed episodes have 2 supports a class; lower --shot"):
+        evaluate(store, EpisodeConfig(**listed.shape), EvaluationConfig(shots=(3,)), listed=listed)
+
+
+def test_several_seeds_are_several_evaluations(store: Path) -> None:
+    found = evaluate_seeds(store, EpisodeConfig(episodes=20), [4, 0], EvaluationConfig())
+    alone = [evaluate(store, EpisodeConfig(episodes=20, seed=seed)) for seed in (4, 0)]
+    assert [of.outcomes[0].accuracies for of in found] == [of.outcomes[0].accuracies for of in alone]
+
+
+def test_an_interrupt_leaves_the_episodes_that_are_scored_whole(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(store, EpisodeConfig(episodes=30))
+    slices = iter(range(9))
+
+    def interrupted(*args: Any, **settings: Any) -> np.ndarray:
+        if next(slices) == 3:
+            raise KeyboardInterrupt
+        return score_pairs(*args, **settings)
+
+    monkeypatch.setattr(predictions, "PAIRS_PER_SLICE", 40)
+    monkeypatch.setattr(predictions, "score_pairs", interrupted)
+    found = evaluate(store, EpisodeConfig(episodes=30), scores=tmp_path / "scores.zarr")
+    count = len(found.drawn)
+    assert found.interrupted and 0 < count < 30
+    assert f"{count} of 30 episodes" in as_text(found)
+    few = evaluate(store, EpisodeConfig(episodes=count))
+    for name, predicted in found.outcomes[0].predictions.items():
+        np.testing.assert_array_equal(predicted, whole.outcomes[0].predictions[name][:count])
+    assert few.outcomes[0].accuracies == found.outcomes[0].accuracies
+    monkeypatch.setattr(predictions, "score_pairs", score_pairs)
+    resumed = evaluate(store, EpisodeConfig(episodes=30), scores=tmp_path / "scores.zarr")
+    assert resumed.outcomes[0].accuracies == whole.outcomes[0].accuracies
+
+
+def test_an_interrupt_before_the_first_episode_is_an_interrupt(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predictions, "score_pairs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(store, EpisodeConfig(episodes=3))
+
+
+def test_the_untrained_baseline_alone_needs_nothing_else(store: Path) -> None:
+    found = evaluate(store, EpisodeConfig(episodes=30), EvaluationConfig(method=BASELINE)).outcomes[0]
+    assert found.headline == BASELINE and list(found.accuracies) == [BASELINE]
+    assert found.accuracies[BASELINE] == evaluate(store, EpisodeConfig(episodes=30)).outcomes[0].accuracies[BASELINE]
+    with pytest.raises(InputError, match="embeddings of hcl, not of otam; train with: hcl train CACHE --method otam"):
+        evaluate(store, EpisodeConfig(), EvaluationConfig(method="otam"))
+    with pytest.raises(InputError, match="resnet is scored anew each time"):
+        evaluate(store, EpisodeConfig(), EvaluationConfig(method=BASELINE), scores=Path("scores.zarr"))
+
+
+def test_random_embeddings_score_at_chance(
+    tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
+    path = write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.0))
     found = evaluate(path, EpisodeConfig(episodes=3000))
-    for value in found.accuracies.values():
+    for value in found.outcomes[0].accuracies.values():
         low, high = value.bootstrap95
         assert low - 3 < 20 < high + 3
 
 
-def test_no_label_of_a_query_reaches_its_score(tmp_path: Path) -> None:
+def test_no_label_of_a_query_reaches_its_score(
+    tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
     """Other class keys for the queries of an episode change nothing: Eq. 5 takes the support's."""
-    found = embeddings(CLASSES * SIZE, 0.5)
+    found = make_embeddings(signal=0.5)
     config = EpisodeConfig(n_way=2, episodes=1)
     pool = make_pool(np.arange(10), ["a"] * 5 + ["b"] * 5, [""] * 10, config)
     _, query = draw_episode(pool, config, 0)
@@ -112,55 +183,37 @@ def test_no_label_of_a_query_reaches_its_score(tmp_path: Path) -> None:
     few = found.rows(slice(0, 10))
     other = Embeddings(few.global_, few.clips, few.patches, CLIPS, keys[:10])
     results = [
-        evaluate(write(tmp_path / name, which, label=labels), config)
+        evaluate(write_embeddings(tmp_path / name, which, label=labels), config)
         for name, which in (("a.zarr", few), ("b.zarr", other))
     ]
     assert results[0].spread == results[1].spread
 
 
-def test_byte_identical_videos_never_meet(tmp_path: Path) -> None:
+def test_byte_identical_videos_never_meet(tmp_path: Path, write_embeddings: WriteEmbeddings) -> None:
     """With two videos a class, twins in one class leave it a single video."""
     twins = ("same", "same", "c", "d", "e", *(f"h{row}" for row in range(25)))
-    path = write(tmp_path / "store.zarr", embeddings(CLASSES * SIZE, 1.0), content=twins)
+    path = write_embeddings(tmp_path / "store.zarr", content=twins)
     found = evaluate(path, EpisodeConfig(episodes=20))
     assert found.duplicates == (("v0.mp4", "v1.mp4"),) and found.class_sizes == (4, 5, 5, 5, 5, 5)
     assert "v0.mp4 = v1.mp4" in as_text(found)
     with pytest.raises(InputError, match=r"too few in class 0 \(4\)"):
-        evaluate(path, EpisodeConfig(k_shot=4, episodes=1))
+        evaluate(path, EpisodeConfig(episodes=1), EvaluationConfig(shots=(4,)))
 
 
 def test_confusion_and_classes_add_up(store: Path) -> None:
     found = evaluate(store, EpisodeConfig(n_way=4, n_query=2, episodes=50))
-    assert found.confusion.sum() == 50 * 4 * 2
-    overall = 100 * np.trace(found.confusion) / found.confusion.sum()
-    assert overall == pytest.approx(found.accuracies[ALL_LEVELS].accuracy)
-    for number, name in enumerate(found.class_names):
-        assert found.per_class[name] == pytest.approx(
-            100 * found.confusion[number, number] / found.confusion[number].sum()
-        )
-
-
-def test_the_report_holds_what_programs_ask_for(store: Path, tmp_path: Path) -> None:
-    found = evaluate(store, EpisodeConfig(episodes=30))
-    write_json(tmp_path / "report.json", found)
-    read = json.loads((tmp_path / "report.json").read_text())
-    assert set(read["levels"]["global+temporal+spatial"]) == {"accuracy", "ci95", "bootstrap95"}
-    assert len(read["levels"]) == 7 and 0 <= read["baseline"]["accuracy"] <= 100
-    assert read == json.loads(json.dumps(as_json(evaluate(store, EpisodeConfig(episodes=30)))))
-    text = as_text(found)
-    for name in ("untrained ResNet", "global + temporal + spatial", "class 3", "true \\ predicted"):
-        assert name in text
-
-
-def test_a_report_that_cannot_be_written_is_an_input_error(store: Path, tmp_path: Path) -> None:
-    found = evaluate(store, EpisodeConfig(episodes=2))
-    with pytest.raises(InputError, match="name another file with --json"):
-        write_json(tmp_path / "nowhere" / "report.json", found)
+    outcome = found.outcomes[0]
+    assert outcome.confusion.sum() == 50 * 4 * 2
+    overall = 100 * np.trace(outcome.confusion) / outcome.confusion.sum()
+    assert overall == pytest.approx(outcome.accuracies[ALL_LEVELS].accuracy)
+    np.testing.assert_allclose(
+        outcome.per_class, 100 * np.diag(outcome.confusion) / outcome.confusion.sum(axis=1), rtol=1e-12
+    )
 
 
 def test_an_absent_fold_is_refused(store: Path) -> None:
     with pytest.raises(InputError, match="no videos of fold 'val', it holds novel; choose with --fold"):
-        evaluate(store, EpisodeConfig(), fold="val")
+        evaluate(store, EpisodeConfig(), EvaluationConfig(fold="val"))
 
 
 def test_damage_is_named(store: Path) -> None:
@@ -169,17 +222,21 @@ def test_damage_is_named(store: Path) -> None:
         evaluate(store, EpisodeConfig(episodes=50))
 
 
-def test_a_store_is_replaced_only_by_a_store(store: Path, tmp_path: Path) -> None:
-    write(store, embeddings(10, 1.0), label=("a",) * 10)
+def test_a_store_is_replaced_only_by_a_store(
+    store: Path, tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
+    write_embeddings(store, make_embeddings(10), label=("a",) * 10)
     assert len(EmbeddingStore.open(store).videos) == 10
     (tmp_path / "notes").mkdir()
     with pytest.raises(InputError, match="not a Zarr v3 store"):
-        write(tmp_path / "notes", embeddings(10, 1.0))
+        write_embeddings(tmp_path / "notes")
 
 
-def test_patches_beyond_half_precision_are_refused(tmp_path: Path) -> None:
-    found = embeddings(10, 1.0)
+def test_patches_beyond_half_precision_are_refused(
+    tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
+    found = make_embeddings(10)
     huge = Embeddings(found.global_, found.clips, found.patches * 1e6, CLIPS)
     with pytest.raises(InputError, match="pass the range of float16"):
-        write(tmp_path / "store.zarr", huge)
+        write_embeddings(tmp_path / "store.zarr", huge)
     assert not (tmp_path / "store.zarr").exists()

@@ -20,6 +20,8 @@ def test_each_pair_is_listed_once_and_found_again(drawn: Episodes) -> None:
     for episode, query, way, shot in np.ndindex(table.lookup.shape):
         found = table.pairs[table.lookup[episode, query, way, shot]]
         assert found.tolist() == [drawn.query[episode].ravel()[query], drawn.support[episode, way, shot]]
+    for number, first in enumerate(table.first):
+        assert [number in lookup for lookup in table.lookup[: first + 1]] == [False] * first + [True]
 
 
 @pytest.mark.parametrize("aggregate", ["mean", "max"])
@@ -39,6 +41,7 @@ def test_seven_combinations_are_sums() -> None:
     assert len(named) == 7
     np.testing.assert_allclose(named["global+spatial"], of_classes[..., 0] + of_classes[..., 2])
     np.testing.assert_allclose(named[ALL_LEVELS], of_classes.sum(axis=-1))
+    assert list(combine_levels(of_classes, spatial=False)) == ["global", "temporal", "global+temporal"]
 
 
 def test_queries_lie_class_by_class(drawn: Episodes) -> None:
