@@ -1,9 +1,9 @@
 """Alignment of frames in order.
 
 Kaidi Cao, Jingwei Ji, Zhangjie Cao, Chien-Yi Chang, Juan Carlos Niebles: Few-Shot Video Classification via Temporal
-Alignment, 2020: the cumulative distance with padded ends, relaxed by a soft minimum. As in the implementations in
-use, the first row has no soft minimum to take, and the distances from query to support and back are averaged.
-Deviations: cosines are those of whole embeddings without a margin; the frames come from this program's trunk.
+Alignment, 2020: the cumulative distance with padded ends, relaxed by a soft minimum. Two things are taken over from
+the implementations in use: paths may go down in the first column of the table and in the padded last one, and the
+distances from query to support and back are averaged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Attention from tuples of a query's frames to all tuples of a class.
 
 Toby Perrett, Alessandro Masullo, Tilo Burghardt, Majid Mirmehdi, Dima Damen: Temporal-Relational CrossTransformers for
-Few-Shot Action Recognition, 2021, sections 3.1 to 3.3, for pairs and triples of frames. The learned maps from tuples
+Few-Shot Action Recognition, 2021, sections 3.2 and 3.3, for pairs and triples of frames. The learned maps from tuples
 to keys and values belong to the encoder, so that a store holds keys and values and no weights are needed to score.
 Deviation: distances are squared, as in the authors' code.
 """

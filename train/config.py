@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hcl.extract.errors import InputError
-from hcl.match.config import ATTENTION_SCALES
+from hcl.match.config import ATTENTION_SCALES, METHODS
 
 OPTIMISERS = ("adamw", "sgd")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -24,6 +24,7 @@ class TrainConfig:
     """The encoder, its objective and its schedule; the defaults are those of the quick preset."""
 
     preset: str = "quick"  # where the settings started from
+    method: str = "hcl"  # the others are peers of it: the same trunk, schedule and batches, their own head and loss
     # encoder
     dim: int = 256  # D, width of every embedding
     blocks: int = 1  # transformer blocks
@@ -89,6 +90,11 @@ class TrainConfig:
             raise InputError(f"clip_sizes must be distinct numbers of frames, such as 2 or 2,3; got {self.clip_sizes}")
         if not any(getattr(self, term) for term in TERMS):
             raise InputError(f"every loss term is switched off; leave on at least one of {', '.join(TERMS)}")
+        if self.method not in ("hcl", "resnet") and self.videos_per_class < 2:
+            raise InputError(
+                f"method {self.method} learns from queries and supports:"
+                f" videos_per_class must be at least 2, got {self.videos_per_class}"
+            )
 
 
 _AT_LEAST = {
@@ -120,6 +126,7 @@ _AT_LEAST = {
 _ABOVE_ZERO = ("temperature", "cycle_temperature", "learning_rate", "decay_factor")
 CHOICES = {
     "preset": ("quick", "paper"),
+    "method": METHODS,
     "attention_scale": ATTENTION_SCALES,
     "contrast_normalisation": NORMALISATIONS,
     "optimiser": OPTIMISERS,

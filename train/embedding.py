@@ -13,15 +13,15 @@ from hcl.extract.progress import progress_bar
 from hcl.extract.stored_cache import StoredCache
 from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
+from hcl.match.methods import Arrays
 from hcl.match.store import StoredVideos, write_store
-from hcl.train.encoder import VideoEncoder
-from hcl.train.untrained import untrained_embeddings
+from hcl.train.encoders import Encoder
 
 VIDEOS_PER_BATCH = 8
 
 
 def embed_to_store(
-    encoder: VideoEncoder | None,
+    encoder: Encoder,
     cache: StoredCache,
     rows: NDArray[np.int64],
     path: Path,
@@ -34,7 +34,7 @@ def embed_to_store(
     """Write the embeddings of some videos of a cache.
 
     Args:
-        encoder: a trained encoder; None embeds straight from the maps
+        encoder: a trained encoder, or what stands where one would
         cache: to read maps from
         rows: of the cache, in the order of the store
         path: of the store
@@ -57,7 +57,7 @@ def embed_to_store(
     device = device or torch.device("cpu")
     batches = embedded_batches(encoder, cache, rows, device)
     with progress_bar(len(rows), "video", "embed", shown=progress) as bar:
-        write_store(path, attributes, videos, _counted(batches, bar.update))
+        write_store(path, attributes, videos, _counted(batches, bar.update), method=encoder.method)
 
 
 def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -> Iterator[EmbeddedBatch]:
@@ -67,7 +67,7 @@ def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -
 
 
 def embedded_batches(
-    encoder: VideoEncoder | None, cache: StoredCache, rows: NDArray[np.int64], device: torch.device
+    encoder: Encoder, cache: StoredCache, rows: NDArray[np.int64], device: torch.device
 ) -> Iterator[EmbeddedBatch]:
     """Embed videos batch by batch, on the CPU when they are given out."""
     names = {name: place for place, name in enumerate(cache.class_names)}
@@ -77,12 +77,11 @@ def embedded_batches(
         maps = torch.from_numpy(np.stack([cache.maps(int(row)) for row in chosen]))  # (B, T, P, C)
         classes = [names[cache.videos.label[row]] for row in chosen]
         of_class = None if text is None else torch.from_numpy(text[classes]).to(device)
-        found = untrained_embeddings(maps) if encoder is None else embed(encoder, maps.to(device), of_class)
-        yield EmbeddedBatch.of(found, maps.float().mean(dim=(1, 2)).numpy())
+        yield EmbeddedBatch.of(embed(encoder, maps.to(device), of_class), maps.float().mean(dim=(1, 2)).numpy())
 
 
 @torch.inference_mode()
-def embed(encoder: VideoEncoder, maps: Tensor, text: Tensor | None) -> Embeddings:
+def embed(encoder: Encoder, maps: Tensor, text: Tensor | None) -> Embeddings | Arrays:
     """Embed one batch in evaluation mode.
 
     Args:
@@ -91,11 +90,10 @@ def embed(encoder: VideoEncoder, maps: Tensor, text: Tensor | None) -> Embedding
         text: (B, E) text embedding of each video's class, for the class keys, or None
 
     Returns:
-        float32 embeddings on the CPU
+        float32 embeddings, or the arrays of another method
     """
     training = encoder.training
     encoder.eval()
-    found = encoder(maps, text if encoder.class_projection is not None else None)
+    found: Embeddings | Arrays = encoder(maps, text) if encoder.reads_text else encoder(maps)
     encoder.train(training)
-    keys = None if found.class_keys is None else found.class_keys.cpu()
-    return Embeddings(found.global_.cpu(), found.clips.cpu(), found.patches.cpu(), found.clip_frames, keys)
+    return found

@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import combinations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hcl.extract.errors import InputError
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.train.config import TrainConfig
+from hcl.train.trunk import Trunk, first_weights
 
 
 def all_clips(frames: int, sizes: tuple[int, ...]) -> Clips:
@@ -26,8 +26,8 @@ def all_clips(frames: int, sizes: tuple[int, ...]) -> Clips:
     return tuple(clip for size in sizes for clip in combinations(range(frames), size))
 
 
-class VideoEncoder(nn.Module):
-    """A linear projection, a transformer over all patches of a video, and one MLP for each size of clip.
+class VideoEncoder(Trunk):
+    """HCL's encoder: the trunk, one MLP for each size of clip, and a projection of class texts.
 
     Its first weights follow from config.seed alone.
 
@@ -40,6 +40,8 @@ class VideoEncoder(nn.Module):
         text_width: width of the class text embeddings; None: there are none, hence no class keys
     """
 
+    method = "hcl"
+
     def __init__(
         self,
         config: TrainConfig,
@@ -50,20 +52,17 @@ class VideoEncoder(nn.Module):
         classes: int,
         text_width: int | None = None,
     ) -> None:
-        super().__init__()
-        self.clip_frames = all_clips(frames, config.clip_sizes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.projection = nn.Linear(channels, config.dim)
-            self.of_frame = nn.Parameter(torch.empty(frames, 1, config.dim))
-            self.of_patch = nn.Parameter(torch.empty(patches, config.dim))
-            nn.init.trunc_normal_(self.of_frame, std=0.02)
-            nn.init.trunc_normal_(self.of_patch, std=0.02)
-            self.blocks = nn.Sequential(*(TransformerBlock(config) for _ in range(config.blocks)))
-            self.norm = nn.LayerNorm(config.dim)
+        with first_weights(config.seed):
+            super().__init__(config, channels=channels, frames=frames, patches=patches)
             self.clip_mlps = nn.ModuleDict({str(size): clip_mlp(config, size) for size in config.clip_sizes})
             self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None
             self.classifier = nn.Linear(config.dim, classes)
+        self.clip_frames = all_clips(frames, config.clip_sizes)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether class texts become class keys."""
+        return self.class_projection is not None
 
     def forward(self, maps: Tensor, text: Tensor | None = None) -> Embeddings:
         """Embed videos.
@@ -75,14 +74,7 @@ class VideoEncoder(nn.Module):
         Returns:
             un-normalised float32 embeddings of the B videos
         """
-        frames, patches, channels = len(self.of_frame), len(self.of_patch), self.projection.in_features
-        if maps.shape[1:] != (frames, patches, channels):
-            raise ValueError(f"{maps.shape = } is not (B, {frames}, {patches}, {channels})")
-        if not torch.is_autocast_enabled(maps.device.type):
-            maps = maps.to(self.projection.weight.dtype)
-        tokens = self.projection(maps) + self.of_frame + self.of_patch  # (B, T, P, D)
-        tokens = self.norm(self.blocks(tokens.flatten(1, 2))).float()  # (B, T * P, D)
-        patch_embeddings = tokens.unflatten(1, (frames, patches))  # (B, T, P, D)
+        patch_embeddings = self.patch_embeddings(maps)  # (B, T, P, D)
         frame_features = patch_embeddings.mean(dim=2)  # (B, T, D)
         return Embeddings(
             global_=frame_features.mean(dim=1),
@@ -111,38 +103,6 @@ class VideoEncoder(nn.Module):
             clips = [clip for clip in self.clip_frames if len(clip) == int(size)]
             embedded.append(mlp(frame_features[:, clips].flatten(2)))  # (B, Nc of this size, D)
         return torch.cat(embedded, dim=1)
-
-
-class TransformerBlock(nn.Module):
-    """Self-attention and a feed-forward layer, each normalised first and added to what came in.
-
-    No dropout within the attention: with it torch leaves its fused attention, which is several times faster.
-    """
-
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.attention_norm = nn.LayerNorm(config.dim)
-        self.queries_keys_values = nn.Linear(config.dim, 3 * config.dim)
-        self.attention_out = nn.Linear(config.dim, config.dim)
-        self.feedforward_norm = nn.LayerNorm(config.dim)
-        self.feedforward = nn.Sequential(
-            nn.Linear(config.dim, config.feedforward), nn.GELU(), nn.Linear(config.feedforward, config.dim)
-        )
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, N, D) to (B, N, D)."""
-        tokens = tokens + self.dropout(self._attend(self.attention_norm(tokens)))
-        enriched: Tensor = tokens + self.dropout(self.feedforward(self.feedforward_norm(tokens)))
-        return enriched
-
-    def _attend(self, tokens: Tensor) -> Tensor:
-        parts = self.queries_keys_values(tokens).unflatten(2, (3, self.heads, -1))  # (B, N, 3, heads, D / heads)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
-        attended = F.scaled_dot_product_attention(queries, keys, values)
-        joined: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2))
-        return joined
 
 
 def clip_mlp(config: TrainConfig, size: int) -> nn.Sequential:

@@ -12,9 +12,10 @@ from hcl.extract.progress import progress_bar
 from hcl.extract.replacing import replacing
 from hcl.extract.stored_cache import StoredCache
 from hcl.train.batches import BatchSource, ClassDraw
-from hcl.train.encoder import VideoEncoder
+from hcl.train.encoders import Trainable, make_encoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
 from hcl.train.run_folder import CHECKPOINT, METRICS, RunConfig, save_encoder
+from hcl.train.untrained import MeanMaps
 from hcl.train.validation import make_validation
 
 SHOWN_TERMS = 4  # digits
@@ -28,8 +29,8 @@ def fit_run(
     *,
     progress: bool,
     say: Callable[[str], object],
-) -> VideoEncoder:
-    """Train the encoder of a run, from its checkpoint if it has one, and save its weights.
+) -> Trainable | MeanMaps:
+    """Train the encoder of a run, from its checkpoint if it has one, and save its weights, if there are any to learn.
 
     Only base videos are trained on and only val videos choose the epoch.
 
@@ -45,7 +46,11 @@ def fit_run(
         the trained encoder, on the device
     """
     training = config.training
-    encoder = config.make_encoder().to(device)
+    encoder = make_encoder(training, config.encoder).to(device)
+    if isinstance(encoder, MeanMaps):
+        say(f"method {training.method}: nothing to train")
+        save_encoder(run, {})
+        return encoder
     source = base_source(cache, config, device, say)
     validate = make_validation(cache, config.folds, training, config.scoring, device)
     if validate is None:

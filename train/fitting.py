@@ -17,13 +17,13 @@ from hcl.extract.errors import InputError
 from hcl.train.batches import Batch
 from hcl.train.checkpoint import load_checkpoint, save_checkpoint
 from hcl.train.config import TrainConfig
-from hcl.train.encoder import VideoEncoder
+from hcl.train.encoders import Trainable
 from hcl.train.stepping import Stepper
 
 LOOK_EVERY = 10  # steps; to look at the losses is to wait for the device
 FREE_TO_CHANGE = ("device", "resident", "readers", "checkpoint_every")  # when a run goes on
 
-Validate = Callable[[VideoEncoder], float | None]
+Validate = Callable[[Trainable], float | None]
 
 
 class Source(Protocol):
@@ -64,7 +64,7 @@ class Fitted:
 
 
 def fit(
-    encoder: VideoEncoder,
+    encoder: Trainable,
     source: Source,
     config: TrainConfig,
     *,

@@ -74,14 +74,15 @@ def _describe_store(path: Path, verify: bool, progress: bool) -> tuple[str, list
     store = EmbeddingStore.open(path)
     origin = store.attributes.get("origin", {})
     lines = [
-        f"{path}: embedding store of {len(store.videos)} videos, {len(store.attributes['clip_frames'])} clips a video",
+        f"{path}: embedding store of {len(store.videos)} videos for method {store.method}",
+        f"arrays: {', '.join(store.names)}",
         "origin: " + ", ".join(f"{name} {value}" for name, value in origin.items()),
         *_fold_lines(store.videos.label, store.videos.fold),
     ]
     damaged = []
     for row in _shown(range(len(store.videos)) if verify else [], progress):
         try:
-            store.embeddings(np.array([row]))
+            store.arrays(store.names, np.array([row]))
         except InputError as error:
             damaged.append(f"{store.videos.path[row]} ({error})")
     return "\n".join(lines), damaged
@@ -91,9 +92,10 @@ def _describe_run(path: Path, verify: bool, progress: bool) -> tuple[str, list[s
     config = read_config(path)
     training = config.training
     metrics = path / METRICS
+    size = "none" if training.method == "resnet" else f"D = {training.dim}, {training.blocks} transformer blocks"
     lines = [
-        f"{path}: run of the {training.preset} preset on {config.cache['path']}",
-        f"encoder: D = {training.dim}, {training.blocks} transformer blocks, {config.encoder['classes']} base classes",
+        f"{path}: run of the {training.preset} preset on {config.cache['path']}, method {training.method}",
+        f"encoder: {size}, {len(config.base_classes)} base classes",
         f"class texts: {config.text_model['model'] if config.text_model else 'none'}",
     ]
     if metrics.is_file():

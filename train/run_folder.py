@@ -17,7 +17,8 @@ from hcl.extract.version import package_version
 from hcl.match.config import ScoreConfig
 from hcl.match.locate import RUNS
 from hcl.train.config import TrainConfig
-from hcl.train.encoder import VideoEncoder
+from hcl.train.encoders import Trainable, make_encoder
+from hcl.train.untrained import MeanMaps
 
 SCHEMA, VERSION = "hcl-run", 1
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
@@ -32,7 +33,7 @@ class RunConfig:
     text_model: dict[str, str] | None
     folds: dict[str, str]  # of every class
     base_classes: tuple[str, ...]  # in the order of the classifier's outputs
-    encoder: dict[str, int | None]  # channels, frames, patches, classes and text_width of the encoder
+    encoder: dict[str, int | None]  # channels, frames and patches; for hcl also classes and text_width
 
     def as_json(self) -> dict[str, Any]:
         """Plain types for config.json."""
@@ -47,10 +48,6 @@ class RunConfig:
             top_patches=training.top_patches,
             attention_scale=training.attention_scale,
         )
-
-    def make_encoder(self) -> VideoEncoder:
-        """An encoder of this shape with its first weights."""
-        return VideoEncoder(self.training, **self.encoder)  # type: ignore[arg-type]
 
 
 def dated_run() -> Path:
@@ -110,14 +107,14 @@ def save_encoder(run: Path, state: Mapping[str, torch.Tensor]) -> None:
         save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, fresh)
 
 
-def load_encoder(run: Path) -> tuple[VideoEncoder, RunConfig]:
+def load_encoder(run: Path) -> tuple[Trainable | MeanMaps, RunConfig]:
     """Load a trained encoder, in evaluation mode, on the CPU.
 
     Raises:
         InputError: if the run is unfinished or its weights do not fit
     """
     config = read_config(run)
-    encoder = config.make_encoder()
+    encoder = make_encoder(config.training, config.encoder)
     file = run / WEIGHTS
     if not file.is_file():
         raise InputError(f"{run}: not trained to its end; let it finish with: hcl train CACHE --run {run}")

@@ -18,6 +18,7 @@ from hcl.train.config import TrainConfig, preset_config
 from hcl.train.embedding import embed_to_store
 from hcl.train.fit_run import fit_run
 from hcl.train.run_folder import CONFIG, RunConfig, dated_run, load_encoder, read_config, write_config
+from hcl.train.untrained import Untrained
 
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 COMPARED = ("backbone", "weights_sha256", "frames", "size", "grid", "channels")
@@ -58,7 +59,7 @@ def train(
     config = plan_run(cache, of_class, training_settings(run, cache, of_class, preset, settings, say))
     begin(run, config)
     mark_latest(run)
-    say(f"run {run}: {len(config.base_classes)} base classes; {describe_text(config)}")
+    say(f"run {run}: {len(config.base_classes)} base classes; {describe_method(config)}")
     device = choose_device(config.training.device)
     encoder = fit_run(run, cache, config, device, progress=progress, say=say)
     rows = np.array([row for row in cache.rows() if of_class[cache.videos.label[row]] != "base"], dtype=np.int64)
@@ -110,30 +111,28 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
     """Settle everything that a run follows from.
 
     Raises:
-        InputError: if there are fewer than two base classes with videos
+        InputError: if there is something to train and there are fewer than two base classes with videos
     """
     held = {cache.videos.label[row] for row in cache.rows()}
     base = tuple(name for name in cache.class_names if of_class[name] == "base" and name in held)
-    if len(base) < 2:
+    if len(base) < 2 and training.method != "resnet":
         raise InputError(
             f"{cache.path}: {len(base)} base classes with videos, training needs 2 or more;"
             " give folds at extraction or by hcl train --folds FILE, or go without training: hcl embed --untrained"
         )
-    text = cache.text_embeddings if training.semantic_attention else None
+    hcl = training.method == "hcl"
+    text = cache.text_embeddings if hcl and training.semantic_attention else None
     frames, patches, channels = cache.shape
+    shape: dict[str, int | None] = {"channels": channels, "frames": frames, "patches": patches}
+    if hcl:
+        shape |= {"classes": len(base), "text_width": None if text is None else text.shape[1]}
     return RunConfig(
         training=training,
         cache={"path": str(cache.path), "identity": cache.identity, "settings": cache.settings},
         text_model=cache.text_model if text is not None else None,
         folds=dict(of_class),
         base_classes=base,
-        encoder={
-            "channels": channels,
-            "frames": frames,
-            "patches": patches,
-            "classes": len(base),
-            "text_width": None if text is None else text.shape[1],
-        },
+        encoder=shape,
     )
 
 
@@ -156,8 +155,10 @@ def begin(run: Path, config: RunConfig) -> None:
             raise InputError(f"{run}: an unfinished run with another {part} ({listed}); name another folder with --run")
 
 
-def describe_text(config: RunConfig) -> str:
-    """Say whether semantic attention is on, and by which text model."""
+def describe_method(config: RunConfig) -> str:
+    """Say which method is trained, and for HCL whether semantic attention is on, and by which text model."""
+    if config.training.method != "hcl":
+        return f"method {config.training.method}"
     if config.text_model:
         return f"semantic attention by {config.text_model['model']}"
     return "no semantic attention" + ("" if not config.training.semantic_attention else " (the cache has no text)")
@@ -166,7 +167,7 @@ def describe_text(config: RunConfig) -> str:
 def store_attributes(cache: StoredCache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
     """What an embedding store says of its origin."""
     origin = {"run": str(run) if run else "untrained", "cache": str(cache.path), "cache_identity": cache.identity}
-    scoring = asdict(config.scoring) if config else {}
+    scoring = asdict(config.scoring) if config and config.training.method == "hcl" else {}
     text_model = config.text_model if config else None
     return {"origin": origin | {"hcl": package_version()}, "scoring": scoring, "text_model": text_model}
 
@@ -188,12 +189,11 @@ def embed_cache(run: Path | None, path: Path, out: Path, *, device: str = "auto"
         InputError: if the run does not fit the cache's maps or its text model
     """
     cache = open_cache(path)
-    encoder, config = load_encoder(run) if run else (None, None)
+    encoder, config = load_encoder(run) if run else (Untrained(), None)
     if config is not None:
         refuse_other_maps(cache, config)
     where = choose_device(device)
-    if encoder is not None:
-        encoder.to(where)
+    encoder.to(where)
     rows = cache.rows()
     if not len(rows):
         raise InputError(f"{path}: holds no finished videos; run hcl extract first")

@@ -1,4 +1,4 @@
-"""One training step: forward, objective, backward, update; nothing in it waits for the device."""
+"""One training step: losses, backward, update; nothing in it waits for the device."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from hcl.extract.backbone import cpu_has_bfloat16
+from hcl.train.batch_losses import make_losses
 from hcl.train.batches import Batch
 from hcl.train.config import TrainConfig
-from hcl.train.encoder import VideoEncoder
-from hcl.train.objective import objective, term_weights
+from hcl.train.encoders import Trainable
+from hcl.train.trunk import Trunk
 
 DROPOUT = 1  # tells the random numbers of the dropout from those of the batches
 
@@ -28,14 +29,13 @@ class Stepper:
         text: (classes, E), text embedding of each base class; None: no semantic attention
     """
 
-    def __init__(self, encoder: VideoEncoder, config: TrainConfig, text: Tensor | None) -> None:
+    def __init__(self, encoder: Trainable, config: TrainConfig, text: Tensor | None) -> None:
         self.encoder, self.config = encoder, config
         self.device = next(encoder.parameters()).device
-        self.autocast = autocast_dtype(config.precision, self.device)
-        self.text = None if text is None else text.to(self.device, torch.float32)
+        self.losses = make_losses(encoder, config, text, autocast_dtype(config.precision, self.device))
         self.optimiser = make_optimiser(encoder, config)
         self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, config.decay_every, config.decay_factor)
-        self.names = ("total", *term_weights(config), "gradient_norm")
+        self.names = (*self.losses.names, "gradient_norm")
 
     @property
     def learning_rate(self) -> float:
@@ -48,23 +48,16 @@ class Stepper:
             the values that `names` names, on the device: what the step saw, before it changed the weights
         """
         with seeded(self.config.seed, number, self.device):
-            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-                text = None
-                if self.text is not None:
-                    text = self.text.index_select(0, batch.labels.to(self.device, non_blocking=True))
-                embeddings = self.encoder(batch.maps, text)
-                logits = self.encoder.logits(embeddings.global_)
-            found = objective(embeddings, logits, batch.labels, self.config, choose_in=self.autocast)
+            found = self.losses(batch)
             self.optimiser.zero_grad()
-            found.total.backward()  # type: ignore[no-untyped-call]
+            found["total"].backward()  # type: ignore[no-untyped-call]
             largest = self.config.clip_gradient or math.inf
             norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), largest)
             self.optimiser.step()
-        values = found.values()
-        return torch.stack([*(values[name].float() for name in self.names[:-1]), norm])
+        return torch.stack([*(found[name].detach().float() for name in self.losses.names), norm])
 
 
-def make_optimiser(encoder: VideoEncoder, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimiser(encoder: Trunk, config: TrainConfig) -> torch.optim.Optimizer:
     """Make AdamW or SGD; biases, norms and positions do not decay."""
     positions = {id(encoder.of_frame), id(encoder.of_patch)}
     parameters = list(encoder.parameters())

@@ -1,10 +1,12 @@
 """Embeddings straight from frame maps, for those who have a few examples a class and no base set."""
 
+from __future__ import annotations
+
 from itertools import combinations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hcl.match.embeddings import Embeddings
 
@@ -32,3 +34,23 @@ def untrained_embeddings(maps: Tensor) -> Embeddings:
     first = frames[:, [pair[0] for pair in pairs]]  # (V, Nc, C)
     second = frames[:, [pair[1] for pair in pairs]] if len(pairs[0]) > 1 else torch.zeros_like(first)
     return Embeddings(frames.mean(dim=1), first + signs * second, patches, pairs)
+
+
+class Untrained(nn.Module):
+    """Stands where an encoder would: gives `untrained_embeddings`."""
+
+    method, reads_text = "hcl", False
+
+    def forward(self, maps: Tensor) -> Embeddings:
+        """(B, T, P, C) to embeddings of B videos."""
+        return untrained_embeddings(maps)
+
+
+class MeanMaps(nn.Module):
+    """Stands where an encoder would, for the method that needs none: mean maps are in every store."""
+
+    method, reads_text = "resnet", False
+
+    def forward(self, maps: Tensor) -> dict[str, Tensor]:
+        """(B, T, P, C) to no further arrays."""
+        return {}

@@ -1,24 +1,29 @@
 """How well an encoder matches classes it was not trained on, measured after each epoch on the val classes alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hcl.extract.stored_cache import StoredCache
 from hcl.match.class_scores import score_levels
 from hcl.match.config import EpisodeConfig, ScoreConfig
-from hcl.match.embeddings import Embeddings
-from hcl.match.episodes import draw_episodes, make_pool
+from hcl.match.embedded import EmbeddedBatch
+from hcl.match.episodes import Episodes, draw_episodes, make_pool
+from hcl.match.methods import PEERS, Arrays, Method
 from hcl.match.pooling import ALL_LEVELS, combine_levels, distinct_pairs, true_places
 from hcl.train.config import TrainConfig
 from hcl.train.embedding import embedded_batches
-from hcl.train.encoder import VideoEncoder
+from hcl.train.encoders import Trainable
+
+EPISODES_PER_BLOCK = 50
 
 
 def make_validation(
     cache: StoredCache, folds: Mapping[str, str], config: TrainConfig, scoring: ScoreConfig, device: torch.device
-) -> Callable[[VideoEncoder], float] | None:
+) -> Callable[[Trainable], float] | None:
     """Prepare 1-shot episodes over the val classes, min(5, classes)-way.
 
     A val class is usable with two videos: a query and a support.
@@ -27,7 +32,7 @@ def make_validation(
         cache: of maps
         folds: of the classes
         config: number of episodes, ways and seed are read
-        scoring: how episodes are scored
+        scoring: how HCL scores pairs
         device: of the encoder
 
     Returns:
@@ -43,24 +48,38 @@ def make_validation(
     drawing = EpisodeConfig(n_way=min(config.val_way, usable), episodes=config.val_episodes, seed=config.seed)
     pool = make_pool(np.arange(len(rows)), [labels[row] for row in rows], [""] * len(rows), drawing)
     drawn = draw_episodes(pool, drawing)
-    table = distinct_pairs(drawn)
+    truth = true_places(drawn)
 
-    def validate(encoder: VideoEncoder) -> float:
-        embeddings = joined([batch.embeddings() for batch in embedded_batches(encoder, cache, rows, device)])
-        levels = score_levels(embeddings, table.pairs, table.lookup, scoring)
-        scores = combine_levels(levels.of_classes)[ALL_LEVELS]
-        return float(100 * (scores.argmax(axis=-1) == true_places(drawn)).mean())
+    def validate(encoder: Trainable) -> float:
+        embedded = joined(list(embedded_batches(encoder, cache, rows, device)))
+        if encoder.method in PEERS:
+            scores = peer_scores(PEERS[encoder.method], embedded.arrays, drawn)
+        else:
+            scores = level_scores(embedded, drawn, scoring)
+        return float(100 * (scores.argmax(axis=-1) == truth).mean())
 
     return validate
 
 
-def joined(parts: list[Embeddings]) -> Embeddings:
-    """Put the embeddings of several batches behind one another."""
-    keys = [part.class_keys for part in parts if part.class_keys is not None]
-    return Embeddings(
-        torch.cat([part.global_ for part in parts]),
-        torch.cat([part.clips for part in parts]),
-        torch.cat([part.patches for part in parts]),
-        parts[0].clip_frames,
-        torch.cat(keys) if keys else None,
-    )
+def level_scores(embedded: EmbeddedBatch, drawn: Episodes, scoring: ScoreConfig) -> NDArray[np.float64]:
+    """Score classes by all levels of HCL together: (E, N * M, N)."""
+    table = distinct_pairs(drawn)
+    levels = score_levels(embedded.embeddings(), table.pairs, table.lookup, scoring)
+    return combine_levels(levels.of_classes)[ALL_LEVELS]
+
+
+def peer_scores(method: Method, arrays: Arrays, drawn: Episodes) -> NDArray[np.float64]:
+    """Score classes by another method, some episodes at a time: (E, N * M, N)."""
+    query, support = torch.from_numpy(drawn.query).flatten(1), torch.from_numpy(drawn.support)
+    blocks = zip(*(torch.split(rows, EPISODES_PER_BLOCK) for rows in (query, support)), strict=True)
+    scores = [
+        method.class_scores(*({name: array[rows] for name, array in arrays.items()} for rows in block))
+        for block in blocks
+    ]
+    return torch.cat(scores).double().numpy()
+
+
+def joined(parts: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
+    """Put several batches behind one another."""
+    arrays = {name: torch.cat([part.arrays[name] for part in parts]) for name in parts[0].arrays}
+    return replace(parts[0], arrays=arrays, mean_map=np.concatenate([part.mean_map for part in parts]))

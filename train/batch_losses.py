@@ -1,0 +1,81 @@
+"""What a step minimises for a batch, by method."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hcl.match.methods import PEERS
+from hcl.train.batches import Batch
+from hcl.train.config import TrainConfig
+from hcl.train.encoder import VideoEncoder
+from hcl.train.encoders import Trainable
+from hcl.train.episodic import episodic_loss
+from hcl.train.objective import objective, term_weights
+from hcl.train.peer_encoder import PeerEncoder
+
+
+class BatchLosses(Protocol):
+    """The losses of a method."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the losses, "total" first."""
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Embed a batch and name its losses; gradients flow from "total"."""
+
+
+def make_losses(
+    encoder: Trainable, config: TrainConfig, text: Tensor | None, autocast: torch.dtype | None
+) -> BatchLosses:
+    """Choose the losses of an encoder's method.
+
+    Args:
+        encoder: on the device to train on
+        config: of the objective
+        text: (classes, E), text embedding of each base class; None: no semantic attention
+        autocast: precision of the encoder's products; None: float32
+    """
+    if isinstance(encoder, PeerEncoder):
+        return EpisodicLosses(encoder, autocast)
+    return ObjectiveLosses(encoder, config, text, autocast)
+
+
+class ObjectiveLosses:
+    """HCL's: the six terms of Eq. 11."""
+
+    def __init__(
+        self, encoder: VideoEncoder, config: TrainConfig, text: Tensor | None, autocast: torch.dtype | None
+    ) -> None:
+        self.encoder, self.config, self.autocast = encoder, config, autocast
+        self.text = None if text is None else text.to(encoder.projection.weight.device, torch.float32)
+        self.names = ("total", *term_weights(config))
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """The total, and the terms that are on, detached."""
+        with torch.autocast(batch.maps.device.type, self.autocast, enabled=self.autocast is not None):
+            text = None
+            if self.text is not None:
+                text = self.text.index_select(0, batch.labels.to(self.text.device, non_blocking=True))
+            embeddings = self.encoder(batch.maps, text)
+            logits = self.encoder.logits(embeddings.global_)
+        found = objective(embeddings, logits, batch.labels, self.config, choose_in=self.autocast)
+        return found.values() | {"total": found.total}
+
+
+class EpisodicLosses:
+    """A peer's: the batch is an episode."""
+
+    names = ("total",)
+
+    def __init__(self, encoder: PeerEncoder, autocast: torch.dtype | None) -> None:
+        self.encoder, self.autocast = encoder, autocast
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """The total alone."""
+        with torch.autocast(batch.maps.device.type, self.autocast, enabled=self.autocast is not None):
+            arrays = self.encoder(batch.maps)
+        return {"total": episodic_loss(PEERS[self.encoder.method], arrays, n_way=len(set(batch.labels.tolist())))}

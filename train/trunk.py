@@ -1,0 +1,92 @@
+"""What every encoder begins with: from frame maps to patch embeddings that know the whole video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hcl.train.config import TrainConfig
+
+
+@contextmanager
+def first_weights(seed: int) -> Iterator[None]:
+    """Let the weights that are made here follow from a seed alone, and leave the generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class Trunk(nn.Module):
+    """A linear projection and a transformer over all patches of a video; the encoders of all methods share it.
+
+    Args:
+        config: the encoder's settings are read, the others are not
+        channels: of the maps
+        frames: T, of the maps
+        patches: P, of the maps
+    """
+
+    def __init__(self, config: TrainConfig, *, channels: int, frames: int, patches: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(channels, config.dim)
+        self.of_frame = nn.Parameter(torch.empty(frames, 1, config.dim))
+        self.of_patch = nn.Parameter(torch.empty(patches, config.dim))
+        nn.init.trunc_normal_(self.of_frame, std=0.02)
+        nn.init.trunc_normal_(self.of_patch, std=0.02)
+        self.blocks = nn.Sequential(*(TransformerBlock(config) for _ in range(config.blocks)))
+        self.norm = nn.LayerNorm(config.dim)
+
+    def patch_embeddings(self, maps: Tensor) -> Tensor:
+        """Embed the patches of videos.
+
+        Args:
+            maps: (B, T, P, C), float16, bfloat16 or float32
+
+        Returns:
+            (B, T, P, D), float32
+        """
+        frames, patches, channels = len(self.of_frame), len(self.of_patch), self.projection.in_features
+        if maps.shape[1:] != (frames, patches, channels):
+            raise ValueError(f"{maps.shape = } is not (B, {frames}, {patches}, {channels})")
+        if not torch.is_autocast_enabled(maps.device.type):
+            maps = maps.to(self.projection.weight.dtype)
+        tokens = self.projection(maps) + self.of_frame + self.of_patch  # (B, T, P, D)
+        tokens = self.norm(self.blocks(tokens.flatten(1, 2))).float()  # (B, T * P, D)
+        embeddings: Tensor = tokens.unflatten(1, (frames, patches))
+        return embeddings
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and a feed-forward layer, each normalised first and added to what came in.
+
+    No dropout within the attention: with it torch leaves its fused attention, which is several times faster.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.attention_norm = nn.LayerNorm(config.dim)
+        self.queries_keys_values = nn.Linear(config.dim, 3 * config.dim)
+        self.attention_out = nn.Linear(config.dim, config.dim)
+        self.feedforward_norm = nn.LayerNorm(config.dim)
+        self.feedforward = nn.Sequential(
+            nn.Linear(config.dim, config.feedforward), nn.GELU(), nn.Linear(config.feedforward, config.dim)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, D) to (B, N, D)."""
+        tokens = tokens + self.dropout(self._attend(self.attention_norm(tokens)))
+        enriched: Tensor = tokens + self.dropout(self.feedforward(self.feedforward_norm(tokens)))
+        return enriched
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        parts = self.queries_keys_values(tokens).unflatten(2, (3, self.heads, -1))  # (B, N, 3, heads, D / heads)
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
+        attended = F.scaled_dot_product_attention(queries, keys, values)
+        joined: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2))
+        return joined
