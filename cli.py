@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +16,13 @@ from hcl.extract.demo_config import DemoConfig
 from hcl.extract.errors import InputError
 from hcl.extract.version import package_version
 from hcl.match.config import AGGREGATES, ATTENTION_SCALES, METHODS, EpisodeConfig, EvaluationConfig
-from hcl.train.config import CHOICES, PRESETS, TrainConfig
+from hcl.train.config import CHOICES, PRESETS, TERMS, TrainConfig
+from hcl.train.crossval_config import CrossvalConfig
 from hcl.train.option_help import HELP
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
 
 
 class WrongUse(click.ClickException):
@@ -112,10 +115,14 @@ def extract(
     ctx.exit(1 if done.failed else 0)
 
 
-def training_options(command: Command) -> Command:
+def training_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Give a command one option for each setting of TrainConfig; an option left out keeps the preset's value."""
+    return partial(_with_settings, without=("preset", *without))
+
+
+def _with_settings(command: Command, *, without: tuple[str, ...]) -> Command:
     for setting in reversed(dataclasses.fields(TrainConfig)):
-        if setting.name == "preset":
+        if setting.name in without:
             continue
         name, default = setting.name.replace("_", "-"), setting.default
         help_text = f"{HELP[setting.name]}  [quick: {_shown(default)}]"
@@ -148,7 +155,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--run", type=PATH, help="Folder of the run; by default a dated one in runs/. An unfinished run goes on.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Where the settings start from.")
 @click.option("--folds", type=PATH, help="CSV file with label,fold: replaces the folds of the cache.")
-@training_options
+@training_options()
 def train(cache: Path, run: Path | None, preset: str | None, folds: Path | None, **settings: Any) -> None:
     """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
     from hcl.train import running
@@ -290,6 +297,84 @@ def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
         "scoring": {name: given[name] for name in SCORING if given[name] is not None},
         "listed": listed,
     }
+
+
+def rotation_options(command: Command) -> Command:
+    """Give a command the options that say how classes are rotated and what the trained runs are asked."""
+    for option in reversed(
+        (
+            click.option("--out", default="crossval", type=PATH, show_default=True, help="Folder of the runs."),
+            click.option("--novel", default=0, help="Classes a rotation; 0 (default): a quarter, at least --way."),
+            click.option("--val", default=-1, help="Classes a rotation; -1 (default): an eighth, if enough are left."),
+            click.option("--rotations", default=0, help="0 (default): so many that each class is novel once."),
+            click.option("--seeds", callback=_numbers, help="Of the trainings, such as 0,1.  [default: 0]"),
+            click.option("--order-seed", default=0, show_default=True, help="Of the order of classes."),
+            click.option("--way", "n_way", default=EpisodeConfig.n_way, show_default=True, help="Classes an episode."),
+            click.option("--shot", "shots", callback=_numbers, help="Supports a class.  [default: 1,5]"),
+            click.option("--queries", "n_query", default=EpisodeConfig.n_query, show_default=True, help="A class."),
+            click.option("--episodes", default=EpisodeConfig.episodes, show_default=True, help="A rotation."),
+            click.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
+            click.option("--fold", type=click.Choice(FOLDS), default="novel", show_default=True),
+            click.option("--preset", type=click.Choice(list(PRESETS))),
+            click.option("--json", "json_file", type=PATH, help="Write all results to this file."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _rotated(given: dict[str, Any]) -> dict[str, Any]:
+    """Sort the options of a cross-validation by what they configure; the others are settings of the training."""
+    config = {name: given.pop(name) for name in ("novel", "val", "rotations", "order_seed")}
+    seeds, shots, fold = given.pop("seeds") or (0,), given.pop("shots") or (1, 5), given.pop("fold")
+    drawn = {name: given.pop(name) for name in ("n_way", "n_query", "episodes", "group_disjoint")}
+    return {
+        "config": CrossvalConfig(**config, seeds=seeds),
+        "episodes": EpisodeConfig(**drawn, k_shot=max(shots)),
+        "plan": EvaluationConfig(shots=shots, fold=fold),
+        "preset": given.pop("preset"),
+    }
+
+
+@main.command()
+@click.argument("cache", type=PATH)
+@rotation_options
+@training_options(without=("seed",))
+def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
+    """Rotate the classes of CACHE through novel, val and base; train and evaluate each rotation.
+
+    With 10 to 20 classes one split says little. Run it again to go on where it stopped.
+    """
+    from hcl.match.report import write_json
+    from hcl.train import crossval_report
+    from hcl.train.crossval import cross_validate
+
+    rotated = _rotated(given)
+    found = cross_validate(cache, out, **rotated, settings=given, progress=True, say=click.echo)
+    click.echo(crossval_report.as_text(found))
+    if json_file:
+        write_json(json_file, crossval_report.as_json(found))
+
+
+@main.command()
+@click.argument("cache", type=PATH)
+@click.option("--table", "tables", callback=_numbers, required=True, help="Of the paper: 1, 2, 3, 4 or several.")
+@rotation_options
+@training_options(without=("seed", *ABLATED))
+def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, **given: Any) -> None:
+    """Rerun an ablation of the paper on CACHE, rotating its classes, and print it beside the paper's numbers."""
+    from hcl.match.report import write_json
+    from hcl.train import ablation, ablation_report
+    from hcl.train.crossval import cross_validate
+
+    rotated = _rotated(given)
+    run = partial(cross_validate, cache, **rotated, progress=True, say=click.echo)
+    found = {}
+    for number in tables:
+        found[number] = ablation.ablate(number, lambda name, off: run(folder=out / name, settings={**given, **off}))
+        click.echo(ablation_report.as_text(number, found[number], rotated["plan"].shots))
+    if json_file:
+        write_json(json_file, ablation_report.as_json(found, rotated["plan"].shots))
 
 
 @main.command()

@@ -17,6 +17,13 @@ from hcl.match.store import EmbeddingStore
 INDISTINCT = "not distinguishable"
 
 
+def verdict(low: float, high: float) -> str:
+    """What may be said of a difference with this interval."""
+    if low <= 0 <= high:
+        return INDISTINCT
+    return "better" if low > 0 else "worse"
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row of a comparison."""
@@ -38,10 +45,7 @@ class Difference:
     @property
     def verdict(self) -> str:
         """Which is better, by the interval over classes, groups and videos."""
-        low, high = self.value.bootstrap95
-        if low <= 0 <= high:
-            return INDISTINCT
-        return "better" if low > 0 else "worse"
+        return verdict(*self.value.bootstrap95)
 
 
 @dataclass(frozen=True)

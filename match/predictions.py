@@ -90,7 +90,7 @@ def peer_scores(
     used, local = drawn.renumbered()
     arrays = store.arrays(method.arrays, used)
     if not method.pairwise:
-        return {case: _by_class(method, arrays, local, case.k_shot, progress=progress) for case in cases}
+        return {case: class_scores(method, arrays, local, case.k_shot, progress=progress) for case in cases}
     pairs = distinct_pairs(local)
     scores = _by_pair(method, arrays, pairs.pairs, progress=progress)[:, None]
     return {case: pool_supports(scores, pairs.lookup[..., : case.k_shot], case.aggregate)[..., 0] for case in cases}
@@ -111,8 +111,10 @@ def _by_pair(method: Method, arrays: Arrays, pairs: NDArray[np.int64], *, progre
 
 
 @torch.inference_mode()
-def _by_class(method: Method, arrays: Arrays, drawn: Episodes, k_shot: int, *, progress: bool) -> NDArray[np.float64]:
-    """(E, N * M, N), of episodes over rows of the arrays."""
+def class_scores(
+    method: Method, arrays: Arrays, drawn: Episodes, k_shot: int, *, progress: bool = False
+) -> NDArray[np.float64]:
+    """Score classes of episodes over rows of the arrays, some episodes at a time: (E, N * M, N)."""
     count, n_way, n_query = drawn.query.shape
     queries = torch.from_numpy(drawn.query.reshape(count, -1))
     supports = torch.from_numpy(np.ascontiguousarray(drawn.support[:, :, :k_shot]))

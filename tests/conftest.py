@@ -11,7 +11,10 @@ from hypothesis import settings
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
+from hcl.extract.cache import Cache
+from hcl.extract.catalog import Video
 from hcl.extract.config import ExtractConfig
+from hcl.extract.stored_cache import MapRecord
 from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
 from hcl.match.store import StoredVideos, write_store
@@ -97,3 +100,39 @@ def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[...
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def make_cache() -> Callable[..., Cache]:
+    """A function that makes a cache of drawn maps with a class signal, four videos a class."""
+    seven = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
+
+    def make(path: Path, *, text: bool = True, folds: dict[str, str] = seven, seed: int = 0) -> Cache:
+        settings = {
+            "backbone": "resnet50-v1",
+            "weights_sha256": "w",
+            "frames": 4,
+            "size": 64,
+            "grid": [2, 2],
+            "channels": 12,
+        }
+        cache = Cache.create(path, settings | {"split": "given"}, shape=(4, 4, 12))
+        rng = np.random.default_rng(seed)
+        if text:
+            cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
+        vectors = rng.normal(size=(len(folds), 5)).astype(np.float32) if text else None
+        cache.add_classes(folds, {name: name for name in folds}, vectors)
+        videos = [Video(f"{name}/{copy}.mp4", Path("x"), name, group=f"p{copy}") for name in folds for copy in range(4)]
+        cache.add_videos(videos)
+        signal = {name: rng.normal(size=12) for name in folds}
+        cache.write(
+            [
+                MapRecord(
+                    row, (signal[video.label] + rng.normal(size=(4, 4, 12))).astype(np.float16), content=f"h{row}"
+                )
+                for row, video in enumerate(videos)
+            ]
+        )
+        return cache
+
+    return make

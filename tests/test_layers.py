@@ -15,7 +15,10 @@ ALLOWED = {
     "zarr": {"extract/cache.py", "match/store.py", "match/score_file.py"},
     "decord": {"extract/decord_reader.py"},
 }
-LIGHT = ["extract/config.py", "match/config.py", "train/config.py", "extract/errors.py", "extract/demo_config.py"]
+LIGHT = [
+    *("extract/config.py", "extract/demo_config.py", "extract/errors.py", "match/config.py"),
+    *("train/config.py", "train/crossval_config.py"),
+]
 HEAVY = {"torch", "torchvision", "transformers", "zarr", "av", "decord", "numpy", "h5py"}
 
 

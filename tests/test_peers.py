@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 import hcl.train.fit_run as fit_run
-import hcl.train.validation as validation
 from hcl.extract.cache import Cache
 from hcl.extract.catalog import Video
 from hcl.extract.errors import InputError
 from hcl.extract.stored_cache import MapRecord
+from hcl.match import predictions
 from hcl.match.episodes import Episodes
 from hcl.match.locate import STORE
 from hcl.match.methods import PEERS
+from hcl.match.predictions import class_scores
 from hcl.match.store import EmbeddingStore
 from hcl.train.config import TrainConfig
 from hcl.train.encoder import VideoEncoder
@@ -29,7 +30,7 @@ from hcl.train.peer_encoder import PeerEncoder
 from hcl.train.run_folder import CHECKPOINT, METRICS, WEIGHTS, load_encoder, read_config
 from hcl.train.running import embed_cache, train
 from hcl.train.tuple_head import sinusoids
-from hcl.train.validation import make_validation, peer_scores
+from hcl.train.validation import make_validation
 
 TRAINED = [name for name in PEERS if name != "resnet"]
 FRAMES, PATCHES, CHANNELS, SIGNAL = 4, 3, 20, 6
@@ -174,9 +175,9 @@ def test_validation_scores_every_episode(method: str, monkeypatch: pytest.Monkey
     rows = np.stack([rng.permutation(12)[:9].reshape(3, 3) for _ in range(7)])
     drawn = Episodes(support=rows[:, :, :2], query=rows[:, :, 2:])
     arrays = encoder(method)(random(8, 12, FRAMES, PATCHES, CHANNELS))
-    monkeypatch.setattr(validation, "EPISODES_PER_BLOCK", 3)
+    monkeypatch.setattr(predictions, "BLOCK_BYTES", 1)
     with torch.no_grad():
-        found = peer_scores(PEERS[method], arrays, drawn)
+        found = class_scores(PEERS[method], arrays, drawn, k_shot=2)
         for scores, support, query in zip(found, drawn.support, drawn.query, strict=True):
             for row, expected in zip(query.ravel().tolist(), scores, strict=True):
                 asked = {name: array[[row]] for name, array in arrays.items()}

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from hcl.extract.cache import Cache
-from hcl.extract.catalog import Video
 from hcl.extract.errors import InputError
 from hcl.extract.stored_cache import MapRecord
 from hcl.match.config import EpisodeConfig
@@ -26,6 +25,7 @@ from hcl.train.running import embed_cache, train
 from hcl.train.untrained import untrained_embeddings
 
 SHAPE = (4, 4, 12)
+MakeCache = Callable[..., Cache]
 QUICK = {
     "dim": 16,
     "heads": 2,
@@ -36,34 +36,6 @@ QUICK = {
     "device": "cpu",
 }
 FOLDS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
-
-
-def make_cache(path: Path, *, text: bool = True, folds: dict[str, str] = FOLDS, seed: int = 0) -> Cache:
-    """Maps with a class signal, four videos a class."""
-    settings = {
-        "backbone": "resnet50-v1",
-        "weights_sha256": "w",
-        "frames": 4,
-        "size": 64,
-        "grid": [2, 2],
-        "channels": 12,
-    }
-    cache = Cache.create(path, settings | {"split": "given"}, shape=SHAPE)
-    rng = np.random.default_rng(seed)
-    if text:
-        cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
-    vectors = rng.normal(size=(len(folds), 5)).astype(np.float32) if text else None
-    cache.add_classes(folds, {name: name for name in folds}, vectors)
-    videos = [Video(f"{name}/{copy}.mp4", Path("x"), name, group=f"p{copy}") for name in folds for copy in range(4)]
-    cache.add_videos(videos)
-    signal = {name: rng.normal(size=SHAPE[2]) for name in folds}
-    cache.write(
-        [
-            MapRecord(row, (signal[video.label] + rng.normal(size=SHAPE)).astype(np.float16), content=f"h{row}")
-            for row, video in enumerate(videos)
-        ]
-    )
-    return cache
 
 
 @pytest.fixture
@@ -77,7 +49,7 @@ def quick_train(cache: Cache, run: Path | None, say: Callable[[str], object] = l
     return train(cache.path, run=run, settings=QUICK | given, say=say, **chosen)
 
 
-def test_a_run_holds_everything(here: Path) -> None:
+def test_a_run_holds_everything(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "runs" / "one")
     run = here / "runs" / "one"
@@ -95,7 +67,7 @@ def test_a_run_holds_everything(here: Path) -> None:
     assert len(epochs) == 2 and all(0 <= epoch["validation"] <= 100 for epoch in epochs)
 
 
-def test_the_store_is_what_the_encoder_says(here: Path) -> None:
+def test_the_store_is_what_the_encoder_says(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "one")
     encoder, _ = load_encoder(here / "one")
@@ -110,7 +82,9 @@ def test_the_store_is_what_the_encoder_says(here: Path) -> None:
     torch.testing.assert_close(found.patches.float(), expected.patches, rtol=1e-3, atol=1e-3)
 
 
-def test_novel_maps_are_not_read_before_training_ends(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_novel_maps_are_not_read_before_training_ends(
+    make_cache: MakeCache, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = make_cache(here / "cache.zarr")
     read: list[str] = []
     reader = Cache.view
@@ -124,7 +98,7 @@ def test_novel_maps_are_not_read_before_training_ends(here: Path, monkeypatch: p
     assert {"base", "val"} <= set(read) and "novel" not in read and "after novel" in read
 
 
-def test_the_same_seed_gives_the_same_weights(here: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     for name in ("one", "two"):
         quick_train(cache, here / name)
@@ -133,7 +107,7 @@ def test_the_same_seed_gives_the_same_weights(here: Path) -> None:
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_novel_classes_do_not_touch_the_weights(here: Path) -> None:
+def test_novel_classes_do_not_touch_the_weights(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "one")
     rows = cache.rows("novel")
@@ -144,7 +118,9 @@ def test_novel_classes_do_not_touch_the_weights(here: Path) -> None:
     assert (here / "one" / WEIGHTS).read_bytes() == (here / "two" / WEIGHTS).read_bytes()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_end(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_end(
+    make_cache: MakeCache, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "whole")
 
@@ -169,7 +145,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(here: Path, monkeypatch: pyt
         quick_train(cache, here / "cut")
 
 
-def test_the_latest_run_is_found(here: Path) -> None:
+def test_the_latest_run_is_found(make_cache: MakeCache, here: Path) -> None:
     with pytest.raises(InputError, match="no run in this folder yet; train one with: hcl train CACHE"):
         find_store(None)
     cache = make_cache(here / "cache.zarr")
@@ -182,7 +158,7 @@ def test_the_latest_run_is_found(here: Path) -> None:
     assert found.class_names == ("f", "g") and found.scoring.top_clips == 10
 
 
-def test_a_folds_file_replaces_the_folds(here: Path) -> None:
+def test_a_folds_file_replaces_the_folds(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     file = here / "folds.csv"
     file.write_text("label,fold\n" + "".join(f"{name},{'base' if name in 'fg' else 'novel'}\n" for name in FOLDS))
@@ -196,13 +172,13 @@ def test_a_folds_file_replaces_the_folds(here: Path) -> None:
         quick_train(cache, here / "two", folds=file)
 
 
-def test_a_cache_without_base_classes_is_refused_with_the_way_out(here: Path) -> None:
+def test_a_cache_without_base_classes_is_refused_with_the_way_out(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr", folds=dict.fromkeys("ab", "novel"))
     with pytest.raises(InputError, match="0 base classes with videos.*hcl embed --untrained"):
         quick_train(cache, here / "one")
 
 
-def test_without_text_there_is_no_attention(here: Path) -> None:
+def test_without_text_there_is_no_attention(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr", text=False)
     said: list[str] = []
     quick_train(cache, here / "one", say=said.append)
@@ -210,14 +186,14 @@ def test_without_text_there_is_no_attention(here: Path) -> None:
     assert any("no semantic attention (the cache has no text)" in line for line in said)
 
 
-def test_the_preset_is_chosen_and_the_other_one_named(here: Path) -> None:
+def test_the_preset_is_chosen_and_the_other_one_named(make_cache: MakeCache, here: Path) -> None:
     said: list[str] = []
     quick_train(make_cache(here / "cache.zarr"), here / "one", preset=None, say=said.append)
     assert any(line.startswith("preset quick (12 base videos") and "--preset paper" in line for line in said)
     assert any("3 classes a batch instead of 24" in line for line in said)
 
 
-def test_another_cache_is_embedded_with_its_folds(here: Path) -> None:
+def test_another_cache_is_embedded_with_its_folds(make_cache: MakeCache, here: Path) -> None:
     quick_train(make_cache(here / "cache.zarr"), here / "one")
     other = make_cache(here / "other.zarr", folds=dict.fromkeys("wxyz", "novel") | {"v": "val"}, seed=3)
     embed_cache(here / "one", other.path, here / "other store.zarr", device="cpu")
@@ -226,7 +202,7 @@ def test_another_cache_is_embedded_with_its_folds(here: Path) -> None:
     assert evaluate(store.path, EpisodeConfig(n_way=4, episodes=10)).class_names == ("w", "x", "y", "z")
 
 
-def test_another_text_model_or_backbone_is_refused_by_name(here: Path) -> None:
+def test_another_text_model_or_backbone_is_refused_by_name(make_cache: MakeCache, here: Path) -> None:
     quick_train(make_cache(here / "cache.zarr"), here / "one")
     other = make_cache(here / "other.zarr", text=False)
     with pytest.raises(InputError, match="class texts by no text model, the run was trained with small bert"):
@@ -238,7 +214,7 @@ def test_another_text_model_or_backbone_is_refused_by_name(here: Path) -> None:
         embed_cache(here / "one", other.path, here / "s.zarr")
 
 
-def test_maps_can_be_embedded_untrained(here: Path) -> None:
+def test_maps_can_be_embedded_untrained(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     embed_cache(None, cache.path, here / "s.zarr")
     found = EmbeddingStore.open(here / "s.zarr").embeddings(np.array([5]))
@@ -266,7 +242,7 @@ def test_a_video_of_one_frame_can_be_embedded_untrained() -> None:
     assert found.clip_frames == ((0,),) and found.clips.shape == (2, 1, 8)
 
 
-def test_info_describes_caches_runs_and_stores(here: Path) -> None:
+def test_info_describes_caches_runs_and_stores(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "one")
     text, damaged = describe(cache.path, verify=True)
@@ -282,7 +258,7 @@ def test_info_describes_caches_runs_and_stores(here: Path) -> None:
         describe(here / "nothing")
 
 
-def test_damaged_runs_are_named(here: Path) -> None:
+def test_damaged_runs_are_named(make_cache: MakeCache, here: Path) -> None:
     quick_train(make_cache(here / "cache.zarr"), here / "one")
     shutil.copytree(here / "one", here / "two")
     (here / "one" / WEIGHTS).write_bytes(b"nonsense")
@@ -295,7 +271,7 @@ def test_damaged_runs_are_named(here: Path) -> None:
         load_encoder(here)
 
 
-def test_all_levels_are_better_than_chance_on_easy_maps(here: Path) -> None:
+def test_all_levels_are_better_than_chance_on_easy_maps(make_cache: MakeCache, here: Path) -> None:
     quick_train(make_cache(here / "cache.zarr"), here / "one", steps_per_epoch=20)
     found = evaluate(here / "one" / STORE, EpisodeConfig(n_way=2, episodes=200))
     assert found.outcomes[0].accuracies[ALL_LEVELS].accuracy > 70

@@ -31,6 +31,7 @@ def train(
     preset: str | None,
     folds: Path | None,
     settings: Mapping[str, Any],
+    latest: bool = True,
     progress: bool = False,
     say: Callable[[str], object] = print,
 ) -> str:
@@ -44,6 +45,7 @@ def train(
         preset: "quick", "paper" or None for what suits the set and the machine
         folds: CSV file with label,fold that replaces the cache's folds
         settings: fields of TrainConfig; None leaves the preset's value
+        latest: let `hcl evaluate` find this run by itself
         progress: show bars
         say: called with a line for the user
 
@@ -58,7 +60,8 @@ def train(
     run = run or dated_run()
     config = plan_run(cache, of_class, training_settings(run, cache, of_class, preset, settings, say))
     begin(run, config)
-    mark_latest(run)
+    if latest:
+        mark_latest(run)
     say(f"run {run}: {len(config.base_classes)} base classes; {describe_method(config)}")
     device = choose_device(config.training.device)
     encoder = fit_run(run, cache, config, device, progress=progress, say=say)
@@ -145,14 +148,44 @@ def begin(run: Path, config: RunConfig) -> None:
     if not run.exists() or (run.is_dir() and not any(run.iterdir())):
         write_config(run, config)
         return
-    then, now = read_config(run).as_json(), config.as_json()
+    then = read_config(run)
     if (run / STORE).is_dir():
         raise InputError(f"{run}: this run is finished; name another folder with --run")
+    if differences := describe_differences(then, config):
+        raise InputError(f"{run}: an unfinished run with another {differences}; name another folder with --run")
+
+
+def train_once(
+    path: Path, *, run: Path, preset: str | None, folds: Path, settings: Mapping[str, Any], **shown: Any
+) -> None:
+    """Train a run unless it is finished; the latest run stays what it is.
+
+    Raises:
+        InputError: if a run of other settings stands in the folder
+    """
+    if not (run / STORE).is_dir():
+        train(path, run=run, preset=preset, folds=folds, settings=settings, latest=False, **shown)
+        return
+    cache = open_cache(path)
+    of_class = class_folds(cache, folds)
+    given = {name: value for name, value in settings.items() if value is not None}
+    chosen = preset or default_preset(cache, of_class, lambda _: None)
+    wanted = plan_run(cache, of_class, preset_config(chosen, **given))
+    if differences := describe_differences(read_config(run), wanted):
+        raise InputError(f"{run}: a finished run with another {differences}; name another folder with --out")
+
+
+def describe_differences(then: RunConfig, now: RunConfig) -> str:
+    """Name the first part in which two runs differ, with the differing values; "" for the same run."""
+    before, after = then.as_json(), now.as_json()
+    for of in (before, after):
+        of["cache"].pop("path")  # the same cache may lie elsewhere now
     for part in ("training", "cache", "text_model", "folds"):
-        if then[part] != now[part]:
-            keys = [key for key in now[part] or {} if (then[part] or {}).get(key) != now[part][key]]
-            listed = "; ".join(f"{key} {(then[part] or {}).get(key)} there, {now[part][key]} now" for key in keys)
-            raise InputError(f"{run}: an unfinished run with another {part} ({listed}); name another folder with --run")
+        if before[part] != after[part]:
+            old, new = before[part] or {}, after[part] or {}
+            keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+            return f"{part} ({'; '.join(f'{key} {old.get(key)} there, {new.get(key)} now' for key in keys)})"
+    return ""
 
 
 def describe_method(config: RunConfig) -> str:

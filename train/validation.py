@@ -12,13 +12,12 @@ from hcl.match.class_scores import score_levels
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embedded import EmbeddedBatch
 from hcl.match.episodes import Episodes, draw_episodes, make_pool
-from hcl.match.methods import PEERS, Arrays, Method
+from hcl.match.methods import PEERS
 from hcl.match.pooling import ALL_LEVELS, combine_levels, distinct_pairs, true_places
+from hcl.match.predictions import class_scores
 from hcl.train.config import TrainConfig
 from hcl.train.embedding import embedded_batches
 from hcl.train.encoders import Trainable
-
-EPISODES_PER_BLOCK = 50
 
 
 def make_validation(
@@ -53,7 +52,7 @@ def make_validation(
     def validate(encoder: Trainable) -> float:
         embedded = joined(list(embedded_batches(encoder, cache, rows, device)))
         if encoder.method in PEERS:
-            scores = peer_scores(PEERS[encoder.method], embedded.arrays, drawn)
+            scores = class_scores(PEERS[encoder.method], embedded.arrays, drawn, k_shot=1)
         else:
             scores = level_scores(embedded, drawn, scoring)
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
@@ -66,17 +65,6 @@ def level_scores(embedded: EmbeddedBatch, drawn: Episodes, scoring: ScoreConfig)
     table = distinct_pairs(drawn)
     levels = score_levels(embedded.embeddings(), table.pairs, table.lookup, scoring)
     return combine_levels(levels.of_classes)[ALL_LEVELS]
-
-
-def peer_scores(method: Method, arrays: Arrays, drawn: Episodes) -> NDArray[np.float64]:
-    """Score classes by another method, some episodes at a time: (E, N * M, N)."""
-    query, support = torch.from_numpy(drawn.query).flatten(1), torch.from_numpy(drawn.support)
-    blocks = zip(*(torch.split(rows, EPISODES_PER_BLOCK) for rows in (query, support)), strict=True)
-    scores = [
-        method.class_scores(*({name: array[rows] for name, array in arrays.items()} for rows in block))
-        for block in blocks
-    ]
-    return torch.cat(scores).double().numpy()
 
 
 def joined(parts: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
