@@ -31,6 +31,8 @@ class TrainConfig:
     heads: int = 4
     feedforward: int = 1024  # hidden width of a transformer block
     dropout: float = 0.1  # on what a block and a clip's MLP add
+    keep_patches: float = 1.0  # share of the patches of each frame that a training step sees
+    drop_channels: float = 0.0  # share of a video's channels that are zero in a training step
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
     # scores and losses
     top_clips: int = 10  # the paper's T
@@ -43,6 +45,7 @@ class TrainConfig:
     global_weight: float = 0.5  # the paper's lambda_g, lambda_t and lambda_s
     temporal_weight: float = 0.3
     spatial_weight: float = 0.3
+    label_smoothing: float = 0.0  # of the cross entropy
     cross_entropy: bool = True
     global_contrast: bool = True
     temporal_contrast: bool = True
@@ -82,8 +85,11 @@ class TrainConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        if not self.dropout < 1:
-            raise InputError(f"dropout must be below 1, got {self.dropout}")
+        for name in ("dropout", "drop_channels", "label_smoothing"):
+            if not getattr(self, name) < 1:
+                raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
+        if self.keep_patches > 1:
+            raise InputError(f"keep_patches must be at most 1, which is all of them, got {self.keep_patches}")
         if self.dim % self.heads:
             raise InputError(f"dim must be a multiple of heads, got dim {self.dim} and heads {self.heads}")
         if not self.clip_sizes or min(self.clip_sizes) < 1 or len(set(self.clip_sizes)) < len(self.clip_sizes):
@@ -103,6 +109,8 @@ _AT_LEAST = {
     "heads": 1,
     "feedforward": 1,
     "dropout": 0,
+    "drop_channels": 0,
+    "label_smoothing": 0,
     "top_clips": 1,
     "top_patches": 1,
     "global_weight": 0,
@@ -123,7 +131,7 @@ _AT_LEAST = {
     "val_episodes": 1,
     "val_way": 2,
 }
-_ABOVE_ZERO = ("temperature", "cycle_temperature", "learning_rate", "decay_factor")
+_ABOVE_ZERO = ("keep_patches", "temperature", "cycle_temperature", "learning_rate", "decay_factor")
 CHOICES = {
     "preset": ("quick", "paper"),
     "method": METHODS,

@@ -85,7 +85,7 @@ def objective(
     labels = labels.to(embeddings.global_.device, non_blocking=True)
     terms: dict[str, Tensor] = {}
     if "cross_entropy" in weights:
-        terms["cross_entropy"] = F.cross_entropy(logits.float(), labels)
+        terms["cross_entropy"] = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
     for name, scores in level_scores(embeddings, weights, config, choose_in or embeddings.patches.dtype).items():
         literal = supervised_contrastive(scores, labels, config.temperature)
         per_positive = config.contrast_normalisation == "per_positive"

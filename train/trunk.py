@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hcl.train.augmentation import Augmentation
 from hcl.train.config import TrainConfig
 
 
@@ -32,6 +33,7 @@ class Trunk(nn.Module):
 
     def __init__(self, config: TrainConfig, *, channels: int, frames: int, patches: int) -> None:
         super().__init__()
+        self.augment = Augmentation(keep_patches=config.keep_patches, drop_channels=config.drop_channels)
         self.projection = nn.Linear(channels, config.dim)
         self.of_frame = nn.Parameter(torch.empty(frames, 1, config.dim))
         self.of_patch = nn.Parameter(torch.empty(patches, config.dim))
@@ -41,22 +43,24 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
 
     def patch_embeddings(self, maps: Tensor) -> Tensor:
-        """Embed the patches of videos.
+        """Embed the patches of videos, or some of them while training.
 
         Args:
             maps: (B, T, P, C), float16, bfloat16 or float32
 
         Returns:
-            (B, T, P, D), float32
+            (B, T, P or fewer, D), float32
         """
         frames, patches, channels = len(self.of_frame), len(self.of_patch), self.projection.in_features
         if maps.shape[1:] != (frames, patches, channels):
             raise ValueError(f"{maps.shape = } is not (B, {frames}, {patches}, {channels})")
+        maps, places = self.augment(maps)  # (B, T, K, C), (B, T, K)
         if not torch.is_autocast_enabled(maps.device.type):
             maps = maps.to(self.projection.weight.dtype)
-        tokens = self.projection(maps) + self.of_frame + self.of_patch  # (B, T, P, D)
-        tokens = self.norm(self.blocks(tokens.flatten(1, 2))).float()  # (B, T * P, D)
-        embeddings: Tensor = tokens.unflatten(1, (frames, patches))
+        of_patch = self.of_patch if places is None else F.embedding(places, self.of_patch)
+        tokens = self.projection(maps) + self.of_frame + of_patch  # (B, T, K, D)
+        tokens = self.norm(self.blocks(tokens.flatten(1, 2))).float()  # (B, T * K, D)
+        embeddings: Tensor = tokens.unflatten(1, (frames, -1))
         return embeddings
 
 

@@ -1,0 +1,67 @@
+"""What a training step sees: parts of the maps, in their places, and all of them otherwise."""
+
+import numpy as np
+import pytest
+import torch
+
+from hcl.extract.errors import InputError
+from hcl.train.augmentation import Augmentation, random_places
+from hcl.train.config import TrainConfig
+from hcl.train.encoder import VideoEncoder
+
+MAPS = torch.randn(5, 3, 8, 40, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.5, 4), (0.01, 1), (0.9, 7), (1.0, 8)])
+def test_patches_are_drawn_without_repetition(share: float, kept: int) -> None:
+    places = random_places((50, 3, 8), share, torch.device("cpu"))
+    assert places.shape == (50, 3, kept)
+    assert all(len(set(row)) == kept for row in places.flatten(0, 1).tolist())
+    assert set(places.flatten().tolist()) == set(range(8))
+
+
+def test_kept_patches_are_those_at_their_places() -> None:
+    maps, places = Augmentation(keep_patches=0.5, drop_channels=0.0)(MAPS)
+    assert places is not None and maps.shape == (5, 3, 4, 40)
+    for video, frame, patch in np.ndindex(5, 3, 4):
+        torch.testing.assert_close(maps[video, frame, patch], MAPS[video, frame, places[video, frame, patch]])
+
+
+def test_channels_are_dropped_of_a_whole_video_and_the_mean_stays() -> None:
+    maps, places = Augmentation(keep_patches=1.0, drop_channels=0.25)(torch.ones(200, 3, 8, 40))
+    assert places is None and (maps == maps[:, :1, :1]).all()
+    assert maps.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert maps.mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_nothing_happens_outside_training() -> None:
+    augmentation = Augmentation(keep_patches=0.5, drop_channels=0.5).eval()
+    maps, places = augmentation(MAPS)
+    assert maps is MAPS and places is None
+
+
+def test_an_encoder_gives_a_kept_patch_its_own_position() -> None:
+    config = TrainConfig(dim=16, heads=2, blocks=0, dropout=0.0, keep_patches=0.5)
+    encoder = VideoEncoder(config, channels=40, frames=3, patches=8, classes=2)
+    whole = encoder.eval()(MAPS).patches
+    torch.manual_seed(3)
+    some = encoder.train()(MAPS).patches
+    torch.manual_seed(3)
+    _, places = encoder.augment(MAPS)
+    assert some.shape == (5, 3, 4, 16)
+    torch.testing.assert_close(some, whole.gather(2, places[..., None].expand(-1, -1, -1, 16)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"keep_patches": 0.0}, "keep_patches must be above 0"),
+        ({"keep_patches": 1.5}, "keep_patches must be at most 1"),
+        ({"drop_channels": 1.0}, "drop_channels must be below 1"),
+        ({"drop_channels": -0.1}, "drop_channels must be at least 0"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be below 1"),
+    ],
+)
+def test_impossible_shares_are_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainConfig(**settings)  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""What a training step sees of cached maps: other parts of them each time, so that little can be learned by heart."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Augmentation(nn.Module):
+    """Leaves out patches and channels at random while training; does nothing else.
+
+    Random numbers come from torch's generator, as those of dropout do.
+
+    Args:
+        keep_patches: share of the patches of each frame that a step sees
+        drop_channels: share of the channels that are zero in all of a video; the others are scaled up for it
+    """
+
+    def __init__(self, *, keep_patches: float, drop_channels: float) -> None:
+        super().__init__()
+        self.keep_patches, self.drop_channels = keep_patches, drop_channels
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Augment (B, T, P, C).
+
+        Returns:
+            (B, T, K, C), and the places (B, T, K) of these patches within their frames; None for all of them
+        """
+        if not self.training:
+            return maps, None
+        places = None
+        if self.keep_patches < 1:
+            places = random_places(maps.shape[:3], self.keep_patches, maps.device)
+            maps = maps.gather(2, places[..., None].expand(-1, -1, -1, maps.shape[3]))
+        if self.drop_channels > 0:
+            maps = maps * F.dropout(maps.new_ones(len(maps), 1, 1, maps.shape[3]), self.drop_channels)
+        return maps, places
+
+
+def random_places(shape: tuple[int, ...], share: float, device: torch.device) -> Tensor:
+    """Draw different places for each row: shape (..., P) to (..., K) int64 with K = share * P, one at least."""
+    kept = max(1, round(share * shape[-1]))
+    return torch.rand(shape, device=device).topk(kept, dim=-1).indices
