@@ -1,6 +1,7 @@
 """What one evaluation draws and how it scores; free of heavy imports."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from hcl.extract.errors import InputError
 
@@ -32,6 +33,14 @@ class EpisodeConfig:
                 raise InputError(f"{option} must be at least {least}, got {getattr(self, name)}")
 
 
+class PairSettings(TypedDict):
+    """What the scores of a pair of videos depend on, beside the videos."""
+
+    top_clips: int
+    top_patches: int
+    attention_scale: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
     """How a query is held against the supports of a class (Eq. 2 to 6)."""
@@ -48,6 +57,15 @@ class ScoreConfig:
         for name, choices in (("attention_scale", ATTENTION_SCALES), ("aggregate", AGGREGATES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+    @property
+    def of_pairs(self) -> PairSettings:
+        """The settings that a pair's scores depend on."""
+        return {
+            "top_clips": self.top_clips,
+            "top_patches": self.top_patches,
+            "attention_scale": self.attention_scale,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

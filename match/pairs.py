@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.lanes import one_thread_each
 from hcl.match.coarse import PatchTable, int8_serves
+from hcl.match.config import PairSettings
 from hcl.match.cosines import chosen_dots, sorted_dots, unit
 from hcl.match.embeddings import Embeddings
 from hcl.match.pair_scorer import PairScorer
@@ -23,14 +23,6 @@ TABLE_BYTES = 1280 * 2**20  # of the patches of support videos that are held in 
 PAIRS_AT_A_TIME = 64  # of one query: their products stay in the processor's last cache
 
 Rows = NDArray[np.int64]
-
-
-class Settings(TypedDict):
-    """The settings of `match`."""
-
-    top_clips: int
-    top_patches: int
-    attention_scale: str
 
 
 @torch.inference_mode()
@@ -59,7 +51,7 @@ def score_pairs(
     tell = progress or (lambda _: None)
     rows: Rows = pairs.astype(np.int64)
     scores = np.full((len(rows), len(LEVELS)), np.nan, dtype=np.float32)
-    settings: Settings = {"top_clips": top_clips, "top_patches": top_patches, "attention_scale": attention_scale}
+    settings: PairSettings = {"top_clips": top_clips, "top_patches": top_patches, "attention_scale": attention_scale}
     if embeddings.patches.device.type == "cpu":
         _score_on_host(scores, embeddings, rows, settings, spatial=spatial, progress=tell)
     else:
@@ -73,7 +65,7 @@ def score_by_match(
     scores: NDArray[np.float32],
     embeddings: Embeddings,
     pairs: Rows,
-    settings: Settings,
+    settings: PairSettings,
     *,
     progress: Callable[[int], object],
 ) -> None:
@@ -95,7 +87,7 @@ def _score_on_host(
     scores: NDArray[np.float32],
     embeddings: Embeddings,
     pairs: Rows,
-    settings: Settings,
+    settings: PairSettings,
     *,
     spatial: bool,
     progress: Callable[[int], object],

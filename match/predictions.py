@@ -51,15 +51,7 @@ def score_missing(
         try:
             for start in range(0, len(order), PAIRS_PER_SLICE):
                 some = slice(start, start + PAIRS_PER_SLICE)
-                scores = score_pairs(
-                    embeddings,
-                    local[some],
-                    top_clips=scoring.top_clips,
-                    top_patches=scoring.top_patches,
-                    attention_scale=scoring.attention_scale,
-                    spatial=spatial,
-                    progress=bar.update,
-                )
+                scores = score_pairs(embeddings, local[some], **scoring.of_pairs, spatial=spatial, progress=bar.update)
                 known.add(pairs.pairs[order[some]], scores)
         except KeyboardInterrupt:
             bar.write("interrupted: the episodes that are scored whole are reported")
@@ -71,7 +63,7 @@ def finished_episodes(pairs: PairTable, known: ScoreTable) -> int:
     return int(pairs.first[missing].min()) if missing.any() else len(pairs.lookup)
 
 
-def level_scores(levels: NDArray[np.float64], lookup: NDArray[np.int64], case: Case, *, spatial: bool) -> Scored:
+def level_scores(levels: NDArray[np.float64], lookup: NDArray[np.int64], case: Case, *, spatial: bool = True) -> Scored:
     """Score classes by every combination of levels.
 
     Args:

@@ -1,6 +1,5 @@
 """Scores of pairs in a Zarr group, for later evaluations of the same embeddings under the same settings."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ ROWS_PER_CHUNK = 2**18
 
 def score_settings(store: EmbeddingStore, scoring: ScoreConfig, *, spatial: bool) -> dict[str, Any]:
     """All that the scores of a pair depend on."""
-    settings = {name: value for name, value in asdict(scoring).items() if name != "aggregate"}
-    return {"embeddings": store.identity, **settings, "spatial": spatial}
+    return {"embeddings": store.identity, **scoring.of_pairs, "spatial": spatial}
 
 
 def read_scores(path: Path, store: EmbeddingStore, settings: dict[str, Any]) -> ScoreTable:

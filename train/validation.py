@@ -5,19 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hcl.extract.stored_cache import StoredCache
-from hcl.match.class_scores import score_levels
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embedded import EmbeddedBatch
-from hcl.match.episodes import Episodes, draw_episodes, make_pool
+from hcl.match.episodes import draw_episodes, make_pool
 from hcl.match.methods import PEERS
-from hcl.match.pooling import ALL_LEVELS, combine_levels, distinct_pairs, true_places
-from hcl.match.predictions import class_scores
+from hcl.match.pairs import score_pairs
+from hcl.match.pooling import ALL_LEVELS, distinct_pairs, true_places
+from hcl.match.predictions import Case, class_scores, level_scores
 from hcl.train.config import TrainConfig
 from hcl.train.embedding import embedded_batches
 from hcl.train.encoders import Trainable
+
+CASE = Case(k_shot=1, aggregate="mean")
 
 
 def make_validation(
@@ -47,24 +48,18 @@ def make_validation(
     drawing = EpisodeConfig(n_way=min(config.val_way, usable), episodes=config.val_episodes, seed=config.seed)
     pool = make_pool(np.arange(len(rows)), [labels[row] for row in rows], [""] * len(rows), drawing)
     drawn = draw_episodes(pool, drawing)
-    truth = true_places(drawn)
+    table, truth = distinct_pairs(drawn), true_places(drawn)
 
     def validate(encoder: Trainable) -> float:
         embedded = joined(list(embedded_batches(encoder, cache, rows, device)))
         if encoder.method in PEERS:
-            scores = class_scores(PEERS[encoder.method], embedded.arrays, drawn, k_shot=1)
+            scores = class_scores(PEERS[encoder.method], embedded.arrays, drawn, CASE.k_shot)
         else:
-            scores = level_scores(embedded, drawn, scoring)
+            levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
+            scores = level_scores(levels, table.lookup, CASE)[ALL_LEVELS]
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
 
     return validate
-
-
-def level_scores(embedded: EmbeddedBatch, drawn: Episodes, scoring: ScoreConfig) -> NDArray[np.float64]:
-    """Score classes by all levels of HCL together: (E, N * M, N)."""
-    table = distinct_pairs(drawn)
-    levels = score_levels(embedded.embeddings(), table.pairs, table.lookup, scoring)
-    return combine_levels(levels.of_classes)[ALL_LEVELS]
 
 
 def joined(parts: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
