@@ -1,0 +1,165 @@
+"""Time a training step, its parts, its memory and its waiting for data.
+
+    python benchmarks/train.py cache.zarr                          # a step of the quick preset
+    python benchmarks/train.py cache.zarr --preset paper --steps 50 --device cuda
+
+The step is held against its floor, the operations of its matrix products at the rate of a bfloat16 product in the same
+run, and against a step that differentiates through the full product of all patches, each in a process of its own for
+its memory. The waiting share is what the steps lost to reading, with the maps on disk and in memory.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor
+
+import hcl.train.objective as terms
+from hcl.extract.open_cache import open_cache
+from hcl.match.embeddings import Embeddings
+from hcl.match.scores import Scores, scores_of
+from hcl.match.spatial import zoom_in
+from hcl.train.batches import Batch, BatchSource, ClassDraw
+from hcl.train.config import TrainConfig, preset_config
+from hcl.train.encoder import VideoEncoder
+from hcl.train.stepping import Stepper
+
+MATRIX = 2048
+
+
+def main() -> None:
+    """Measure one variant, or start a process for each and print them side by side."""
+    given = parse()
+    if given.variant:
+        print(json.dumps(measure(given)))
+        return
+    rows = []
+    for variant, precision in (("ours", "auto"), ("ours", "float32"), ("full", "float32")):
+        settings = [*sys.argv[1:], "--variant", variant, "--precision", precision]
+        found = json.loads(
+            subprocess.run([sys.executable, __file__, *settings], check=True, capture_output=True).stdout
+        )
+        shown = "chosen pairs alone" if variant == "ours" else "through the full product"
+        rows.append((f"{shown}, {precision}", *(found[name] for name in ("step", "peak", "total", "gradient"))))
+        if not rows[1:]:
+            print(found["about"])
+    headers = ("differentiated", "s a step", "peak GiB", "loss", "gradient's norm")
+    print(tabulate(rows, headers=headers, floatfmt=("", ".3f", ".2f", ".6f", ".6f"), tablefmt="github"))
+    for resident in ("disk", "host"):
+        print(f"maps on {resident}: {100 * waiting(given, resident):.1f} % of the steps spent waiting for data")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--videos", type=int, default=24, help="in a batch, two of each class")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="a setting of the training")
+    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--variant", choices=("ours", "full"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def settings(given: argparse.Namespace) -> TrainConfig:
+    chosen = {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in given.set)}
+    return preset_config(given.preset, precision=given.precision, **chosen)
+
+
+def measure(given: argparse.Namespace) -> dict[str, object]:
+    """Take steps on one batch: median seconds of a step, peak memory, and what the first step saw."""
+    config, device = settings(given), torch.device(given.device)
+    if given.variant == "full":
+        terms.all_scores = through_everything
+    cache = open_cache(given.cache)
+    rows = np.resize(cache.rows(), given.videos)
+    maps = torch.from_numpy(np.stack([cache.maps(int(row)) for row in rows])).to(device)
+    batch = Batch(maps, torch.arange(given.videos) // 2, 0.0)
+    text = torch.randn(given.videos // 2, 384, generator=torch.Generator().manual_seed(0)).to(device)
+    shape = dict(zip(("frames", "patches", "channels"), cache.shape, strict=True))
+    encoder = VideoEncoder(config, **shape, classes=given.videos // 2, text_width=384).to(device)
+    stepper = Stepper(encoder, config, text)
+    first = dict(zip(stepper.names, stepper.step(0, batch).tolist(), strict=True))
+    seconds = []
+    for number in range(1, given.steps + 1):
+        began = time.perf_counter()
+        stepper.step(number, batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 2**30
+    floor = operations(config, given.videos, *cache.shape) / product_rate(device)
+    about = (
+        f"{given.videos} videos of {cache.shape}, D {config.dim}, keep_patches {config.keep_patches}, {device},"
+        f" {torch.get_num_threads()} threads: floor {floor:.3f} s, the operations at the rate of a bfloat16 product"
+    )
+    step = statistics.median(seconds)
+    return {"step": step, "peak": peak, "total": first["total"], "gradient": first["gradient_norm"], "about": about}
+
+
+def through_everything(embeddings: Embeddings, config: TrainConfig, choose_in: torch.dtype) -> Scores:
+    """Score all pairs of videos with gradients through the product of all their patches."""
+    plain = zoom_in.__wrapped__  # type: ignore[attr-defined]  # without its no_grad
+    zoom = plain(embeddings, embeddings, top_clips=config.top_clips, top_patches=config.top_patches, partners=False)
+    return scores_of(embeddings, embeddings, zoom, config.attention_scale)
+
+
+def operations(config: TrainConfig, videos: int, frames: int, patches: int, channels: int) -> float:
+    """Count the operations of a step's larger matrix products: two for each multiply-add, backwards twice forwards."""
+    tokens = frames * max(1, round(config.keep_patches * patches))
+    of_block = tokens * (4 * config.dim**2 + 2 * config.dim * config.feedforward) + 2 * tokens**2 * config.dim
+    trained = config.blocks * of_block * 3 + tokens * channels * config.dim * 2  # no gradient of the maps
+    searched = videos * tokens**2 * config.dim  # the product of all patches, forwards alone
+    return 2.0 * videos * (trained + searched)
+
+
+def product_rate(device: torch.device, repeats: int = 20) -> float:
+    """Operations a second of a bfloat16 matrix product."""
+    left, right = torch.randn(2, MATRIX, MATRIX, device=device).to(torch.bfloat16)
+
+    def product() -> Tensor:
+        found = left @ right
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return found
+
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        product()
+        seconds.append(time.perf_counter() - began)
+    return 2 * MATRIX**3 / min(seconds)
+
+
+def waiting(given: argparse.Namespace, resident: str, steps: int = 40) -> float:
+    """The share of some steps' time that they wait for batches of a cache, once running."""
+    config, cache, device = settings(given), open_cache(given.cache), torch.device(given.device)
+    rows = cache.rows()
+    names = sorted({cache.videos.label[row] for row in rows})
+    labels = np.array([names.index(cache.videos.label[row]) for row in rows], dtype=np.int64)
+    draw = ClassDraw(labels, names, classes_per_batch=given.videos // 2, videos_per_class=2, seed=0)
+    source = BatchSource(cache, rows, labels, draw, device=device, resident=resident, readers=config.readers)
+    shape = dict(zip(("frames", "patches", "channels"), cache.shape, strict=True))
+    encoder = VideoEncoder(config, **shape, classes=len(names)).to(device)
+    stepper, waited, began = Stepper(encoder, config, None), 0.0, time.perf_counter()
+    for number, batch in enumerate(source.batches(0, steps)):
+        if number == steps // 4:  # running by now
+            waited, began = 0.0, time.perf_counter()
+        waited += batch.waited
+        stepper.step(number, batch)
+    return waited / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
