@@ -43,10 +43,8 @@ def main() -> None:
         return
     rows = []
     for variant, precision in (("ours", "auto"), ("ours", "float32"), ("full", "float32")):
-        settings = [*sys.argv[1:], "--variant", variant, "--precision", precision]
-        found = json.loads(
-            subprocess.run([sys.executable, __file__, *settings], check=True, capture_output=True).stdout
-        )
+        command = [sys.executable, __file__, *sys.argv[1:], "--variant", variant, "--precision", precision]
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         shown = "chosen pairs alone" if variant == "ours" else "through the full product"
         rows.append((f"{shown}, {precision}", *(found[name] for name in ("step", "peak", "total", "gradient"))))
         if not rows[1:]:
