@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
 from hcl.train.batches import BatchSource, ClassDraw, memory_limit
+from hcl.train.device_maps import DenseMaps, PackedMaps, packed_bytes
 
 SHAPE = (2, 3, 4)
 
@@ -121,6 +122,28 @@ def test_a_step_draws_a_view_of_each_of_its_videos_and_the_same_wherever_it_begi
     later = list(source(Reader(2), resident=resident).batches(25, 30))
     for batch, expected in zip(later, whole[25:], strict=True):
         assert torch.equal(batch.maps, expected.maps)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 3), (5, 1, 1)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_packed_maps_are_the_dense_ones(shape: tuple[int, ...], share: float) -> None:
+    rng = np.random.default_rng(0)
+    views = [(rng.normal(size=shape) * (rng.random(shape) < share)).astype(np.float16) for _ in range(6)]
+    views[2][:] = 0
+    device = torch.device("cpu")
+    dense, packed = (form(iter(views), 6, shape, device) for form in (DenseMaps, PackedMaps))
+    assert packed.bytes == sum(packed_bytes(maps) + (-maps.size % 8 > 0) for maps in views)
+    for numbers in ([3], [5, 0, 2], [1, 1, 4]):
+        assert torch.equal(packed.pick(np.array(numbers)), dense.pick(np.array(numbers)))
+
+
+def test_maps_that_do_not_fit_the_device_are_packed_there() -> None:
+    plain = list(source(Reader(2), resident="device").batches(0, 5))
+    short = source(Reader(2), resident="device", device_bytes=1)
+    for batch, expected in zip(short.batches(0, 5), plain, strict=True):
+        assert torch.equal(batch.maps, expected.maps)
+    assert isinstance(short._on_device, PackedMaps)
+    assert not short._fits(packed=True) and source(Reader(2))._fits(packed=True)
 
 
 def test_fewer_views_can_be_drawn_from_and_more_are_refused() -> None:

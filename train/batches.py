@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.errors import InputError
+from hcl.train.device_maps import DenseMaps, PackedMaps, packed_bytes
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
+LOOKED_AT = 16  # views, to guess what all of them take when packed
 VIEWS = 1  # tells the random numbers of the views from those of the videos
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -109,10 +111,12 @@ class BatchSource:
         draw: which videos each step takes
         device: where the batches go
         resident: where maps stay between batches: "device", "host", "disk" (nowhere: each batch is read anew) or
-            "auto", the device if it is a GPU with the room, else as much of the host's memory as they may take
+            "auto", the device if it is a GPU with the room, else as much of the host's memory as they may take;
+            on the device they are packed where they do not fit as they are
         readers: threads that read ahead
         views: the first so many views of a video are drawn from; 0: all there are
         host_bytes: memory that maps may take on the host with "auto"; None: half of what the machine has
+        device_bytes: memory that they may take on the device; None: half of what is free on a GPU
     """
 
     def __init__(
@@ -127,6 +131,7 @@ class BatchSource:
         readers: int = 4,
         views: int = 0,
         host_bytes: int | None = None,
+        device_bytes: int | None = None,
     ) -> None:
         if views > reader.n_views:
             raise InputError(
@@ -141,21 +146,32 @@ class BatchSource:
         self._views = views or reader.n_views
         self._shape = reader.shape
         self._bytes = 2 * int(np.prod(self._shape))  # of one view
+        self._room = self._free() if device_bytes is None else device_bytes
         self.resident = self._settle(resident)
         fitting = (memory_limit() if host_bytes is None else host_bytes) // self._bytes
         self._keep_at_most = {"host": len(rows) * self._views if resident == "host" else fitting}.get(self.resident, 0)
         self._kept: dict[int, NDArray[np.float16]] = {}  # by number: of the video times the views, plus the view
-        self._on_device: Tensor | None = None  # (V * views, T, P, C)
+        self._on_device: DenseMaps | PackedMaps | None = None
 
     def _settle(self, resident: str) -> str:
         """Choose between the device and the host."""
         if resident != "auto":
             return resident
-        if self._device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(self._device)
-            if self._bytes * len(self._rows) * self._views <= MEMORY_SHARE * free:
-                return "device"
-        return "host"
+        return "device" if self._device.type == "cuda" and self._fits(packed=True) else "host"
+
+    def _free(self) -> int:
+        """Count the bytes that maps may take on the device."""
+        if self._device.type != "cuda":
+            return memory_limit()
+        return int(MEMORY_SHARE * torch.cuda.mem_get_info(self._device)[0])
+
+    def _fits(self, *, packed: bool) -> bool:
+        """Whether all views find room on the device; packed, by the look of some of them."""
+        count = len(self._rows) * self._views
+        if not packed:
+            return self._bytes * count <= self._room
+        some = [packed_bytes(self._read(number)) for number in range(0, count, -(-count // LOOKED_AT))]
+        return sum(some) / len(some) * count <= self._room
 
     def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
         """Yield the batches of steps `start` to `stop`, with a few more in the making."""
@@ -183,14 +199,8 @@ class BatchSource:
         """Put a batch together: maps (B, T, P, C) and labels (B,)."""
         videos = self.draw.videos(step)
         numbers = videos * self._views + self.draw.views(step, self._views)
-        gather = self._pick if self._on_device is not None else self._gather
+        gather = self._gather if self._on_device is None else self._on_device.pick
         return gather(numbers), self._labels[torch.from_numpy(videos)]
-
-    def _pick(self, numbers: NDArray[np.int64]) -> Tensor:
-        """Name the views of a batch to a device that holds them all: (B,) to (B, T, P, C)."""
-        if self._on_device is None:
-            raise ValueError("no maps on the device")
-        return self._on_device.index_select(0, torch.from_numpy(numbers).to(self._device, non_blocking=True))
 
     def _gather(self, numbers: NDArray[np.int64]) -> Tensor:
         """Put some views into one tensor on the host: (B,) to (B, T, P, C)."""
@@ -210,13 +220,11 @@ class BatchSource:
         video, view = divmod(number, self._views)
         return self._reader.view(int(self._rows[video]), view, out)
 
-    def _load(self, pool: ThreadPoolExecutor) -> Tensor:
-        """Bring every view to the device: (V * views, T, P, C)."""
+    def _load(self, pool: ThreadPoolExecutor) -> DenseMaps | PackedMaps:
+        """Bring every view to the device."""
         count = len(self._rows) * self._views
-        everything = torch.empty((count, *self._shape), dtype=torch.float16, device=self._device)
-        for number, maps in enumerate(pool.map(self._read, range(count))):
-            everything[number] = torch.from_numpy(maps)
-        return everything
+        form = DenseMaps if self._fits(packed=False) else PackedMaps
+        return form(pool.map(self._read, range(count)), count, self._shape, self._device)
 
 
 def memory_limit() -> int:
