@@ -1,6 +1,8 @@
 """cache_schema.md against what is written."""
 
+import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,15 @@ import zarr
 
 from hcl.extract.cache import Cache
 from hcl.extract.catalog import Video
+from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
+from hcl.match.episode_file import EpisodeList, write_episodes
+from hcl.match.episodes import Episodes
 from hcl.match.methods import PEERS
-from hcl.match.store import StoredVideos, write_store
+from hcl.match.score_file import score_settings, write_scores
+from hcl.match.score_table import ScoreTable
+from hcl.match.store import EmbeddingStore, StoredVideos, write_store
 
 DOCUMENT = Path(__file__).parents[1] / "cache_schema.md"
 CODECS = ["zstd", "crc32c"]
@@ -73,6 +80,14 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def scores(tmp_path: Path, store: Path) -> Path:
+    table = ScoreTable(1, np.zeros((1, 2), np.int64), np.zeros((1, 3), np.float32))
+    settings = score_settings(EmbeddingStore.open(store), ScoreConfig(), spatial=True)
+    write_scores(tmp_path / "scores.zarr", table, settings)
+    return tmp_path / "scores.zarr"
+
+
 def test_every_array_of_the_cache_is_documented_and_the_other_way_round(cache: Path) -> None:
     arrays = documented("hcl-cache")
     for name in ("views", "scales", "quantisation_error"):
@@ -89,9 +104,22 @@ def test_every_array_of_the_embedding_store_is_documented_and_the_other_way_roun
     assert written(store) == documented("hcl-embeddings")
 
 
-def test_every_attribute_is_documented(cache: Path, store: Path) -> None:
+def test_every_array_of_the_scores_is_documented_and_the_other_way_round(scores: Path) -> None:
+    assert written(scores) == documented("hcl-scores")
+
+
+def test_every_key_of_an_episode_file_is_documented(tmp_path: Path) -> None:
+    drawn = Episodes(np.zeros((1, 1, 1), np.int64), np.ones((1, 1, 1), np.int64))
+    write_episodes(tmp_path / "e.json", EpisodeList(("a", "b"), ("x", "x"), ("", ""), drawn), asdict(EpisodeConfig()))
+    content = json.loads((tmp_path / "e.json").read_text())
     text = DOCUMENT.read_text(encoding="utf-8")
-    for path in (cache, store):
+    for name in (*content, *content["drawn"], *content["videos"][0]):
+        assert f"`{name}`" in text, name
+
+
+def test_every_attribute_is_documented(cache: Path, store: Path, scores: Path) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for path in (cache, store, scores):
         for name in zarr.open_group(path, mode="r").attrs:
             assert f"`{name}`" in text, name
 
