@@ -17,7 +17,7 @@ from hcl.train.checkpoint import load_checkpoint, save_checkpoint
 from hcl.train.config import TERMS, TrainConfig
 from hcl.train.encoder import VideoEncoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
-from hcl.train.stepping import autocast_dtype, make_optimiser, seeded
+from hcl.train.stepping import Stepper, autocast_dtype, make_optimiser, seeded
 
 FRAMES, PATCHES, CHANNELS, BASE, VAL, VIDEOS, SIGNAL = 3, 4, 24, 12, 5, 6, 8
 CPU = torch.device("cpu")
@@ -122,6 +122,29 @@ def test_the_best_weights_by_validation_are_kept_and_the_last_without() -> None:
     torch.testing.assert_close(last.state, states[2], rtol=0, atol=0)
 
 
+def test_averaged_weights_are_a_running_mean_and_do_not_change_the_training() -> None:
+    plain, averaged = (Stepper(new_encoder(config), config, None) for config in (settings(), settings(average=0.75)))
+    assert plain.kept is plain.encoder
+    expected: dict[str, Tensor] = {}
+    for number, batch in enumerate(WORLD.source(settings()).batches(0, 6)):
+        plain.step(number, batch)
+        averaged.step(number, batch)
+        for name, value in plain.encoder.state_dict().items():
+            expected[name] = value.clone() if number == 0 else 0.75 * expected[name] + 0.25 * value
+    torch.testing.assert_close(averaged.encoder.state_dict(), plain.encoder.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(dict(averaged.kept.state_dict()), expected)
+    states: list[dict[str, Tensor]] = []
+
+    def validate(encoder: VideoEncoder) -> float:
+        states.append({name: value.clone() for name, value in encoder.state_dict().items()})
+        return float(len(states))
+
+    encoder, config = new_encoder(settings()), settings(average=0.75)
+    fitted = fit(encoder, WORLD.source(config), config, validate=validate)
+    torch.testing.assert_close(fitted.state, states[-1], rtol=0, atol=0)
+    torch.testing.assert_close(dict(encoder.state_dict()), states[-1], rtol=0, atol=0)
+
+
 def test_learning_rate_falls_by_the_factor_every_few_epochs() -> None:
     config = settings(epochs=5, steps_per_epoch=1, decay_every=2, decay_factor=0.5, learning_rate=0.008)
     fitted = fit(new_encoder(config), WORLD.source(config), config)
@@ -145,9 +168,11 @@ class DyingSource:
             yield batch
 
 
-@pytest.mark.parametrize(("kills", "optimiser"), [((5,), "sgd"), ((12, 25), "adamw"), ((23, 24, 35), "adamw")])
-def test_a_killed_run_goes_on_exactly(tmp_path: Path, kills: tuple[int, ...], optimiser: str) -> None:
-    config = settings(optimiser=optimiser, checkpoint_every=8, dropout=0.3, decay_every=2)
+@pytest.mark.parametrize(
+    ("kills", "optimiser", "average"), [((5,), "sgd", 0.0), ((12, 25), "adamw", 0.9), ((23, 24, 35), "adamw", 0.0)]
+)
+def test_a_killed_run_goes_on_exactly(tmp_path: Path, kills: tuple[int, ...], optimiser: str, average: float) -> None:
+    config = settings(optimiser=optimiser, checkpoint_every=8, dropout=0.3, decay_every=2, average=average)
     arguments: dict[str, Any] = {"text": WORLD.text, "validate": WORLD.val_accuracy}
     whole = fit(new_encoder(config), WORLD.source(config), config, **arguments)
     file = tmp_path / "checkpoint.pt"

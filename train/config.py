@@ -63,6 +63,9 @@ class TrainConfig:
     decay_factor: float = 0.5
     epochs: int = 6
     steps_per_epoch: int = 30
+    average: float = (
+        0.0  # decay of a running mean of the weights, which is validated and kept; 0: the weights themselves
+    )
     clip_gradient: float = 1.0  # largest norm of the gradient; 0: as it comes
     precision: str = "auto"
     device: str = "auto"
@@ -85,7 +88,7 @@ class TrainConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("dropout", "drop_channels", "label_smoothing"):
+        for name in ("dropout", "drop_channels", "label_smoothing", "average"):
             if not getattr(self, name) < 1:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.keep_patches > 1:
@@ -123,6 +126,7 @@ _AT_LEAST = {
     "decay_every": 1,
     "epochs": 1,
     "steps_per_epoch": 1,
+    "average": 0,
     "clip_gradient": 0,
     "views": 0,
     "readers": 1,

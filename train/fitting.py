@@ -157,7 +157,7 @@ class _Loop:
 
     def end_epoch(self, validate: Validate | None) -> None:
         """Validate, keep the weights if they are the best, and lower the learning rate when it is time."""
-        encoder, validation = self.stepper.encoder, None
+        encoder, validation = self.stepper.kept, None
         if validate is not None:
             encoder.eval()
             with torch.no_grad():
@@ -179,6 +179,7 @@ class _Loop:
         state = {
             "config": asdict(self.config),
             "encoder": stepper.encoder.state_dict(),
+            "average": None if stepper.average is None else stepper.average.state_dict(),
             "optimiser": stepper.optimiser.state_dict(),
             "schedule": stepper.schedule.state_dict(),
             "steps": self.steps,
@@ -203,6 +204,8 @@ class _Loop:
             listed = ", ".join(f"{name} {then.get(name)} there, {now[name]} now" for name in other)
             raise InputError(f"{file}: of a run with other settings ({listed}); give the same or name another --run")
         self.stepper.encoder.load_state_dict(state["encoder"])
+        if self.stepper.average is not None:
+            self.stepper.average.load_state_dict(state["average"])
         self.stepper.optimiser.load_state_dict(state["optimiser"])
         self.stepper.schedule.load_state_dict(state["schedule"])
         self.steps = self.saved = state["steps"]

@@ -37,6 +37,7 @@ HELP = {
     "decay_factor": "Of the learning rate.",
     "epochs": "Each ends with a validation.",
     "steps_per_epoch": "Batches an epoch.",
+    "average": "Decay of a running mean of the weights, which is validated and kept; 0: the weights themselves.",
     "clip_gradient": "Largest norm of the gradient; 0: as it comes.",
     "precision": "auto: bfloat16 where the device has it.",
     "device": "auto, cpu or cuda.",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hcl.extract.backbone import cpu_has_bfloat16
 from hcl.train.batch_losses import make_losses
@@ -34,8 +35,14 @@ class Stepper:
         self.device = next(encoder.parameters()).device
         self.losses = make_losses(encoder, config, text, autocast_dtype(config.precision, self.device))
         self.optimiser = make_optimiser(encoder, config)
+        self.average = make_average(encoder, config.average) if config.average else None
         self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, config.decay_every, config.decay_factor)
         self.names = (*self.losses.names, "gradient_norm")
+
+    @property
+    def kept(self) -> Trainable:
+        """The encoder with the weights that count: validated, and kept in the end."""
+        return self.encoder if self.average is None else self.average.module  # type: ignore[return-value]
 
     @property
     def learning_rate(self) -> float:
@@ -54,6 +61,8 @@ class Stepper:
             largest = self.config.clip_gradient or math.inf
             norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), largest)
             self.optimiser.step()
+            if self.average is not None:
+                self.average.update_parameters(self.encoder)
         return torch.stack([*(found[name].detach().float() for name in self.losses.names), norm])
 
 
@@ -67,6 +76,11 @@ def make_optimiser(encoder: Trunk, config: TrainConfig) -> torch.optim.Optimizer
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
     return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def make_average(encoder: Trainable, decay: float) -> AveragedModel:
+    """Make an encoder whose weights are a running mean of another's: those of the last steps, about 1 / (1 - decay)."""
+    return AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
