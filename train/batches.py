@@ -19,6 +19,7 @@ from torch import Tensor
 from hcl.extract.errors import InputError
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
+ALL_VIDEOS = slice(None)
 VIEWS = 1  # tells the random numbers of the views from those of the videos
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -40,10 +41,10 @@ class MapReader(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """The maps and classes of B videos."""
+    """The maps and classes of B videos; of several processes, each has the maps of its share."""
 
-    maps: Tensor  # (B, T, P, C) float16, on the device
-    labels: Tensor  # (B,) int64, on the host
+    maps: Tensor  # (B or share, T, P, C) float16, on the device
+    labels: Tensor  # (B,) int64, of all videos, on the host
     waited: float  # seconds that the step had to wait for it
 
 
@@ -83,6 +84,7 @@ class ClassDraw:
             )
         self.classes_per_batch = min(classes_per_batch, len(usable))
         self.videos_per_class = videos_per_class
+        self.size = self.classes_per_batch * videos_per_class  # B
         self._seed = seed
         self._videos = [np.flatnonzero(labels == index) for index in usable]
 
@@ -96,7 +98,7 @@ class ClassDraw:
     def views(self, step: int, count: int) -> NDArray[np.int64]:
         """Draw one of `count` views for each video of a step: (B,)."""
         rng = np.random.default_rng([self._seed, step, VIEWS])
-        return rng.integers(count, size=self.classes_per_batch * self.videos_per_class)
+        return rng.integers(count, size=self.size)
 
 
 class BatchSource:
@@ -113,6 +115,7 @@ class BatchSource:
         readers: threads that read ahead
         views: the first so many views of a video are drawn from; 0: all there are
         host_bytes: memory that maps may take on the host with "auto"; None: half of what the machine has
+        share: of each batch, whose maps are read; all of it by default
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class BatchSource:
         readers: int = 4,
         views: int = 0,
         host_bytes: int | None = None,
+        share: slice = ALL_VIDEOS,
     ) -> None:
         if views > reader.n_views:
             raise InputError(
@@ -137,7 +141,7 @@ class BatchSource:
             raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos")
         self.draw = draw
         self._reader, self._rows, self._labels = reader, rows, torch.from_numpy(labels)
-        self._device, self._readers = device, readers
+        self._device, self._readers, self._share = device, readers, share
         self._views = views or reader.n_views
         self._shape = reader.shape
         self._bytes = 2 * int(np.prod(self._shape))  # of one view
@@ -180,11 +184,11 @@ class BatchSource:
             yield Batch(maps.to(self._device, non_blocking=True), labels, waited)
 
     def _make(self, step: int) -> tuple[Tensor, Tensor]:
-        """Put a batch together: maps (B, T, P, C) and labels (B,)."""
+        """Put a batch together: maps (share, T, P, C) and labels (B,)."""
         videos = self.draw.videos(step)
         numbers = videos * self._views + self.draw.views(step, self._views)
         gather = self._pick if self._on_device is not None else self._gather
-        return gather(numbers), self._labels[torch.from_numpy(videos)]
+        return gather(numbers[self._share]), self._labels[torch.from_numpy(videos)]
 
     def _pick(self, numbers: NDArray[np.int64]) -> Tensor:
         """Name the views of a batch to a device that holds them all: (B,) to (B, T, P, C)."""
