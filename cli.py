@@ -161,7 +161,8 @@ def train(cache: Path, run: Path | None, preset: str | None, folds: Path | None,
     from hcl.train import running
 
     done = running.train(cache, run=run, preset=preset, folds=folds, settings=settings, progress=True, say=click.echo)
-    click.echo(done)
+    if done:  # one of several processes speaks
+        click.echo(done)
 
 
 def episode_options(command: Command) -> Command:

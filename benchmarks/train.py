@@ -106,7 +106,7 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
     return {"step": step, "peak": peak, "total": first["total"], "gradient": first["gradient_norm"], "about": about}
 
 
-def through_everything(embeddings: Embeddings, config: TrainConfig, choose_in: torch.dtype) -> Scores:
+def through_everything(embeddings: Embeddings, rows: slice, config: TrainConfig, choose_in: torch.dtype) -> Scores:
     """Score all pairs of videos with gradients through the product of all their patches."""
     plain = zoom_in.__wrapped__  # type: ignore[attr-defined]  # without its no_grad
     zoom = plain(embeddings, embeddings, top_clips=config.top_clips, top_patches=config.top_patches, partners=False)

@@ -93,6 +93,17 @@ def test_batches_hold_the_maps_of_their_videos_in_order(resident: str, readers: 
         assert batch.maps.dtype == torch.float16 and batch.waited >= 0
 
 
+@pytest.mark.parametrize("resident", ["disk", "device"])
+def test_a_share_of_a_batch_has_its_own_maps_and_all_labels(resident: str) -> None:
+    reader, share = Reader(), slice(2, 4)
+    batches = list(source(reader, resident=resident, readers=1, share=share).batches(0, 5))
+    for step, batch in enumerate(batches):
+        videos = draw().videos(step)
+        assert batch.maps[:, 0, 0, 0].tolist() == (videos[share] + 100).tolist()
+        np.testing.assert_array_equal(batch.labels.numpy(), LABELS[videos])
+    assert len(reader.reads) == (5 * 2 if resident == "disk" else len(LABELS))
+
+
 def test_host_memory_saves_reading_and_its_limit_is_kept() -> None:
     def reads(**settings: Any) -> int:
         reader = Reader()

@@ -1,6 +1,8 @@
 """The commands as a user meets them: the whole pipeline on drawn videos, help, errors and exit codes."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +140,12 @@ def test_wrong_use_is_one_line_and_exit_code_2(here: Path, arguments: tuple[str,
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in result.output and "Traceback" not in result.output
+
+
+def test_the_commands_run_as_a_module() -> None:
+    """As torchrun runs them."""
+    done = subprocess.run([sys.executable, "-m", "hcl", "--", "train", "--help"], capture_output=True, text=True)
+    assert done.stdout.startswith("Usage: hcl train") and done.returncode == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -155,6 +155,17 @@ def test_the_objective_does_not_depend_on_the_order_of_the_batch() -> None:
     torch.testing.assert_close(shuffled.values(), objective(embeddings, logits, labels, config()).values())
 
 
+@pytest.mark.parametrize(
+    "changes", [{}, {"spatial_weight": 0.0}, {"contrast_normalisation": "literal", "semantic_attention": False}]
+)
+def test_parts_of_a_batch_add_up(changes: dict[str, Any]) -> None:
+    embeddings, logits, labels = some_embeddings(6, (2, 3)), random(12, 6, CLASSES), torch.tensor([0, 1, 0, 1, 1, 2])
+    whole = objective(embeddings, logits, labels, config(**changes)).values()
+    shares = [slice(0, 2), slice(2, 5), slice(5, 6)]  # the last has no other video of its class
+    parts = [objective(embeddings, logits[rows], labels, config(**changes), rows=rows).values() for rows in shares]
+    torch.testing.assert_close({name: torch.stack([part[name] for part in parts]).sum() for name in whole}, whole)
+
+
 def test_weight_zero_is_off() -> None:
     assert set(term_weights(config(spatial_weight=0.0))) == set(TERMS) - {"spatial_contrast", "spatial_cycle"}
     assert Objective(total=torch.zeros(())).values().keys() == {"total"}

@@ -7,9 +7,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hcl.match.embeddings import Embeddings
 from hcl.match.methods import PEERS
 from hcl.train.batches import Batch
 from hcl.train.config import TrainConfig
+from hcl.train.distributed import gathered, own_share, process_count
 from hcl.train.encoder import VideoEncoder
 from hcl.train.encoders import Trainable
 from hcl.train.episodic import episodic_loss
@@ -25,7 +27,10 @@ class BatchLosses(Protocol):
         """Of the losses, "total" first."""
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Embed a batch and name its losses; gradients flow from "total"."""
+        """Embed a batch and name its losses; gradients flow from "total".
+
+        Of several processes each embeds its share and gives its part: parts add up to the losses of the batch.
+        """
 
 
 def make_losses(
@@ -56,13 +61,15 @@ class ObjectiveLosses:
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """The total, and the terms that are on, detached."""
+        rows = own_share(len(batch.labels))
         with torch.autocast(batch.maps.device.type, self.autocast, enabled=self.autocast is not None):
             text = None
             if self.text is not None:
-                text = self.text.index_select(0, batch.labels.to(self.text.device, non_blocking=True))
+                text = self.text.index_select(0, batch.labels[rows].to(self.text.device, non_blocking=True))
             embeddings = self.encoder(batch.maps, text)
             logits = self.encoder.logits(embeddings.global_)
-        found = objective(embeddings, logits, batch.labels, self.config, choose_in=self.autocast)
+        embeddings = Embeddings.of_arrays(gathered(embeddings.arrays()), embeddings.clip_frames)
+        found = objective(embeddings, logits, batch.labels, self.config, rows=rows, choose_in=self.autocast)
         return found.values() | {"total": found.total}
 
 
@@ -77,5 +84,6 @@ class EpisodicLosses:
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """The total alone."""
         with torch.autocast(batch.maps.device.type, self.autocast, enabled=self.autocast is not None):
-            arrays = self.encoder(batch.maps)
-        return {"total": episodic_loss(PEERS[self.encoder.method], arrays, n_way=len(set(batch.labels.tolist())))}
+            arrays = gathered(self.encoder(batch.maps))
+        loss = episodic_loss(PEERS[self.encoder.method], arrays, n_way=len(set(batch.labels.tolist())))
+        return {"total": loss / process_count()}  # every process has all of it

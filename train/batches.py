@@ -21,6 +21,7 @@ from hcl.train.device_maps import DenseMaps, PackedMaps, packed_bytes
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
 LOOKED_AT = 16  # views, to guess what all of them take when packed
+ALL_VIDEOS = slice(None)
 VIEWS = 1  # tells the random numbers of the views from those of the videos
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -42,10 +43,10 @@ class MapReader(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """The maps and classes of B videos."""
+    """The maps and classes of B videos; of several processes, each has the maps of its share."""
 
-    maps: Tensor  # (B, T, P, C) float16, on the device
-    labels: Tensor  # (B,) int64, on the host
+    maps: Tensor  # (B or share, T, P, C) float16, on the device
+    labels: Tensor  # (B,) int64, of all videos, on the host
     waited: float  # seconds that the step had to wait for it
 
 
@@ -85,6 +86,7 @@ class ClassDraw:
             )
         self.classes_per_batch = min(classes_per_batch, len(usable))
         self.videos_per_class = videos_per_class
+        self.size = self.classes_per_batch * videos_per_class  # B
         self._seed = seed
         self._videos = [np.flatnonzero(labels == index) for index in usable]
 
@@ -98,7 +100,7 @@ class ClassDraw:
     def views(self, step: int, count: int) -> NDArray[np.int64]:
         """Draw one of `count` views for each video of a step: (B,)."""
         rng = np.random.default_rng([self._seed, step, VIEWS])
-        return rng.integers(count, size=self.classes_per_batch * self.videos_per_class)
+        return rng.integers(count, size=self.size)
 
 
 class BatchSource:
@@ -117,6 +119,7 @@ class BatchSource:
         views: the first so many views of a video are drawn from; 0: all there are
         host_bytes: memory that maps may take on the host with "auto"; None: half of what the machine has
         device_bytes: memory that they may take on the device; None: half of what is free on a GPU
+        share: of each batch, whose maps are read; all of it by default
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class BatchSource:
         views: int = 0,
         host_bytes: int | None = None,
         device_bytes: int | None = None,
+        share: slice = ALL_VIDEOS,
     ) -> None:
         if views > reader.n_views:
             raise InputError(
@@ -142,7 +146,7 @@ class BatchSource:
             raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos")
         self.draw = draw
         self._reader, self._rows, self._labels = reader, rows, torch.from_numpy(labels)
-        self._device, self._readers = device, readers
+        self._device, self._readers, self._share = device, readers, share
         self._views = views or reader.n_views
         self._shape = reader.shape
         self._bytes = 2 * int(np.prod(self._shape))  # of one view
@@ -196,11 +200,11 @@ class BatchSource:
             yield Batch(maps.to(self._device, non_blocking=True), labels, waited)
 
     def _make(self, step: int) -> tuple[Tensor, Tensor]:
-        """Put a batch together: maps (B, T, P, C) and labels (B,)."""
+        """Put a batch together: maps (share, T, P, C) and labels (B,)."""
         videos = self.draw.videos(step)
         numbers = videos * self._views + self.draw.views(step, self._views)
         gather = self._gather if self._on_device is None else self._on_device.pick
-        return gather(numbers), self._labels[torch.from_numpy(videos)]
+        return gather(numbers[self._share]), self._labels[torch.from_numpy(videos)]
 
     def _gather(self, numbers: NDArray[np.int64]) -> Tensor:
         """Put some views into one tensor on the host: (B,) to (B, T, P, C)."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from hcl.extract.progress import progress_bar
 from hcl.extract.replacing import replacing
 from hcl.extract.stored_cache import StoredCache
-from hcl.train.batches import BatchSource, ClassDraw
+from hcl.train.batches import BatchSource, ClassDraw, memory_limit
+from hcl.train.distributed import on_first, own_share, processes_here
 from hcl.train.encoders import Trainable, make_encoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
 from hcl.train.run_folder import CHECKPOINT, METRICS, RunConfig, save_encoder
@@ -32,7 +34,8 @@ def fit_run(
 ) -> Trainable | MeanMaps:
     """Train the encoder of a run, from its checkpoint if it has one, and save its weights, if there are any to learn.
 
-    Only base videos are trained on and only val videos choose the epoch.
+    Only base videos are trained on and only val videos choose the epoch. Of several processes the first one alone
+    writes into the folder.
 
     Args:
         run: the run's folder
@@ -49,7 +52,7 @@ def fit_run(
     encoder = make_encoder(training, config.encoder).to(device)
     if isinstance(encoder, MeanMaps):
         say(f"method {training.method}: nothing to train")
-        save_encoder(run, {})
+        on_first(partial(save_encoder, run, {}))
         return encoder
     source = base_source(cache, config, device, say)
     validate = make_validation(cache, config.folds, training, config.scoring, device)
@@ -82,7 +85,7 @@ def fit_run(
             on_steps=on_steps,
             on_epoch=on_epoch,
         )
-    save_encoder(run, fitted.state)
+    on_first(partial(save_encoder, run, fitted.state))
     say(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")
     return encoder.eval()
 
@@ -124,6 +127,8 @@ def base_source(
         resident=training.resident,
         readers=training.readers,
         views=training.views,
+        host_bytes=memory_limit() // processes_here(),
+        share=own_share(draw.size),
     )
 
 

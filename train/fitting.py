@@ -17,6 +17,7 @@ from hcl.extract.errors import InputError
 from hcl.train.batches import Batch
 from hcl.train.checkpoint import load_checkpoint, save_checkpoint
 from hcl.train.config import TrainConfig
+from hcl.train.distributed import is_first, on_first
 from hcl.train.encoders import Trainable
 from hcl.train.stepping import Stepper
 
@@ -76,6 +77,8 @@ def fit(
 ) -> Fitted:
     """Train an encoder; it holds the weights of `Fitted.state` afterwards.
 
+    Of several processes the first one alone reads and writes the checkpoint, validates and calls back.
+
     Args:
         encoder: on the device to train on
         source: of batches
@@ -90,8 +93,8 @@ def fit(
         InputError: if a loss is not finite, or the checkpoint is damaged or of other settings
     """
     loop = _Loop(Stepper(encoder, config, text), source)
-    if checkpoint is not None and checkpoint.exists():
-        loop.restore(load_checkpoint(checkpoint), checkpoint)
+    if checkpoint is not None and (state := on_first(lambda: _found(checkpoint))):
+        loop.restore(state, checkpoint)
     for record in loop.epochs:
         _call(on_epoch, record)
     while len(loop.epochs) < config.epochs:
@@ -107,8 +110,12 @@ def fit(
     return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs))
 
 
+def _found(checkpoint: Path) -> dict[str, Any] | None:
+    return load_checkpoint(checkpoint) if checkpoint.exists() else None
+
+
 def _call(callback: Callable[..., object] | None, *values: object) -> None:
-    if callback is not None:
+    if callback is not None and is_first():
         callback(*values)
 
 
@@ -161,7 +168,7 @@ class _Loop:
         if validate is not None:
             encoder.eval()
             with torch.no_grad():
-                validation = validate(encoder)
+                validation = on_first(lambda: validate(encoder))
         best = validation is None or self.best_validation is None or validation > self.best_validation
         if best:
             self.best_state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
@@ -189,7 +196,8 @@ class _Loop:
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,
         }
-        save_checkpoint(file, state)
+        if is_first():
+            save_checkpoint(file, state)
         self.saved = self.steps
 
     def restore(self, state: dict[str, Any], file: Path) -> None:

@@ -9,25 +9,29 @@ from torch import Tensor
 
 from hcl.match.cosines import unit
 
+ALL_ROWS = slice(None)
 
-def supervised_contrastive(scores: Tensor, labels: Tensor, temperature: float) -> Tensor:
+
+def supervised_contrastive(scores: Tensor, labels: Tensor, temperature: float, rows: slice = ALL_ROWS) -> Tensor:
     """Pull the scores of same-class videos above all other scores of their row: Eq. 7, to the letter.
 
     The sum over ordered pairs of the same class is divided by B squared, whatever the number of such pairs.
 
     Args:
-        scores: (B, B), of video i (row) against video j
+        scores: (B, B), of video i (row) against video j; or some rows of these
         labels: (B,), class of each video
+        temperature: divides the scores
+        rows: the rows that are there; the losses of all rows add up, as each is divided by B squared
 
     Returns:
         scalar; 0, with zero gradient, when no two videos share a class
     """
     videos = len(labels)
-    if scores.shape != (videos, videos):
-        raise ValueError(f"{scores.shape = } is not (B, B) for {labels.shape = }")
+    if scores.shape != (len(labels[rows]), videos):
+        raise ValueError(f"{scores.shape = } is not (B, B) for {labels.shape = } and {rows = }")
     _check_temperature(temperature)
-    itself = torch.eye(videos, dtype=torch.bool, device=scores.device)
-    positive = (labels[:, None] == labels[None, :]) & ~itself
+    itself = torch.eye(videos, dtype=torch.bool, device=scores.device)[rows]
+    positive = (labels[rows, None] == labels[None, :]) & ~itself
     # The lowest finite number, not -inf: a lone video leaves a row without any other, and its gradient would be NaN.
     logits = (scores / temperature).masked_fill(itself, torch.finfo(scores.dtype).min)
     log_probabilities = torch.log_softmax(logits, dim=1)

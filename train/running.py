@@ -15,7 +15,9 @@ from hcl.extract.stored_cache import StoredCache
 from hcl.extract.version import package_version
 from hcl.match.locate import STORE, mark_latest
 from hcl.train.config import TrainConfig, preset_config
+from hcl.train.distributed import is_first, on_first, own_gpu, together
 from hcl.train.embedding import embed_to_store
+from hcl.train.encoders import Encoder
 from hcl.train.fit_run import fit_run
 from hcl.train.run_folder import CONFIG, RunConfig, dated_run, load_encoder, read_config, write_config
 from hcl.train.untrained import Untrained
@@ -37,7 +39,8 @@ def train(
 ) -> str:
     """Train on the base videos of a cache, then embed its val and novel videos.
 
-    Nothing of the novel classes is read before the last weights stand.
+    Nothing of the novel classes is read before the last weights stand. Processes that torchrun started train together;
+    the first one speaks, writes and embeds.
 
     Args:
         path: of the cache
@@ -50,21 +53,42 @@ def train(
         say: called with a line for the user
 
     Returns:
-        a summary
+        a summary; "" on other processes than the first
 
     Raises:
         InputError: if the cache cannot be trained on, or the run is another one's
     """
-    cache = open_cache(path)
-    of_class = class_folds(cache, folds)
-    run = run or dated_run()
-    config = plan_run(cache, of_class, training_settings(run, cache, of_class, preset, settings, say))
-    begin(run, config)
-    if latest:
-        mark_latest(run)
-    say(f"run {run}: {len(config.base_classes)} base classes; {describe_method(config)}")
-    device = choose_device(config.training.device)
-    encoder = fit_run(run, cache, config, device, progress=progress, say=say)
+
+    def start() -> tuple[Path, RunConfig]:
+        folder = run or dated_run()
+        config = plan_run(cache, of_class, training_settings(folder, cache, of_class, preset, settings, say))
+        begin(folder, config)
+        if latest:
+            mark_latest(folder)
+        return folder, config
+
+    with together():
+        first = is_first()
+        if not first:
+            progress, say = False, _say_nothing
+        cache = open_cache(path)
+        of_class = class_folds(cache, folds)
+        folder, config = on_first(start)
+        say(f"run {folder}: {len(config.base_classes)} base classes; {describe_method(config)}")
+        device = own_gpu(choose_device(config.training.device))
+        encoder = fit_run(folder, cache, config, device, progress=progress, say=say)
+    return embed_held_out(encoder, cache, config, folder, device, progress=progress) if first else ""
+
+
+def _say_nothing(line: str) -> None:
+    """Stands where other processes than the first would speak."""
+
+
+def embed_held_out(
+    encoder: Encoder, cache: StoredCache, config: RunConfig, run: Path, device: torch.device, *, progress: bool
+) -> str:
+    """Write the store of a run: the val and novel videos of its cache, by its encoder; say what was done."""
+    of_class = config.folds
     rows = np.array([row for row in cache.rows() if of_class[cache.videos.label[row]] != "base"], dtype=np.int64)
     if not len(rows):
         return (

@@ -15,6 +15,7 @@ from hcl.extract.backbone import cpu_has_bfloat16
 from hcl.train.batch_losses import make_losses
 from hcl.train.batches import Batch
 from hcl.train.config import TrainConfig
+from hcl.train.distributed import rank, sum_gradients, summed
 from hcl.train.encoders import Trainable
 from hcl.train.trunk import Trunk
 
@@ -54,16 +55,18 @@ class Stepper:
         Returns:
             the values that `names` names, on the device: what the step saw, before it changed the weights
         """
-        with seeded(self.config.seed, number, self.device):
+        with seeded(self.config.seed, number, self.device, rank()):
             found = self.losses(batch)
             self.optimiser.zero_grad()
             found["total"].backward()  # type: ignore[no-untyped-call]
+            sum_gradients(self.encoder.parameters())
             largest = self.config.clip_gradient or math.inf
             norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), largest)
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.encoder)
-        return torch.stack([*(found[name].detach().float() for name in self.losses.names), norm])
+        losses = summed(torch.stack([found[name].detach().float() for name in self.losses.names]))
+        return torch.cat([losses, norm[None]])
 
 
 def make_optimiser(encoder: Trunk, config: TrainConfig) -> torch.optim.Optimizer:
@@ -93,12 +96,13 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 @contextmanager
-def seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, step: int, device: torch.device, rank: int = 0) -> Iterator[None]:
     """Give a step its own random numbers, whatever was drawn before, and leave the generators as they were.
 
+    Of several processes each has others, by its rank: process r takes the r-th seed that the step draws.
     Dropout takes no generator, so the global ones are set for the length of a step. Nothing random is carried from
     step to step: a checkpoint needs no state of a generator.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.default_rng([seed, step, DROPOUT]).integers(2**63)))
+        torch.manual_seed(int(np.random.default_rng([seed, step, DROPOUT]).integers(2**63, size=rank + 1)[rank]))
         yield
