@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from hcl.extract.config import DECODERS, FOLDS, PRECISIONS, SPLITS, STORES, ExtractConfig
+from hcl.extract.config import DECODERS, FOLDS, LAYERS, PRECISIONS, SPLITS, STORES, ExtractConfig
 from hcl.extract.demo_config import DemoConfig
 from hcl.extract.errors import InputError
 from hcl.extract.version import package_version
@@ -59,6 +59,13 @@ def main() -> None:
 @click.option("--backbone", help="resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).")
 @click.option(
     "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2, a file."
+)
+@click.option(
+    "--until",
+    type=click.Choice(LAYERS),
+    default=ExtractConfig.until,
+    show_default=True,
+    help="The last layer of a ResNet to run; layer3 leaves layer 4 to hcl train --tune layer4.",
 )
 @click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
