@@ -387,16 +387,17 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
 @main.command()
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="[RUN] CACHE")
 @click.option("--out", required=True, type=PATH, help="Embedding store to write.")
+@click.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"])
 @click.option("--untrained", is_flag=True, help="Embed straight from the maps: no RUN, nothing learned.")
 @click.option("--device", default=TrainConfig.device, show_default=True)
-def embed(sources: tuple[Path, ...], out: Path, untrained: bool, device: str) -> None:
+def embed(sources: tuple[Path, ...], out: Path, weights: str, untrained: bool, device: str) -> None:
     """Embed every video of CACHE by the encoder of RUN, keeping the folds of the cache."""
     if len(sources) != (1 if untrained else 2):
         raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
     from hcl.train import running
 
     run = None if untrained else sources[0]
-    click.echo(running.embed_cache(run, sources[-1], out, device=device, progress=True))
+    click.echo(running.embed_cache(run, sources[-1], out, weights=weights, device=device, progress=True))
 
 
 @main.command()

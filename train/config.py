@@ -6,6 +6,7 @@ from hcl.extract.errors import InputError
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
 OPTIMISERS = ("adamw", "sgd")
+TUNED = ("none", "layer4")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("per_positive", "literal")
 RESIDENCES = ("auto", "device", "host", "disk")
@@ -25,6 +26,10 @@ class TrainConfig:
 
     preset: str = "quick"  # where the settings started from
     method: str = "hcl"  # the others are peers of it: the same trunk, schedule and batches, their own head and loss
+    # backbone
+    tune: str = "none"  # what of it learns; "layer4" needs a cache that ends before it
+    tune_learning_rate: float = 0.0001  # of what is tuned, which does not decay towards zero
+    weights: str = "auto"  # of the backbone, where the cache ends before layer 4; "auto": those that the cache names
     # encoder
     dim: int = 256  # D, width of every embedding
     blocks: int = 1  # transformer blocks
@@ -88,6 +93,8 @@ class TrainConfig:
         for name in ("dropout", "drop_channels", "label_smoothing"):
             if not getattr(self, name) < 1:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
+        if self.tune != "none" and self.method == "resnet":
+            raise InputError("method resnet trains nothing; leave out --tune")
         if self.keep_patches > 1:
             raise InputError(f"keep_patches must be at most 1, which is all of them, got {self.keep_patches}")
         if self.dim % self.heads:
@@ -131,10 +138,18 @@ _AT_LEAST = {
     "val_episodes": 1,
     "val_way": 2,
 }
-_ABOVE_ZERO = ("keep_patches", "temperature", "cycle_temperature", "learning_rate", "decay_factor")
+_ABOVE_ZERO = (
+    "keep_patches",
+    "temperature",
+    "cycle_temperature",
+    "learning_rate",
+    "tune_learning_rate",
+    "decay_factor",
+)
 CHOICES = {
     "preset": ("quick", "paper"),
     "method": METHODS,
+    "tune": TUNED,
     "attention_scale": ATTENTION_SCALES,
     "contrast_normalisation": NORMALISATIONS,
     "optimiser": OPTIMISERS,
@@ -153,6 +168,7 @@ _PAPER: dict[str, object] = {
     "top_patches": 10,
     "optimiser": "sgd",
     "learning_rate": 0.001,
+    "tune_learning_rate": 0.001,
     "decay_every": 6,
     "decay_factor": 0.5,
     "epochs": 15,
