@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from hcl.extract.config import DECODERS, FOLDS, PRECISIONS, SPLITS, STORES, ExtractConfig
+from hcl.extract.config import DECODERS, FOLDS, LAYERS, PRECISIONS, SPLITS, STORES, ExtractConfig
 from hcl.extract.demo_config import DemoConfig
 from hcl.extract.errors import InputError
 from hcl.extract.version import package_version
@@ -59,6 +59,13 @@ def main() -> None:
 @click.option("--backbone", help="resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).")
 @click.option(
     "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2, a file."
+)
+@click.option(
+    "--until",
+    type=click.Choice(LAYERS),
+    default=ExtractConfig.until,
+    show_default=True,
+    help="The last layer of a ResNet to run; layer3 leaves layer 4 to hcl train --tune layer4.",
 )
 @click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
@@ -381,16 +388,17 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
 @main.command()
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="[RUN] CACHE")
 @click.option("--out", required=True, type=PATH, help="Embedding store to write.")
+@click.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"])
 @click.option("--untrained", is_flag=True, help="Embed straight from the maps: no RUN, nothing learned.")
 @click.option("--device", default=TrainConfig.device, show_default=True)
-def embed(sources: tuple[Path, ...], out: Path, untrained: bool, device: str) -> None:
+def embed(sources: tuple[Path, ...], out: Path, weights: str, untrained: bool, device: str) -> None:
     """Embed every video of CACHE by the encoder of RUN, keeping the folds of the cache."""
     if len(sources) != (1 if untrained else 2):
         raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
     from hcl.train import running
 
     run = None if untrained else sources[0]
-    click.echo(running.embed_cache(run, sources[-1], out, device=device, progress=True))
+    click.echo(running.embed_cache(run, sources[-1], out, weights=weights, device=device, progress=True))
 
 
 @main.command()

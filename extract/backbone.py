@@ -1,11 +1,11 @@
 """The frozen backbone: frames in, frame maps out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from hcl.extract.config import BACKBONES, PRECISIONS
+from hcl.extract.config import BACKBONES, LAYERS, PRECISIONS
 from hcl.extract.errors import InputError
 from hcl.extract.onednn import fused_trunk
 from hcl.extract.resnet import MEAN, STD, resnet_trunk
@@ -97,7 +97,13 @@ class Backbone(nn.Module):
 
 
 def load_backbone(
-    name: str | None, weights: str = "default", *, size: int = 224, precision: str = "auto", device: torch.device
+    name: str | None,
+    weights: str = "default",
+    *,
+    size: int = 224,
+    precision: str = "auto",
+    until: str = "layer4",
+    device: torch.device,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -106,10 +112,14 @@ def load_backbone(
         weights: "default", "IMAGENET1K_V1", "IMAGENET1K_V2" or a file; of transformers' models "default" alone
         size: height and width of the frames in pixels
         precision: one of PRECISIONS; "auto" is the fastest that the device has in hardware
+        until: one of LAYERS, the last one to run; of transformers' models the default alone
+        device: to run on
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     trunk = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
+    if until != LAYERS[0]:
+        trunk = _without_layer4(trunk)
     return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device)
 
 
@@ -143,6 +153,12 @@ def _transformer(name: str, weights: str, size: int) -> Trunk:
         raise InputError(f"--backbone {name} brings its own weights; leave out --weights {weights}")
     network, mean, std = load_vision_model(name, size)
     return Trunk(network, name, "default", content_hash(network.state_dict()), mean, std)
+
+
+def _without_layer4(trunk: Trunk) -> Trunk:
+    if trunk.name not in BACKBONES:
+        raise InputError(f"--until layer3: {trunk.name} is no ResNet and has no such layer; leave it out")
+    return replace(trunk, network=nn.Sequential(*list(trunk.network.children())[:-1]))
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -10,6 +10,7 @@ DECODERS = ("auto", "decord", "pyav")
 FOLDS = ("base", "val", "novel")
 SPLITS = ("auto", "all-novel")
 STORES = ("float16", "uint8")
+LAYERS = ("layer4", "layer3")  # where a ResNet may end; the first, where nothing is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class ExtractConfig:
     size: int = 224  # pixels; every frame is resized to size x size
     backbone: str | None = None  # None: the network that the weights say they are
     weights: str = "default"  # "default" (shipped), "IMAGENET1K_V1", "IMAGENET1K_V2" or a file
+    until: str = "layer4"  # the last layer of a ResNet that runs; after "layer3", training runs and may tune layer 4
     decoder: str = "auto"
     precision: str = "auto"
     batch_frames: int = 64  # frames per backbone call; the last batch is padded
@@ -37,9 +39,11 @@ class ExtractConfig:
         for name, least in (("frames", 1), ("size", 32), ("batch_frames", 1), ("workers", 0), ("views", 1), *seeds):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        named = (("decoder", DECODERS), ("precision", PRECISIONS), ("split", SPLITS), ("store", STORES))
-        for name, choices in named:
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if self.flip and self.views == 1:
             raise InputError("flip mirrors further views, and there are none; give --views 2 or more, or leave it out")
+
+
+_CHOICES = {"decoder": DECODERS, "precision": PRECISIONS, "split": SPLITS, "store": STORES, "until": LAYERS}

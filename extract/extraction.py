@@ -11,7 +11,7 @@ import torch
 
 from hcl.extract.backbone import Backbone, load_backbone
 from hcl.extract.cache import Cache
-from hcl.extract.config import ExtractConfig
+from hcl.extract.config import LAYERS, ExtractConfig
 from hcl.extract.decoding import decode_ahead
 from hcl.extract.errors import InputError
 from hcl.extract.lock import sole_writer
@@ -24,7 +24,8 @@ from hcl.extract.text import ClassTexts, embed_texts
 from hcl.extract.video import decoder_note
 from hcl.extract.views import ViewChoice
 
-UNSAID = {"store": "float16", "views": 1, "view_seed": None, "flip": None}  # what caches without them are made with
+# What caches that do not say it are made with.
+UNSAID = {"until": LAYERS[0], "store": "float16", "views": 1, "view_seed": None, "flip": None}
 VIDEOS_PER_WRITE = 16  # a kill loses at most this many finished videos, which are then read again
 SHOWN_ALONE = ("split", "weights")  # the weights' contents are compared, not the name of their file
 
@@ -78,7 +79,14 @@ def extract(
 def choose_backbone(config: ExtractConfig) -> Backbone:
     """Load the backbone onto the GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load_backbone(config.backbone, config.weights, size=config.size, precision=config.precision, device=device)
+    return load_backbone(
+        config.backbone,
+        config.weights,
+        size=config.size,
+        precision=config.precision,
+        until=config.until,
+        device=device,
+    )
 
 
 def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dict[str, Any]:
@@ -94,6 +102,7 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
         "channels": known.channels,
         "precision": str(backbone.dtype).removeprefix("torch."),
         "split": split_kind(plan.catalog, config),
+        **({"until": config.until} if config.until != UNSAID["until"] else {}),
         **({"store": config.store} if config.store != "float16" else {}),
         **({"views": config.views, "view_seed": config.view_seed, "flip": config.flip} if config.views > 1 else {}),
     }

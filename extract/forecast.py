@@ -15,7 +15,10 @@ from hcl.extract.mapping import mapped
 from hcl.extract.plan import Plan, make_plan, with_cache_choices
 from hcl.extract.video import read_frames
 
-COMPRESSED = {"float16": 0.18, "uint8": 0.13}  # of the raw size, on real videos: most of a ResNet's map is zeros
+COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is zeros
+    "layer4": {"float16": 0.18, "uint8": 0.13},
+    "layer3": {"float16": 0.54, "uint8": 0.33},
+}
 SAMPLED = 5  # videos decoded to measure
 
 
@@ -31,13 +34,13 @@ def forecast(videos: Path, path: Path, config: ExtractConfig, *, names: Path | N
     backbone = choose_backbone(config)
     known = backbone.identity
     raw = config.views * config.frames * known.grid[0] * known.grid[1] * known.channels * 2
-    count = len(plan.pending)
+    count, compressed = len(plan.pending), COMPRESSED[config.until][config.store]
     seconds = count * seconds_per_video(plan, config, backbone)
     return "\n".join(
         [
             *plan.fold_lines(),
             f"{count} videos to read, {plan.kept} done already, {len(plan.catalog.ignored)} other files ignored",
-            f"disk: about {_bytes(count * raw * COMPRESSED[config.store])} ({_bytes(count * raw)} before compression)",
+            f"disk: about {_bytes(count * raw * compressed)} ({_bytes(count * raw)} before compression)",
             f"time: about {_duration(seconds)} on this machine (measured on one batch and up to {SAMPLED} videos)",
             "nothing was written",
         ]

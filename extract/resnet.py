@@ -28,20 +28,35 @@ def torchvision_models() -> ModuleType:
 def resnet_trunk(name: str, tensors: dict[str, Tensor], *, shown: str) -> nn.Sequential:
     """Build the frozen trunk of a ResNet: (N, 3, size, size) -> (N, C, h, w), batch norms folded into the convolutions.
 
+    Its parts are those before the layers, then layers 1 to 4.
+
     Args:
         name: one of hcl.extract.config.BACKBONES
         tensors: float32, under torchvision's names
         shown: how messages name the tensors' source
     """
+    model = _without_weights(name)
+    _check_tensors(model, tensors, name, shown)
+    model.load_state_dict(tensors, strict=False, assign=True)
+    return _folded(model)
+
+
+def blank_layer4(name: str) -> nn.Module:
+    """Build layer 4 of such a trunk, (N, C / 2, 2 h, 2 w) -> (N, C, h, w), for weights that are loaded into it."""
+    return _folded(_without_weights(name))[-1].to_empty(device="cpu")
+
+
+def _without_weights(name: str) -> Any:
     with torch.device("meta"):  # no random initialisation that would be thrown away
         model = getattr(torchvision_models(), name.removesuffix("-v1"))()
     model.fc = nn.Identity()
     if name.endswith("-v1"):
         for layer in (model.layer2, model.layer3, model.layer4):
             layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, layer[0].conv1.stride
-    _check_tensors(model, tensors, name, shown)
-    model.load_state_dict(tensors, strict=False, assign=True)
-    model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
+
+
+def _folded(model: Any) -> nn.Sequential:
     model.conv1, model.bn1 = fuse_conv_bn_eval(model.conv1, model.bn1), nn.Identity()
     layers = (model.layer1, model.layer2, model.layer3, model.layer4)
     for block in (block for layer in layers for block in layer):

@@ -14,9 +14,9 @@ MAPS = torch.randn(5, 3, 8, 40, generator=torch.Generator().manual_seed(0))
 
 @pytest.mark.parametrize(("share", "kept"), [(0.5, 4), (0.01, 1), (0.9, 7), (1.0, 8)])
 def test_patches_are_drawn_without_repetition(share: float, kept: int) -> None:
-    places = random_places((50, 3, 8), share, torch.device("cpu"))
-    assert places.shape == (50, 3, kept)
-    assert all(len(set(row)) == kept for row in places.flatten(0, 1).tolist())
+    places = random_places(150, 8, share, torch.device("cpu"))
+    assert places.shape == (150, kept)
+    assert all(len(set(row)) == kept for row in places.tolist())
     assert set(places.flatten().tolist()) == set(range(8))
 
 
@@ -24,7 +24,7 @@ def test_kept_patches_are_those_at_their_places() -> None:
     maps, places = Augmentation(keep_patches=0.5, drop_channels=0.0)(MAPS)
     assert places is not None and maps.shape == (5, 3, 4, 40)
     for video, frame, patch in np.ndindex(5, 3, 4):
-        torch.testing.assert_close(maps[video, frame, patch], MAPS[video, frame, places[video, frame, patch]])
+        torch.testing.assert_close(maps[video, frame, patch], MAPS[video, frame, places[video, patch]])
 
 
 def test_channels_are_dropped_of_a_whole_video_and_the_mean_stays() -> None:
@@ -49,7 +49,30 @@ def test_an_encoder_gives_a_kept_patch_its_own_position() -> None:
     torch.manual_seed(3)
     _, places = encoder.augment(MAPS)
     assert some.shape == (5, 3, 4, 16)
-    torch.testing.assert_close(some, whole.gather(2, places[..., None].expand(-1, -1, -1, 16)))
+    torch.testing.assert_close(some, whole.gather(2, places[:, None, :, None].expand(-1, 3, -1, 16)))
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_motion_is_the_projected_difference_from_the_mean_over_frames(normalise: bool) -> None:
+    config = TrainConfig(dim=16, heads=2, blocks=0, dropout=0.0, motion=True, normalise_maps=normalise)
+    encoder = VideoEncoder(config, channels=40, frames=3, patches=8, classes=2).eval()
+    maps = MAPS
+    if normalise:
+        maps = (MAPS - MAPS.mean(dim=-1, keepdim=True)) / (MAPS.var(dim=-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    assert encoder.of_change is not None
+    change = (maps - maps.mean(dim=1, keepdim=True)) @ encoder.of_change.weight.T
+    plain = maps @ encoder.projection.weight.T + encoder.projection.bias
+    expected = encoder.norm(plain + change + encoder.of_frame + encoder.of_patch)
+    torch.testing.assert_close(encoder(MAPS).patches, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_still_video_has_no_motion() -> None:
+    config = TrainConfig(dim=16, heads=2, blocks=0, dropout=0.0, motion=True)
+    encoder = VideoEncoder(config, channels=40, frames=3, patches=8, classes=2).eval()
+    still = MAPS[:, :1].expand(-1, 3, -1, -1)
+    before = encoder(still).patches
+    torch.nn.init.zeros_(encoder.of_change.weight)
+    torch.testing.assert_close(encoder(still).patches, before, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ class Augmentation(nn.Module):
     Random numbers come from torch's generator, as those of dropout do.
 
     Args:
-        keep_patches: share of the patches of each frame that a step sees
+        keep_patches: share of the patches that a step sees, the same in all frames of a video
         drop_channels: share of the channels that are zero in all of a video; the others are scaled up for it
     """
 
@@ -25,20 +25,19 @@ class Augmentation(nn.Module):
         """Augment (B, T, P, C).
 
         Returns:
-            (B, T, K, C), and the places (B, T, K) of these patches within their frames; None for all of them
+            (B, T, K, C), and the places (B, K) of these patches within their frames; None for all of them
         """
         if not self.training:
             return maps, None
         places = None
         if self.keep_patches < 1:
-            places = random_places(maps.shape[:3], self.keep_patches, maps.device)
-            maps = maps.gather(2, places[..., None].expand(-1, -1, -1, maps.shape[3]))
+            places = random_places(len(maps), maps.shape[2], self.keep_patches, maps.device)
+            maps = maps.gather(2, places[:, None, :, None].expand(-1, maps.shape[1], -1, maps.shape[3]))
         if self.drop_channels > 0:
             maps = maps * F.dropout(maps.new_ones(len(maps), 1, 1, maps.shape[3]), self.drop_channels)
         return maps, places
 
 
-def random_places(shape: tuple[int, ...], share: float, device: torch.device) -> Tensor:
-    """Draw different places for each row: shape (..., P) to (..., K) int64 with K = share * P, one at least."""
-    kept = max(1, round(share * shape[-1]))
-    return torch.rand(shape, device=device).topk(kept, dim=-1).indices
+def random_places(videos: int, patches: int, share: float, device: torch.device) -> Tensor:
+    """Draw different places for each video: (B, K) int64, K = share * patches, one at least."""
+    return torch.rand(videos, patches, device=device).topk(max(1, round(share * patches)), dim=1).indices

@@ -6,6 +6,7 @@ from hcl.extract.errors import InputError
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
 OPTIMISERS = ("adamw", "sgd")
+TUNED = ("none", "layer4")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("per_positive", "literal")
 RESIDENCES = ("auto", "device", "host", "disk")
@@ -25,13 +26,19 @@ class TrainConfig:
 
     preset: str = "quick"  # where the settings started from
     method: str = "hcl"  # the others are peers of it: the same trunk, schedule and batches, their own head and loss
+    # backbone
+    tune: str = "none"  # what of it learns; "layer4" needs a cache that ends before it
+    tune_learning_rate: float = 0.0001  # of what is tuned, which does not decay towards zero
+    weights: str = "auto"  # of the backbone, where the cache ends before layer 4; "auto": those that the cache names
     # encoder
     dim: int = 256  # D, width of every embedding
     blocks: int = 1  # transformer blocks
     heads: int = 4
     feedforward: int = 1024  # hidden width of a transformer block
     dropout: float = 0.1  # on what a block and a clip's MLP add
-    keep_patches: float = 1.0  # share of the patches of each frame that a training step sees
+    normalise_maps: bool = False  # to mean 0 and variance 1 over the channels of each patch, before the projection
+    motion: bool = False  # add a projection of each patch's difference from its mean over the frames
+    keep_patches: float = 1.0  # share of a video's patches that a training step sees, the same in all frames
     drop_channels: float = 0.0  # share of a video's channels that are zero in a training step
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
     # scores and losses
@@ -91,6 +98,8 @@ class TrainConfig:
         for name in ("dropout", "drop_channels", "label_smoothing", "average"):
             if not getattr(self, name) < 1:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
+        if self.tune != "none" and self.method == "resnet":
+            raise InputError("method resnet trains nothing; leave out --tune")
         if self.keep_patches > 1:
             raise InputError(f"keep_patches must be at most 1, which is all of them, got {self.keep_patches}")
         if self.dim % self.heads:
@@ -135,10 +144,18 @@ _AT_LEAST = {
     "val_episodes": 1,
     "val_way": 2,
 }
-_ABOVE_ZERO = ("keep_patches", "temperature", "cycle_temperature", "learning_rate", "decay_factor")
+_ABOVE_ZERO = (
+    "keep_patches",
+    "temperature",
+    "cycle_temperature",
+    "learning_rate",
+    "tune_learning_rate",
+    "decay_factor",
+)
 CHOICES = {
     "preset": ("quick", "paper"),
     "method": METHODS,
+    "tune": TUNED,
     "attention_scale": ATTENTION_SCALES,
     "contrast_normalisation": NORMALISATIONS,
     "optimiser": OPTIMISERS,
@@ -157,6 +174,7 @@ _PAPER: dict[str, object] = {
     "top_patches": 10,
     "optimiser": "sgd",
     "learning_rate": 0.001,
+    "tune_learning_rate": 0.001,
     "decay_every": 6,
     "decay_factor": 0.5,
     "epochs": 15,

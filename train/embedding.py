@@ -16,6 +16,7 @@ from hcl.match.embeddings import Embeddings
 from hcl.match.methods import Arrays
 from hcl.match.store import StoredVideos, write_store
 from hcl.train.encoders import Encoder
+from hcl.train.layer4 import Layer4
 
 VIDEOS_PER_BATCH = 8
 
@@ -27,6 +28,7 @@ def embed_to_store(
     path: Path,
     attributes: Mapping[str, Any],
     *,
+    layer4: Layer4 | None = None,
     folds: Mapping[str, str] | None = None,
     device: torch.device | None = None,
     progress: bool = False,
@@ -39,6 +41,7 @@ def embed_to_store(
         rows: of the cache, in the order of the store
         path: of the store
         attributes: what the store shall say of its origin
+        layer4: the backbone's own, for a cache that ends before it
         folds: folds of classes that replace the cache's
         device: to run on; the CPU by default
         progress: show a bar
@@ -55,7 +58,7 @@ def embed_to_store(
         content=tuple(table.content[row] for row in rows),
     )
     device = device or torch.device("cpu")
-    batches = embedded_batches(encoder, cache, rows, device)
+    batches = embedded_batches(encoder, cache, rows, device, layer4)
     with progress_bar(len(rows), "video", "embed", shown=progress) as bar:
         write_store(path, attributes, videos, _counted(batches, bar.update), method=encoder.method)
 
@@ -67,17 +70,24 @@ def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -
 
 
 def embedded_batches(
-    encoder: Encoder, cache: StoredCache, rows: NDArray[np.int64], device: torch.device
+    encoder: Encoder, cache: StoredCache, rows: NDArray[np.int64], device: torch.device, layer4: Layer4 | None = None
 ) -> Iterator[EmbeddedBatch]:
-    """Embed videos batch by batch, on the CPU when they are given out."""
+    """Embed videos batch by batch, on the CPU when they are given out.
+
+    The backbone's own layer 4, where it is given, makes the maps whose means are taken; an encoder without one gets
+    these maps, too.
+    """
+    layer4 = None if layer4 is None else layer4.to(device)
     names = {name: place for place, name in enumerate(cache.class_names)}
     text = cache.text_embeddings
     for start in range(0, len(rows), VIDEOS_PER_BATCH):
         chosen = rows[start : start + VIDEOS_PER_BATCH]
         maps = torch.from_numpy(np.stack([cache.maps(int(row)) for row in chosen]))  # (B, T, P, C)
+        frozen = maps if layer4 is None else layer4(maps.to(device)).cpu()
         classes = [names[cache.videos.label[row]] for row in chosen]
         of_class = None if text is None else torch.from_numpy(text[classes]).to(device)
-        yield EmbeddedBatch.of(embed(encoder, maps.to(device), of_class), maps.float().mean(dim=(1, 2)).numpy())
+        found = embed(encoder, (frozen if encoder.layer4 is None else maps).to(device), of_class)
+        yield EmbeddedBatch.of(found, frozen.float().mean(dim=(1, 2)).numpy())
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """From frame maps to embeddings on three levels: section 3.1 of the paper.
 
 Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
-2022. The backbone is frozen and ran before: its maps are the input.
+2022. The backbone is frozen and ran before: its maps are the input. Its layer 4 alone may run, and learn, here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hcl.extract.errors import InputError
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.train.config import TrainConfig
+from hcl.train.layer4 import Layer4
 from hcl.train.trunk import Trunk, first_weights
 
 
@@ -33,11 +34,12 @@ class VideoEncoder(Trunk):
 
     Args:
         config: the encoder's settings are read, the others are not
-        channels: of the maps
+        channels: of the maps, of layer 4
         frames: T, of the maps
-        patches: P, of the maps
+        patches: P, of the maps, of layer 4
         classes: base classes, for the cross entropy
         text_width: width of the class text embeddings; None: there are none, hence no class keys
+        layer4: as the trunk takes it
     """
 
     method = "hcl"
@@ -51,9 +53,10 @@ class VideoEncoder(Trunk):
         patches: int,
         classes: int,
         text_width: int | None = None,
+        layer4: Layer4 | None = None,
     ) -> None:
         with first_weights(config.seed):
-            super().__init__(config, channels=channels, frames=frames, patches=patches)
+            super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
             self.clip_mlps = nn.ModuleDict({str(size): clip_mlp(config, size) for size in config.clip_sizes})
             self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None
             self.classifier = nn.Linear(config.dim, classes)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hcl.train.config import TrainConfig
 from hcl.train.encoder import VideoEncoder
+from hcl.train.layer4 import Layer4
 from hcl.train.peer_encoder import PeerEncoder
 from hcl.train.untrained import MeanMaps, Untrained
 
@@ -13,14 +14,17 @@ Trainable = VideoEncoder | PeerEncoder
 Encoder = Trainable | MeanMaps | Untrained
 
 
-def make_encoder(config: TrainConfig, shape: Mapping[str, int | None]) -> Trainable | MeanMaps:
+def make_encoder(
+    config: TrainConfig, shape: Mapping[str, int | None], layer4: Layer4 | None = None
+) -> Trainable | MeanMaps:
     """Make the encoder of config.method with its first weights.
 
     Args:
         config: of the training
-        shape: channels, frames and patches of the maps; for hcl, also classes and text_width
+        shape: channels, frames and patches of the maps of layer 4; for hcl, also classes and text_width
+        layer4: where maps are those of layer 3
     """
     if config.method == "resnet":
         return MeanMaps()
     made = VideoEncoder if config.method == "hcl" else PeerEncoder
-    return made(config, **shape)  # type: ignore[arg-type]
+    return made(config, **shape, layer4=layer4)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from hcl.train.batches import BatchSource, ClassDraw, memory_limit
 from hcl.train.distributed import on_first, own_share, processes_here
 from hcl.train.encoders import Trainable, make_encoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
+from hcl.train.layer4 import Layer4
 from hcl.train.run_folder import CHECKPOINT, METRICS, RunConfig, save_encoder
 from hcl.train.untrained import MeanMaps
 from hcl.train.validation import make_validation
@@ -29,6 +30,7 @@ def fit_run(
     config: RunConfig,
     device: torch.device,
     *,
+    layer4: Layer4 | None = None,
     progress: bool,
     say: Callable[[str], object],
 ) -> Trainable | MeanMaps:
@@ -42,6 +44,7 @@ def fit_run(
         cache: of the maps
         config: of the run
         device: to train on
+        layer4: the backbone's own, where the cache ends before it
         progress: show a bar
         say: called with a line for the user
 
@@ -49,7 +52,7 @@ def fit_run(
         the trained encoder, on the device
     """
     training = config.training
-    encoder = make_encoder(training, config.encoder).to(device)
+    encoder = make_encoder(training, config.encoder, layer4).to(device)
     if isinstance(encoder, MeanMaps):
         say(f"method {training.method}: nothing to train")
         on_first(partial(save_encoder, run, {}))

@@ -2,12 +2,17 @@
 
 HELP = {
     "method": "hcl, or a peer on the same maps and trunk with its own loss (no text); resnet: nothing is trained.",
+    "tune": "layer4: the backbone's last layer learns, too, on a cache made by hcl extract --until layer3.",
+    "tune_learning_rate": "Of the tuned layer, at the start.",
+    "weights": "The backbone's, for its layer 4 on a cache that ends before it; auto: those that the cache names.",
     "dim": "D, the width of every embedding.",
     "blocks": "Transformer blocks.",
     "heads": "Attention heads.",
     "feedforward": "Hidden width of a transformer block.",
     "dropout": "On what a block and a clip's MLP add.",
-    "keep_patches": "Share of each frame's patches that a training step sees.",
+    "normalise_maps": "To mean 0 and variance 1 over the channels of each patch.",
+    "motion": "Add a projection of each patch's difference from its mean over the frames.",
+    "keep_patches": "Share of a video's patches that a training step sees.",
     "drop_channels": "Share of a video's channels that are zero in a training step.",
     "clip_sizes": "Frames per clip, such as 2 or 2,3; every increasing tuple of frames is a clip; hcl only.",
     "top_clips": "The paper's T; hcl only.",

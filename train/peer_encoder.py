@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hcl.train.config import TrainConfig
+from hcl.train.layer4 import Layer4
 from hcl.train.trunk import Trunk, first_weights
 from hcl.train.tuple_head import TupleHead
 
@@ -14,16 +15,19 @@ class PeerEncoder(Trunk):
 
     Args:
         config: the method and the encoder's settings are read, the others are not
-        channels: of the maps
+        channels: of the maps, of layer 4
         frames: T, of the maps
-        patches: P, of the maps
+        patches: P, of the maps, of layer 4
+        layer4: as the trunk takes it
     """
 
     reads_text = False
 
-    def __init__(self, config: TrainConfig, *, channels: int, frames: int, patches: int) -> None:
+    def __init__(
+        self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
+    ) -> None:
         with first_weights(config.seed):
-            super().__init__(config, channels=channels, frames=frames, patches=patches)
+            super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
             self.head = make_head(config.method, frames, config.dim)
         self.method = config.method
 

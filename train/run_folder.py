@@ -18,6 +18,7 @@ from hcl.match.config import ScoreConfig
 from hcl.match.locate import RUNS
 from hcl.train.config import TrainConfig
 from hcl.train.encoders import Trainable, make_encoder
+from hcl.train.layer4 import make_layer4
 from hcl.train.untrained import MeanMaps
 
 SCHEMA, VERSION = "hcl-run", 1
@@ -33,7 +34,7 @@ class RunConfig:
     text_model: dict[str, str] | None
     folds: dict[str, str]  # of every class
     base_classes: tuple[str, ...]  # in the order of the classifier's outputs
-    encoder: dict[str, int | None]  # channels, frames and patches; for hcl also classes and text_width
+    encoder: dict[str, int | None]  # channels, frames and patches of layer 4; for hcl also classes and text_width
 
     def as_json(self) -> dict[str, Any]:
         """Plain types for config.json."""
@@ -114,7 +115,7 @@ def load_encoder(run: Path) -> tuple[Trainable | MeanMaps, RunConfig]:
         InputError: if the run is unfinished or its weights do not fit
     """
     config = read_config(run)
-    encoder = make_encoder(config.training, config.encoder)
+    encoder = make_encoder(config.training, config.encoder, make_layer4(config.cache["settings"]))
     file = run / WEIGHTS
     if not file.is_file():
         raise InputError(f"{run}: not trained to its end; let it finish with: hcl train CACHE --run {run}")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hcl.extract.catalog import read_folds
+from hcl.extract.config import LAYERS
 from hcl.extract.errors import InputError, first_line
 from hcl.extract.open_cache import open_cache
 from hcl.extract.stored_cache import StoredCache
@@ -19,11 +20,12 @@ from hcl.train.distributed import is_first, on_first, own_gpu, together
 from hcl.train.embedding import embed_to_store
 from hcl.train.encoders import Encoder
 from hcl.train.fit_run import fit_run
+from hcl.train.layer4 import Layer4, lacks_layer4, load_layer4, shape_of_layer4
 from hcl.train.run_folder import CONFIG, RunConfig, dated_run, load_encoder, read_config, write_config
 from hcl.train.untrained import Untrained
 
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
-COMPARED = ("backbone", "weights_sha256", "frames", "size", "grid", "channels")
+COMPARED = ("backbone", "weights_sha256", "until", "frames", "size", "grid", "channels")
 
 
 def train(
@@ -62,6 +64,7 @@ def train(
     def start() -> tuple[Path, RunConfig]:
         folder = run or dated_run()
         config = plan_run(cache, of_class, training_settings(folder, cache, of_class, preset, settings, say))
+        load_layer4(cache.settings, config.training.weights)  # refuses before anything is written
         begin(folder, config)
         if latest:
             mark_latest(folder)
@@ -76,8 +79,11 @@ def train(
         folder, config = on_first(start)
         say(f"run {folder}: {len(config.base_classes)} base classes; {describe_method(config)}")
         device = own_gpu(choose_device(config.training.device))
-        encoder = fit_run(folder, cache, config, device, progress=progress, say=say)
-    return embed_held_out(encoder, cache, config, folder, device, progress=progress) if first else ""
+        layer4 = load_layer4(cache.settings, config.training.weights)
+        encoder = fit_run(folder, cache, config, device, layer4=layer4, progress=progress, say=say)
+    if not first:
+        return ""
+    return embed_held_out(encoder, cache, config, folder, device, layer4=layer4, progress=progress)
 
 
 def _say_nothing(line: str) -> None:
@@ -85,7 +91,14 @@ def _say_nothing(line: str) -> None:
 
 
 def embed_held_out(
-    encoder: Encoder, cache: StoredCache, config: RunConfig, run: Path, device: torch.device, *, progress: bool
+    encoder: Encoder,
+    cache: StoredCache,
+    config: RunConfig,
+    run: Path,
+    device: torch.device,
+    *,
+    layer4: Layer4 | None,
+    progress: bool,
 ) -> str:
     """Write the store of a run: the val and novel videos of its cache, by its encoder; say what was done."""
     of_class = config.folds
@@ -94,8 +107,17 @@ def embed_held_out(
         return (
             f"{run}: trained; the cache holds no val or novel videos to embed: hcl embed {run} OTHER_CACHE --out STORE"
         )
-    attributes = store_attributes(cache, config, run)
-    embed_to_store(encoder, cache, rows, run / STORE, attributes, folds=of_class, device=device, progress=progress)
+    embed_to_store(
+        encoder,
+        cache,
+        rows,
+        run / STORE,
+        store_attributes(cache, config, run),
+        layer4=layer4,
+        folds=of_class,
+        device=device,
+        progress=progress,
+    )
     return f"{run}: trained, {len(rows)} val and novel videos embedded; next: hcl evaluate {run}"
 
 
@@ -138,8 +160,14 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
     """Settle everything that a run follows from.
 
     Raises:
-        InputError: if there is something to train and there are fewer than two base classes with videos
+        InputError: if there is something to train and there are fewer than two base classes with videos, or layer 4
+            shall be tuned and the cache's maps have it behind them
     """
+    if training.tune != "none" and not lacks_layer4(cache.settings):
+        raise InputError(
+            f"{cache.path}: its maps have layer 4 behind them, which --tune {training.tune} would change;"
+            " extract another cache with: hcl extract --until layer3"
+        )
     held = {cache.videos.label[row] for row in cache.rows()}
     base = tuple(name for name in cache.class_names if of_class[name] == "base" and name in held)
     if len(base) < 2 and training.method != "resnet":
@@ -149,7 +177,7 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
         )
     hcl = training.method == "hcl"
     text = cache.text_embeddings if hcl and training.semantic_attention else None
-    frames, patches, channels = cache.shape
+    frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
     shape: dict[str, int | None] = {"channels": channels, "frames": frames, "patches": patches}
     if hcl:
         shape |= {"classes": len(base), "text_width": None if text is None else text.shape[1]}
@@ -229,13 +257,16 @@ def store_attributes(cache: StoredCache, config: RunConfig | None, run: Path | N
     return {"origin": origin | {"hcl": package_version()}, "scoring": scoring, "text_model": text_model}
 
 
-def embed_cache(run: Path | None, path: Path, out: Path, *, device: str = "auto", progress: bool = False) -> str:
+def embed_cache(
+    run: Path | None, path: Path, out: Path, *, weights: str = "auto", device: str = "auto", progress: bool = False
+) -> str:
     """Embed every video of a cache, keeping its folds.
 
     Args:
         run: of the trained encoder; None embeds straight from the maps
         path: of the cache
         out: embedding store to write
+        weights: of the backbone, where the cache ends before layer 4; "auto": those of the run or the cache
         device: "auto", "cpu" or "cuda"
         progress: show a bar
 
@@ -249,18 +280,21 @@ def embed_cache(run: Path | None, path: Path, out: Path, *, device: str = "auto"
     encoder, config = load_encoder(run) if run else (Untrained(), None)
     if config is not None:
         refuse_other_maps(cache, config)
+        weights = config.training.weights if weights == "auto" else weights
+    layer4 = load_layer4(cache.settings, weights)
     where = choose_device(device)
     encoder.to(where)
     rows = cache.rows()
     if not len(rows):
         raise InputError(f"{path}: holds no finished videos; run hcl extract first")
-    embed_to_store(encoder, cache, rows, out, store_attributes(cache, config, run), device=where, progress=progress)
+    attributes = store_attributes(cache, config, run)
+    embed_to_store(encoder, cache, rows, out, attributes, layer4=layer4, device=where, progress=progress)
     return f"{out}: {len(rows)} videos embedded; next: hcl evaluate {out}"
 
 
 def refuse_other_maps(cache: StoredCache, config: RunConfig) -> None:
     """Refuse a cache whose maps or texts come from other models than those the run learned from."""
-    then, now = config.cache["settings"], cache.settings
+    then, now = ({"until": LAYERS[0]} | settings for settings in (config.cache["settings"], cache.settings))
     differing = [name for name in COMPARED if then.get(name) != now.get(name)]
     if differing:
         listed = "; ".join(f"{name} {then.get(name)} in the run, {now.get(name)} in the cache" for name in differing)

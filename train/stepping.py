@@ -70,12 +70,16 @@ class Stepper:
 
 
 def make_optimiser(encoder: Trunk, config: TrainConfig) -> torch.optim.Optimizer:
-    """Make AdamW or SGD; biases, norms and positions do not decay."""
+    """Make AdamW or SGD; biases, norms and positions do not decay, nor what is tuned, which learns at its own rate."""
     positions = {id(encoder.of_frame), id(encoder.of_patch)}
-    parameters = list(encoder.parameters())
+    tuned = list(encoder.layer4.parameters()) if encoder.layer4 is not None else []
+    apart = {id(parameter) for parameter in tuned}
+    parameters = [parameter for parameter in encoder.parameters() if id(parameter) not in apart]
     decaying = [parameter for parameter in parameters if parameter.ndim > 1 and id(parameter) not in positions]
     others = [parameter for parameter in parameters if parameter.ndim < 2 or id(parameter) in positions]
     groups = [{"params": decaying, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if config.tune != "none":
+        groups.append({"params": tuned, "weight_decay": 0.0, "lr": config.tune_learning_rate})
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
     return torch.optim.AdamW(groups, lr=config.learning_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from hcl.train.augmentation import Augmentation
 from hcl.train.config import TrainConfig
+from hcl.train.layer4 import Layer4, as_weights
 
 
 @contextmanager
@@ -26,15 +28,23 @@ class Trunk(nn.Module):
 
     Args:
         config: the encoder's settings are read, the others are not
-        channels: of the maps
+        channels: of the maps, of layer 4
         frames: T, of the maps
-        patches: P, of the maps
+        patches: P, of the maps, of layer 4
+        layer4: runs first where maps are those of layer 3; a copy of it is tuned if config says so
     """
 
-    def __init__(self, config: TrainConfig, *, channels: int, frames: int, patches: int) -> None:
+    def __init__(
+        self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
+    ) -> None:
         super().__init__()
+        self.layer4 = deepcopy(layer4)
+        if self.layer4 is not None:
+            self.layer4.requires_grad_(config.tune == "layer4")
         self.augment = Augmentation(keep_patches=config.keep_patches, drop_channels=config.drop_channels)
+        self.normalise = config.normalise_maps
         self.projection = nn.Linear(channels, config.dim)
+        self.of_change = nn.Linear(channels, config.dim, bias=False) if config.motion else None
         self.of_frame = nn.Parameter(torch.empty(frames, 1, config.dim))
         self.of_patch = nn.Parameter(torch.empty(patches, config.dim))
         nn.init.trunc_normal_(self.of_frame, std=0.02)
@@ -46,22 +56,33 @@ class Trunk(nn.Module):
         """Embed the patches of videos, or some of them while training.
 
         Args:
-            maps: (B, T, P, C), float16, bfloat16 or float32
+            maps: (B, T, P, C), float16, bfloat16 or float32; what layer 4 takes, where it runs first
 
         Returns:
             (B, T, P or fewer, D), float32
         """
+        if self.layer4 is not None:
+            maps = self.layer4(maps)
         frames, patches, channels = len(self.of_frame), len(self.of_patch), self.projection.in_features
         if maps.shape[1:] != (frames, patches, channels):
             raise ValueError(f"{maps.shape = } is not (B, {frames}, {patches}, {channels})")
-        maps, places = self.augment(maps)  # (B, T, K, C), (B, T, K)
-        if not torch.is_autocast_enabled(maps.device.type):
-            maps = maps.to(self.projection.weight.dtype)
-        of_patch = self.of_patch if places is None else F.embedding(places, self.of_patch)
-        tokens = self.projection(maps) + self.of_frame + of_patch  # (B, T, K, D)
+        maps, places = self.augment(maps)  # (B, T, K, C), (B, K)
+        of_patch = self.of_patch if places is None else F.embedding(places, self.of_patch)[:, None]
+        tokens = self._project(maps) + self.of_frame + of_patch  # (B, T, K, D)
         tokens = self.norm(self.blocks(tokens.flatten(1, 2))).float()  # (B, T * K, D)
         embeddings: Tensor = tokens.unflatten(1, (frames, -1))
         return embeddings
+
+    def _project(self, maps: Tensor) -> Tensor:
+        """(B, T, K, C) to (B, T, K, D); what a patch shows, and how that differs from its mean over the frames."""
+        if self.normalise:
+            maps = F.layer_norm(maps.float(), maps.shape[-1:])
+        maps = as_weights(maps, self.projection.weight)
+        tokens: Tensor = self.projection(maps)
+        if self.of_change is not None:
+            change = self.of_change(maps)
+            tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
+        return tokens
 
 
 class TransformerBlock(nn.Module):

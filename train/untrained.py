@@ -39,7 +39,7 @@ def untrained_embeddings(maps: Tensor) -> Embeddings:
 class Untrained(nn.Module):
     """Stands where an encoder would: gives `untrained_embeddings`."""
 
-    method, reads_text = "hcl", False
+    method, reads_text, layer4 = "hcl", False, None
 
     def forward(self, maps: Tensor) -> Embeddings:
         """(B, T, P, C) to embeddings of B videos."""
@@ -49,7 +49,7 @@ class Untrained(nn.Module):
 class MeanMaps(nn.Module):
     """Stands where an encoder would, for the method that needs none: mean maps are in every store."""
 
-    method, reads_text = "resnet", False
+    method, reads_text, layer4 = "resnet", False, None
 
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
         """(B, T, P, C) to no further arrays."""

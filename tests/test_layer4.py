@@ -1,0 +1,272 @@
+"""Layer 4 behind a cache that ends before it: as the backbone has it, unless it is tuned."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import hcl.train.fit_run as fit_run_module
+from hcl.extract.backbone import load_backbone
+from hcl.extract.cache import Cache
+from hcl.extract.config import BACKBONES, ExtractConfig
+from hcl.extract.conversion import convert
+from hcl.extract.errors import InputError
+from hcl.extract.extraction import extract
+from hcl.extract.forecast import forecast
+from hcl.extract.open_cache import open_cache
+from hcl.extract.resnet import blank_layer4
+from hcl.match.locate import STORE
+from hcl.match.store import EmbeddingStore
+from hcl.train.batches import Batch
+from hcl.train.config import TrainConfig
+from hcl.train.encoders import make_encoder
+from hcl.train.inspection import describe
+from hcl.train.layer4 import Layer4, load_layer4, make_layer4, shape_of_layer4
+from hcl.train.run_folder import METRICS, WEIGHTS
+from hcl.train.running import embed_cache, train
+from hcl.train.stepping import Stepper
+
+FOLDS = {"a": "base", "b": "base", "c": "val", "d": "val", "e": "novel", "f": "novel"}
+QUICK = {
+    "dim": 16,
+    "heads": 2,
+    "feedforward": 16,
+    "epochs": 2,
+    "steps_per_epoch": 2,
+    "val_episodes": 10,
+    "device": "cpu",
+    "precision": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def small(small_config: ExtractConfig) -> ExtractConfig:
+    return replace(small_config, frames=3, size=80)  # of a grid of 5 x 5, then 3 x 3
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, small: ExtractConfig, write_video: Callable[..., Path]) -> Path:
+    """A folder with videos and three caches of them: one of layer 4, one that ends before, one of that in bytes."""
+    folder = tmp_path_factory.mktemp("made")
+    for number, (name, fold) in enumerate(FOLDS.items()):
+        for copy in range(2):
+            write_video(folder / "videos" / fold / name / f"{copy}.mp4", seed=10 * number + copy)
+    extract(folder / "videos", folder / "layer4.zarr", small)
+    extract(folder / "videos", folder / "layer3.zarr", replace(small, until="layer3", views=2))
+    extract(folder / "videos", folder / "bytes.zarr", replace(small, until="layer3", store="uint8"))
+    return folder
+
+
+@pytest.fixture
+def weights(small_weights: Path) -> str:
+    return str(small_weights)
+
+
+def run_on(cache: Path, run: Path, **given: Any) -> EmbeddingStore:
+    train(cache, run=run, preset="quick", folds=None, settings=QUICK | given, say=lambda line: None)
+    return EmbeddingStore.open(run / STORE)
+
+
+def layer4_of(run: Path) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in load_file(run / WEIGHTS).items() if name.startswith("layer4.")}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def close(found: Any, expected: Any, least: float = 0.9999) -> bool:
+    """Whether two sets of vectors have the same directions and lengths up to the rounding of maps."""
+    found, expected = (torch.as_tensor(value).float() for value in (found, expected))
+    cosines = torch.cosine_similarity(found, expected, dim=-1)
+    lengths = found.norm(dim=-1) / expected.norm(dim=-1)
+    return bool(cosines.min() > least and (lengths - 1).abs().max() < 0.01)
+
+
+@pytest.mark.parametrize("kind", ["layer3", "bytes"])
+def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str, kind: str) -> None:
+    cache, whole = Cache.open(made / f"{kind}.zarr"), Cache.open(made / "layer4.zarr")
+    assert (cache.shape, whole.shape) == ((3, 25, 256), (3, 9, 512)) and cache.videos.path == whole.videos.path
+    layer4 = load_layer4(cache.settings, weights)
+    assert layer4 is not None and load_layer4(whole.settings, weights) is None
+    assert shape_of_layer4(cache.shape, cache.settings) == whole.shape == shape_of_layer4(whole.shape, whole.settings)
+    maps = torch.from_numpy(np.stack([cache.maps(row) for row in range(4)]))
+    assert close(layer4(maps), np.stack([whole.maps(row) for row in range(4)]))
+    assert "until layer3" in describe(cache.path)[0]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_layer4_doubles_channels_and_halves_the_grid_of_every_resnet(name: str) -> None:
+    channels = 256 if name in ("resnet18", "resnet34") else 1024
+    settings = {"until": "layer3", "backbone": name, "grid": [2, 3]}
+    layer4 = make_layer4(settings)
+    assert layer4 is not None
+    assert layer4(torch.zeros(1, 2, 6, channels)).shape == (1, *shape_of_layer4((2, 6, channels), settings))
+    with pytest.raises(ValueError, match=r"are not maps of self.grid = \(2, 3\)"):
+        layer4(torch.zeros(1, 2, 4, channels))
+
+
+def test_a_layer3_cache_goes_through_everything(made: Path, tmp_path: Path, small: ExtractConfig) -> None:
+    small = replace(small, until="layer3")
+    cache = Cache.open(made / "layer3.zarr")
+    assert cache.n_views == 2 and not np.array_equal(cache.view(0, 0), cache.view(0, 1))
+    with pytest.raises(InputError, match="until layer3 there, layer4 now"):
+        extract(made / "videos", cache.path, replace(small, until="layer4", views=2))
+    assert extract(made / "videos", cache.path, replace(small, views=2)).extracted == 0
+    raw = 12 * 100 * 3 * 25 * 256 * 2 / 1e6
+    told = forecast(made / "videos", tmp_path / "none", replace(small, views=100))
+    assert f"about {0.54 * raw:.0f} MB ({raw:.0f} MB before" in told
+    convert(cache.path, tmp_path / "cache.h5")
+    converted = open_cache(tmp_path / "cache.h5")
+    assert converted.settings == cache.settings
+    np.testing.assert_array_equal(converted.view(3, 1), cache.view(3, 1))
+
+
+@pytest.mark.parametrize("method", ["hcl", "otam"])
+def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
+    made: Path, tmp_path: Path, weights: str, method: str
+) -> None:
+    whole = run_on(made / "layer4.zarr", tmp_path / "four", method=method)
+    store = run_on(made / "layer3.zarr", tmp_path / "three", method=method, weights=weights, views=1)
+    assert close(store.mean_map, whole.mean_map)
+    for name in whole.names:
+        rows = np.arange(len(whole.videos))
+        assert close(store.arrays([name], rows)[name], whole.arrays([name], rows)[name], 0.99), name
+
+
+def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) -> None:
+    cache = Cache.open(made / "layer3.zarr")
+    frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
+    shape = {"channels": channels, "frames": frames, "patches": patches, "classes": 2}
+    batch = Batch(torch.from_numpy(np.stack([cache.maps(row) for row in range(4)])), torch.tensor([0, 0, 1, 1]), 0.0)
+    frozen = load_layer4(cache.settings, weights)
+    assert frozen is not None
+    before = {name: value.clone() for name, value in frozen.state_dict().items()}
+    for tune, precision in (("none", "float32"), ("layer4", "float32"), ("layer4", "bfloat16")):
+        config = TrainConfig(dim=16, heads=2, tune=tune, precision=precision, keep_patches=0.5, drop_channels=0.2)
+        encoder = make_encoder(config, shape, frozen)
+        assert encoder.layer4 is not None
+        stepper = Stepper(encoder, config, None)  # type: ignore[arg-type]
+        assert stepper.step(0, batch).isfinite().all()
+        reached = [parameter.grad is not None for parameter in encoder.layer4.parameters()]
+        assert set(reached) == {tune == "layer4"}
+        assert same(encoder.layer4.state_dict(), before) == (tune == "none")
+        assert same(frozen.state_dict(), before)  # tuning changes a copy
+
+
+def test_what_is_tuned_has_its_own_rate_and_does_not_decay(made: Path, weights: str) -> None:
+    config = TrainConfig(tune="layer4", tune_learning_rate=0.003, learning_rate=0.01, weight_decay=0.5)
+    settings = Cache.open(made / "layer3.zarr").settings
+    shape = {"channels": 512, "frames": 3, "patches": 9, "classes": 2}
+    for optimiser in ("adamw", "sgd"):
+        chosen = replace(config, optimiser=optimiser)
+        encoder = make_encoder(chosen, shape, load_layer4(settings, weights))
+        assert encoder.layer4 is not None
+        groups = Stepper(encoder, chosen, None).optimiser.param_groups  # type: ignore[arg-type]
+        assert [(group["lr"], group["weight_decay"]) for group in groups] == [(0.01, 0.5), (0.01, 0), (0.003, 0)]
+        assert {id(value) for value in groups[2]["params"]} == {id(value) for value in encoder.layer4.parameters()}
+        assert sum(len(group["params"]) for group in groups) == len(list(encoder.parameters()))
+
+
+def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path: Path, weights: str) -> None:
+    given = {"weights": weights, "tune_learning_rate": 0.01}
+    plain = run_on(made / "layer3.zarr", tmp_path / "plain", **given)
+    tuned = run_on(made / "layer3.zarr", tmp_path / "tuned", tune="layer4", **given)
+    frozen = load_layer4(Cache.open(made / "layer3.zarr").settings, weights)
+    assert frozen is not None
+    assert same(layer4_of(tmp_path / "plain"), {f"layer4.{name}": value for name, value in frozen.state_dict().items()})
+    changed = layer4_of(tmp_path / "tuned")
+    assert not any(torch.equal(value, changed[name]) for name, value in layer4_of(tmp_path / "plain").items())
+    np.testing.assert_array_equal(tuned.mean_map, plain.mean_map)
+    rows = np.arange(len(plain.videos))
+    assert not close(tuned.arrays(["global"], rows)["global"], plain.arrays(["global"], rows)["global"])
+    assert "layer 4 tuned" in describe(tmp_path / "tuned", verify=True)[0]
+    embed_cache(tmp_path / "tuned", made / "layer3.zarr", tmp_path / "again.zarr", device="cpu")  # the run's weights
+    again = EmbeddingStore.open(tmp_path / "again.zarr")
+    places = np.array([again.videos.path.index(path) for path in tuned.videos.path])
+    for name in ("global", "patches", "mean_map"):
+        torch.testing.assert_close(again.arrays([name], places)[name], tuned.arrays([name], rows)[name])
+
+
+def test_a_cut_tuned_run_goes_on_to_the_same_end(
+    made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"weights": weights, "tune": "layer4"}
+    run_on(made / "layer3.zarr", tmp_path / "whole", **given)
+    write = fit_run_module.write_metrics
+
+    def killed(run: Path, records: Any) -> None:
+        write(run, records)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_run_module, "write_metrics", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_on(made / "layer3.zarr", tmp_path / "cut", **given)
+    run_on(made / "layer3.zarr", tmp_path / "cut", **given)
+    for name in (WEIGHTS, METRICS):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_untrained_baseline_is_that_of_layer4(made: Path, tmp_path: Path, weights: str) -> None:
+    embed_cache(None, made / "layer4.zarr", tmp_path / "four.zarr", device="cpu")
+    embed_cache(None, made / "layer3.zarr", tmp_path / "three.zarr", weights=weights, device="cpu")
+    four, three = (EmbeddingStore.open(tmp_path / f"{name}.zarr") for name in ("four", "three"))
+    for name in ("mean_map", "global", "clips", "patches"):
+        assert close(three.arrays([name], np.arange(12))[name], four.arrays([name], np.arange(12))[name]), name
+    resnet = run_on(made / "layer3.zarr", tmp_path / "resnet", method="resnet", weights=weights)
+    assert close(resnet.mean_map, four.mean_map[4:])  # base videos come first
+
+
+def test_what_does_not_fit_is_refused_with_the_remedy(
+    made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="layer4.zarr: its maps have layer 4 behind.*hcl extract --until layer3"):
+        run_on(made / "layer4.zarr", tmp_path / "run", tune="layer4", weights=weights)
+    wanted = Cache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
+    with pytest.raises(InputError, match=rf"no file resnet18.safetensors; give .*{wanted}.*with --weights"):
+        run_on(made / "layer3.zarr", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="tune must be one of none, layer4"):
+        TrainConfig(tune="layer3")
+    with pytest.raises(InputError, match="method resnet trains nothing; leave out --tune"):
+        TrainConfig(tune="layer4", method="resnet")
+    with pytest.raises(InputError, match="tune_learning_rate must be above 0"):
+        TrainConfig(tune_learning_rate=0.0)
+    with pytest.raises(InputError, match="until must be one of layer4, layer3"):
+        ExtractConfig(until="layer2")
+    with pytest.raises(InputError, match="--until layer3: .* is no ResNet"):
+        load_backbone(vision_model(tmp_path / "vit"), size=32, until="layer3", device=torch.device("cpu"))
+
+
+def vision_model(folder: Path) -> str:
+    from transformers import ViTConfig, ViTModel
+
+    sizes = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    ViTModel(ViTConfig(**sizes, image_size=32, patch_size=8)).save_pretrained(folder)
+    return str(folder)
+
+
+def test_other_weights_and_other_maps_are_refused(made: Path, tmp_path: Path, weights: str) -> None:
+    tensors = load_file(weights)
+    tensors["layer4.0.conv1.weight"] += 1
+    save_file(tensors, tmp_path / "other.safetensors", metadata={"architecture": "resnet18"})
+    for other in (str(tmp_path / "other.safetensors"), "default"):
+        with pytest.raises(InputError, match=f"{other}: other weights than the cache's.*resnet18.safetensors"):
+            run_on(made / "layer3.zarr", tmp_path / "run", weights=other)
+    run_on(made / "layer4.zarr", tmp_path / "four", epochs=1)
+    with pytest.raises(InputError, match="until layer4 in the run, layer3 in the cache"):
+        embed_cache(tmp_path / "four", made / "layer3.zarr", tmp_path / "s.zarr", weights=weights)
+
+
+def test_a_blank_layer4_draws_no_random_numbers() -> None:
+    state = torch.random.get_rng_state()
+    blank = Layer4(blank_layer4("resnet18"), (2, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not any(parameter.requires_grad or parameter.is_meta for parameter in blank.parameters())

@@ -1,0 +1,85 @@
+"""Layer 4 of a ResNet behind cached maps of its layer 3: as the backbone has it, or tuned, as the paper does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hcl.extract.config import LAYERS
+from hcl.extract.errors import InputError
+from hcl.extract.resnet import blank_layer4, resnet_trunk
+from hcl.extract.weight_files import TORCHVISION, content_hash, read_weights
+
+Settings = Mapping[str, Any]  # of a cache
+
+
+class Layer4(nn.Module):
+    """Turns maps of layer 3 into those of layer 4; batch norms are folded into the convolutions.
+
+    Args:
+        blocks: (N, C / 2, 2 h, 2 w) -> (N, C, h, w)
+        grid: rows and columns of the patches that come in
+    """
+
+    def __init__(self, blocks: nn.Module, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.blocks, self.grid = blocks.to(memory_format=torch.channels_last), grid
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map the maps of videos: (B, T, 4 P, C / 2) to (B, T, P, C), an odd grid rounded up."""
+        videos, frames, patches, channels = maps.shape
+        if patches != self.grid[0] * self.grid[1]:
+            raise ValueError(f"{maps.shape = } are not maps of {self.grid = }")
+        images = maps.reshape(videos * frames, *self.grid, channels).permute(0, 3, 1, 2)  # channels last, as they lie
+        found: Tensor = self.blocks(as_weights(images, next(self.parameters())))  # (B * T, C, h, w)
+        return found.flatten(2).transpose(1, 2).reshape(videos, frames, -1, found.shape[1])
+
+
+def as_weights(maps: Tensor, weights: Tensor) -> Tensor:
+    """Give maps the type of the weights that they meet, unless autocast will."""
+    return maps if torch.is_autocast_enabled(maps.device.type) else maps.to(weights.dtype)
+
+
+def lacks_layer4(settings: Settings) -> bool:
+    """Whether a cache's maps are those of layer 3."""
+    return bool(settings.get("until", LAYERS[0]) == "layer3")
+
+
+def shape_of_layer4(shape: tuple[int, int, int], settings: Settings) -> tuple[int, int, int]:
+    """The (T, P, C) that an encoder sees of a cache's (T, P, C): those of layer 4."""
+    if not lacks_layer4(settings):
+        return shape
+    rows, columns = settings["grid"]
+    return shape[0], -(-rows // 2) * -(-columns // 2), 2 * shape[2]
+
+
+def make_layer4(settings: Settings) -> Layer4 | None:
+    """Make layer 4 for weights that are loaded into it; None where a cache's maps have it behind them."""
+    return Layer4(blank_layer4(settings["backbone"]), tuple(settings["grid"])) if lacks_layer4(settings) else None
+
+
+def load_layer4(settings: Settings, weights: str = "auto") -> Layer4 | None:
+    """Load layer 4 of the backbone that a cache was extracted with; None where its maps have it behind them.
+
+    Args:
+        settings: of the cache
+        weights: as for an extraction; "auto": those that the cache names
+
+    Raises:
+        InputError: if they cannot be read or are not the cache's
+    """
+    if not lacks_layer4(settings):
+        return None
+    named, wanted = settings["weights"], settings["weights_sha256"]
+    chosen = named if weights == "auto" else weights
+    remedy = f"give the weights that the cache was extracted with, {named} (SHA-256 {wanted[:12]}...), with --weights"
+    if chosen not in ("default", *TORCHVISION) and not Path(chosen).is_file():
+        raise InputError(f"layer 4 is still to run, and there is no file {chosen}; {remedy}")
+    tensors = read_weights(chosen, settings["backbone"]).tensors
+    if (found := content_hash(tensors)) != wanted:
+        raise InputError(f"{chosen}: other weights than the cache's (SHA-256 {found[:12]}...); {remedy}")
+    return Layer4(resnet_trunk(settings["backbone"], tensors, shown=chosen)[-1], tuple(settings["grid"]))
