@@ -323,7 +323,7 @@ def rotation_options(command: Command) -> Command:
             click.option("--episodes", default=EpisodeConfig.episodes, show_default=True, help="A rotation."),
             click.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
             click.option("--fold", type=click.Choice(FOLDS), default="novel", show_default=True),
-            click.option("--preset", type=click.Choice(list(PRESETS))),
+            click.option("--preset", type=click.Choice(list(PRESETS)), help="What the settings start from."),
             click.option("--json", "json_file", type=PATH, help="Write all results to this file."),
         )
     ):

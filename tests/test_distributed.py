@@ -1,6 +1,7 @@
 """Processes that train together do what one does with the whole batch; run by torchrun, this file is one of them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -23,7 +24,7 @@ from hcl.train.distributed import on_first, own_share, rank, summed, together
 from hcl.train.encoder import VideoEncoder
 from hcl.train.encoders import Trainable, make_encoder
 from hcl.train.fitting import fit
-from hcl.train.run_folder import CONFIG, METRICS
+from hcl.train.run_folder import CONFIG, METRICS, TENSORBOARD
 from hcl.train.running import train
 from hcl.train.stepping import Stepper
 
@@ -106,16 +107,16 @@ def refuse() -> None:
 
 def take_part(folder: Path) -> None:
     """What each process does; the second one fails at the end, while the first one waits for it."""
-    with together():
+    with pytest.raises(SystemExit if os.environ["RANK"] == "1" else InputError), together():
         found = {name: value for method in METHODS for name, value in take_step(method).items()}
         with pytest.raises(
             InputError, match="9 videos cannot be shared evenly by 2 .*--classes-per-batch, --videos-pe"
         ):
             own_share(9)
-        with pytest.raises(SystemExit if rank() else InputError):
-            on_first(refuse)
         found |= train_on(folder) | {"dropout": drop_out()}
         save_file(found, folder / f"{rank()}.safetensors")
+        on_first(refuse)
+    with together():
         if rank():
             raise InputError("the second process fails")
         summed(torch.zeros(1))
@@ -173,6 +174,7 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 def assert_same_run(found: Path, expected: Path) -> None:
     """The same files, and the same figures and embeddings to rounding."""
     assert {entry.name for entry in found.iterdir()} == {entry.name for entry in expected.iterdir()}
+    assert len(list((found / TENSORBOARD).iterdir())) == 1
     assert (found / CONFIG).read_text() == (expected / CONFIG).read_text()
     for now, then in zip(metrics(found), metrics(expected), strict=True):
         assert now.pop("terms") == pytest.approx(then.pop("terms"), rel=1e-4)

@@ -15,6 +15,7 @@ ALLOWED = {
     "zarr": {"extract/cache.py", "match/store.py", "match/score_file.py"},
     "decord": {"extract/decord_reader.py"},
     "torch.distributed": {"train/distributed.py"},
+    "torch.utils.tensorboard": {"train/tensorboard_log.py"},
 }
 LIGHT = [
     *("extract/config.py", "extract/demo_config.py", "extract/errors.py", "match/config.py"),

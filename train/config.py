@@ -80,6 +80,7 @@ class TrainConfig:
     views: int = 0  # of each video, to draw from; 0: all that the cache holds
     readers: int = 4  # threads that read maps ahead
     checkpoint_every: int = 500  # steps; one is also written after each epoch
+    tensorboard: bool = True  # scalars in the folder of the run
     seed: int = 0
     # validation
     val_episodes: int = 500

@@ -27,7 +27,7 @@ OF_TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_A
 def together() -> Iterator[None]:
     """Join the other processes, if torchrun started this one, and part from them at the end.
 
-    After an error there is no parting, since the others may be within a step: torchrun ends them.
+    After an error of one alone there is no parting, since the others may be within a step: torchrun ends them.
     """
     if not os.environ.keys() >= OF_TORCHRUN:
         yield
@@ -143,13 +143,14 @@ def on_first(work: Callable[[], Outcome]) -> Outcome:
     """
     if process_count() == 1:
         return work()
-    found: list[Any] = [None]
-    if is_first():
+    first, found = is_first(), list[Any]([None])
+    if first:
         try:
             found = [work()]
         except InputError as error:
             found = [error]
     dist.broadcast_object_list(found, src=0, device=torch.device("cpu"))
     if isinstance(found[0], InputError):
-        raise found[0] if is_first() else SystemExit(2)
+        dist.destroy_process_group()  # all know of this error, so they can part
+        raise found[0] if first else SystemExit  # as a success: torchrun ends the first one at another's failure
     return cast(Outcome, found[0])

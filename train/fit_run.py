@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from hcl.train.distributed import on_first, own_share, processes_here
 from hcl.train.encoders import Trainable, make_encoder
 from hcl.train.fitting import EpochRecord, StepRecord, fit
 from hcl.train.layer4 import Layer4
-from hcl.train.run_folder import CHECKPOINT, METRICS, RunConfig, save_encoder
+from hcl.train.run_folder import CHECKPOINT, METRICS, TENSORBOARD, RunConfig, save_encoder
+from hcl.train.tensorboard_log import tensorboard_log
 from hcl.train.untrained import MeanMaps
 from hcl.train.validation import make_validation
 
@@ -63,21 +65,26 @@ def fit_run(
         say("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     metrics: list[EpochRecord] = []
     bar = progress_bar(training.epochs * training.steps_per_epoch, "step", "train", shown=progress)
+    logs = tensorboard_log(run / TENSORBOARD) if training.tensorboard else nullcontext()
 
     def on_steps(records: Sequence[StepRecord], waited: float) -> None:
         last = records[-1]
         bar.update(last.step - bar.n)
         shown = {name: f"{value:.{SHOWN_TERMS}g}" for name, value in last.terms.items()}
         bar.set_postfix(shown | {"waiting": f"{100 * waited:.0f} %"}, refresh=False)
+        if log is not None:
+            log.steps(records, waited)
 
     def on_epoch(record: EpochRecord) -> None:
         bar.update(record.step - bar.n)
         metrics.append(record)
         write_metrics(run, metrics)
+        if log is not None:
+            log.epoch(record)
         found = "" if record.validation is None else f", validation {record.validation:.1f} %"
         bar.write(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{found}{' (best)' if record.best else ''}")
 
-    with bar:
+    with bar, logs as log:
         fitted = fit(
             encoder,
             source,

@@ -22,7 +22,7 @@ from hcl.train.encoders import Trainable
 from hcl.train.stepping import Stepper
 
 LOOK_EVERY = 10  # steps; to look at the losses is to wait for the device
-FREE_TO_CHANGE = ("device", "resident", "readers", "checkpoint_every")  # when a run goes on
+FREE_TO_CHANGE = ("device", "resident", "readers", "checkpoint_every", "tensorboard")  # when a run goes on
 
 Validate = Callable[[Trainable], float | None]
 

@@ -50,6 +50,7 @@ HELP = {
     "views": "Of each video, to draw from; 0: all that the cache holds, 1: the one that is evaluated.",
     "readers": "Threads that read maps ahead.",
     "checkpoint_every": "Steps; one is also written after each epoch.",
+    "tensorboard": "Losses, learning rate and validation for TensorBoard, in the run's folder.",
     "seed": "Of weights, batches and dropout.",
     "val_episodes": "Episodes of a validation.",
     "val_way": "Classes of a validation episode, fewer if there are fewer.",

@@ -23,6 +23,7 @@ from hcl.train.untrained import MeanMaps
 
 SCHEMA, VERSION = "hcl-run", 1
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
+TENSORBOARD = "tensorboard"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from hcl.train.distributed import is_first, on_first, own_gpu, together
 from hcl.train.embedding import embed_to_store
 from hcl.train.encoders import Encoder
 from hcl.train.fit_run import fit_run
+from hcl.train.fitting import FREE_TO_CHANGE
 from hcl.train.layer4 import Layer4, lacks_layer4, load_layer4, shape_of_layer4
 from hcl.train.run_folder import CONFIG, RunConfig, dated_run, load_encoder, read_config, write_config
 from hcl.train.untrained import Untrained
@@ -232,6 +233,8 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
     before, after = then.as_json(), now.as_json()
     for of in (before, after):
         of["cache"].pop("path")  # the same cache may lie elsewhere now
+        for name in FREE_TO_CHANGE:
+            of["training"].pop(name)
     for part in ("training", "cache", "text_model", "folds"):
         if before[part] != after[part]:
             old, new = before[part] or {}, after[part] or {}
