@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hcl.train.augmentation import Augmentation
 from hcl.train.config import TrainConfig
-from hcl.train.layer4 import Layer4, as_weights
+from hcl.train.layer4 import Layer4
 
 
 @contextmanager
@@ -75,14 +75,20 @@ class Trunk(nn.Module):
 
     def _project(self, maps: Tensor) -> Tensor:
         """(B, T, K, C) to (B, T, K, D); what a patch shows, and how that differs from its mean over the frames."""
+        maps = as_products(maps, self.projection.weight)
         if self.normalise:
-            maps = F.layer_norm(maps.float(), maps.shape[-1:])
-        maps = as_weights(maps, self.projection.weight)
+            maps = F.layer_norm(maps, maps.shape[-1:])
         tokens: Tensor = self.projection(maps)
         if self.of_change is not None:
             change = self.of_change(maps)
             tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
         return tokens
+
+
+def as_products(maps: Tensor, weights: Tensor) -> Tensor:
+    """Give maps the type that products with these weights have: once, where autocast would do it for each."""
+    kind = maps.device.type
+    return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
 
 
 class TransformerBlock(nn.Module):
