@@ -36,9 +36,9 @@ class TrainConfig:
     heads: int = 4
     feedforward: int = 1024  # hidden width of a transformer block
     dropout: float = 0.1  # on what a block and a clip's MLP add
-    normalise_maps: bool = False  # to mean 0 and variance 1 over the channels of each patch, before the projection
-    motion: bool = False  # add a projection of each patch's difference from its mean over the frames
-    keep_patches: float = 1.0  # share of a video's patches that a training step sees, the same in all frames
+    normalise_maps: bool = True  # to mean 0 and variance 1 over the channels of each patch, before the projection
+    motion: bool = True  # add a projection of each patch's difference from its mean over the frames
+    keep_patches: float = 0.5  # share of a video's patches that a training step sees, the same in all frames
     drop_channels: float = 0.0  # share of a video's channels that are zero in a training step
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
     # scores and losses
@@ -60,7 +60,7 @@ class TrainConfig:
     spatial_contrast: bool = True
     spatial_cycle: bool = True
     # schedule
-    classes_per_batch: int = 24  # all classes, where there are fewer
+    classes_per_batch: int = 12  # all classes, where there are fewer
     videos_per_class: int = 2
     optimiser: str = "adamw"
     learning_rate: float = 0.001
@@ -68,11 +68,9 @@ class TrainConfig:
     weight_decay: float = 0.05
     decay_every: int = 2  # epochs
     decay_factor: float = 0.5
-    epochs: int = 6
-    steps_per_epoch: int = 30
-    average: float = (
-        0.0  # decay of a running mean of the weights, which is validated and kept; 0: the weights themselves
-    )
+    epochs: int = 4
+    steps_per_epoch: int = 25
+    average: float = 0.9  # decay of a running mean of the weights, validated and kept; 0: the weights themselves
     clip_gradient: float = 1.0  # largest norm of the gradient; 0: as it comes
     precision: str = "auto"
     device: str = "auto"
@@ -186,6 +184,10 @@ _PAPER: dict[str, object] = {
     "momentum": 0.9,
     "weight_decay": 0.0005,
     "clip_gradient": 0.0,
+    "normalise_maps": False,
+    "motion": False,
+    "keep_patches": 1.0,
+    "average": 0.0,
 }
 PRESETS: dict[str, dict[str, object]] = {"quick": {}, "paper": _PAPER}
 
