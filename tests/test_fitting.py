@@ -123,7 +123,7 @@ def test_the_best_weights_by_validation_are_kept_and_the_last_without() -> None:
 
 
 def test_averaged_weights_are_a_running_mean_and_do_not_change_the_training() -> None:
-    plain, averaged = (Stepper(new_encoder(config), config, None) for config in (settings(), settings(average=0.75)))
+    plain, averaged = (Stepper(new_encoder(of), of, None) for of in (settings(average=0.0), settings(average=0.75)))
     assert plain.kept is plain.encoder
     expected: dict[str, Tensor] = {}
     for number, batch in enumerate(WORLD.source(settings()).batches(0, 6)):
