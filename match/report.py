@@ -154,7 +154,11 @@ def _per_class(found: Evaluation, outcome: Outcome) -> str:
         for name, size in zip(found.class_names, found.class_sizes, strict=True)
     ]
     return tabulate(
-        rows, headers=("class", "videos", "accuracy %"), tablefmt="github", colalign=("left", "right", "right")
+        rows,
+        headers=("class", "videos", "accuracy %"),
+        tablefmt="github",
+        disable_numparse=True,
+        colalign=("left", "right", "right"),
     )
 
 
