@@ -32,10 +32,18 @@ class Augmentation(nn.Module):
         places = None
         if self.keep_patches < 1:
             places = random_places(len(maps), maps.shape[2], self.keep_patches, maps.device)
-            maps = maps.gather(2, places[:, None, :, None].expand(-1, maps.shape[1], -1, maps.shape[3]))
+            maps = take_patches(maps, places)
         if self.drop_channels > 0:
             maps = maps * F.dropout(maps.new_ones(len(maps), 1, 1, maps.shape[3]), self.drop_channels)
         return maps, places
+
+
+def take_patches(maps: Tensor, places: Tensor) -> Tensor:
+    """Take the patches at some places (B, K) of all frames: (B, T, P, C) to (B, T, K, C), row by row."""
+    videos, frames, patches, channels = maps.shape
+    firsts = torch.arange(videos * frames, device=maps.device).view(videos, frames, 1) * patches
+    rows = (firsts + places[:, None]).flatten()
+    return maps.reshape(-1, channels).index_select(0, rows).view(videos, frames, -1, channels)
 
 
 def random_places(videos: int, patches: int, share: float, device: torch.device) -> Tensor:
