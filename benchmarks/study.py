@@ -10,6 +10,7 @@ table and hcl crossval for one method.
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def main() -> None:
             print(f"\n## Methods, {title}\n\n{methods(given, disjoint)}", flush=True)
         for number in TABLES:
             if str(number) in given.only:
-                rows = ablate(number, lambda name, off: run(given, name, off, disjoint))  # noqa: B023
+                rows = ablate(number, partial(run, given, disjoint=disjoint))
                 print(f"\n## {title}\n\n{ablation_report.as_text(number, rows, SHOTS)}", flush=True)
 
 

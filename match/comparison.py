@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hcl.extract.errors import InputError
-from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episode_file import EpisodeList
-from hcl.match.evaluation import BASELINE, Evaluation, draw_from, evaluate
+from hcl.match.evaluation import Evaluation, draw_from, evaluate
 from hcl.match.pooling import true_places
 from hcl.match.predictions import Case
 from hcl.match.statistics import Accuracy, accuracy_table

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from hcl.extract.errors import InputError
 
+HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the untrained one that any store serves
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
 METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.errors import InputError
-from hcl.match.config import EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import BASELINE, HCL, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episode_file import EpisodeList
 from hcl.match.episodes import Episodes, draw_episodes, make_pool
 from hcl.match.methods import PEERS
@@ -21,8 +21,6 @@ from hcl.match.score_file import read_scores, score_settings, write_scores
 from hcl.match.score_table import ScoreTable
 from hcl.match.statistics import Accuracy, accuracy_table, count_confusion
 from hcl.match.store import EmbeddingStore
-
-HCL, BASELINE = "hcl", "resnet"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from hcl.extract.errors import InputError
+from hcl.match.config import BASELINE
 
 RUNS = Path("runs")
 LATEST = "latest"  # a link in RUNS to the newest run
-UNTRAINED = "resnet"  # the method that any store serves
 STORE = "embeddings.zarr"  # in a run's folder
 
 
@@ -52,7 +52,7 @@ def latest_run_of(method: str) -> Path:
     stores = sorted(RUNS.glob(f"*/{STORE}/zarr.json"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in stores:
         attributes = json.loads(file.read_text(encoding="utf-8")).get("attributes", {})
-        if method in (attributes.get("method"), UNTRAINED):
+        if method in (attributes.get("method"), BASELINE):
             return file.parents[1]
     raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
 

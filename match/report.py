@@ -10,8 +10,9 @@ from typing import Any
 from tabulate import tabulate
 
 from hcl.extract.errors import InputError
+from hcl.match.config import BASELINE
 from hcl.match.episode_file import EpisodeList, write_episodes
-from hcl.match.evaluation import BASELINE, Evaluation, Outcome
+from hcl.match.evaluation import Evaluation, Outcome
 from hcl.match.predictions import Case
 
 CONFUSED_SHOWN = 10  # pairs of classes

@@ -1,6 +1,5 @@
 """The embedding store that evaluation reads: one Zarr group, written whole or not at all."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,13 @@ from torch import Tensor
 
 from hcl.extract.cache import compressors, open_group
 from hcl.extract.errors import InputError
+from hcl.extract.replacing import replacing_folder
+from hcl.match.config import HCL
 from hcl.match.embedded import AXES, EmbeddedBatch
 from hcl.match.embeddings import Embeddings
 from hcl.match.identity import Identity
 
 SCHEMA, VERSION = "hcl-embeddings", 2
-HCL = "hcl"
 FACTS = ("path", "label", "fold", "group", "content")
 IDENTIFYING = FACTS[:3]
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
@@ -173,21 +173,18 @@ def write_store(
     """
     if path.exists():
         open_group(path, SCHEMA, None)
-    building = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(building, ignore_errors=True)
-        group = zarr.open_group(building, mode="w", zarr_format=3)
-        group.attrs.update({"schema": SCHEMA, "version": VERSION, "method": method, **attributes})
-        for name in FACTS:
-            _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
-                getattr(videos, name), dtype=object
-            )
-        identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
-        _write_batches(group, len(videos), batches, identity)
-        group.attrs["identity"] = identity.hexdigest()
-        shutil.rmtree(path, ignore_errors=True)
-        building.rename(path)
+        with replacing_folder(path) as building:
+            group = zarr.open_group(building, mode="w", zarr_format=3)
+            group.attrs.update({"schema": SCHEMA, "version": VERSION, "method": method, **attributes})
+            for name in FACTS:
+                _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
+                    getattr(videos, name), dtype=object
+                )
+            identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
+            _write_batches(group, len(videos), batches, identity)
+            group.attrs["identity"] = identity.hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); check the disk and the permissions") from error
 

@@ -10,9 +10,9 @@ import pytest
 from hcl.extract.errors import InputError
 from hcl.match import comparison_report
 from hcl.match.comparison import INDISTINCT, compare
-from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.evaluation import BASELINE, evaluate
+from hcl.match.evaluation import evaluate
 from hcl.match.pooling import true_places
 
 Make, Write = Callable[..., Embeddings], Callable[..., Path]

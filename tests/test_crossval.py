@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from hcl.cli import main
 from hcl.extract.cache import Cache
 from hcl.extract.errors import InputError
-from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.match.evaluation import BASELINE, evaluate
+from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
+from hcl.match.evaluation import evaluate
 from hcl.match.locate import STORE
 from hcl.match.pooling import ALL_LEVELS, true_places
 from hcl.match.rotations import Rotations

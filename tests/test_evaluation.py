@@ -10,11 +10,11 @@ import torch
 
 from hcl.extract.errors import InputError
 from hcl.match import predictions
-from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.episode_file import EpisodeList
 from hcl.match.episodes import draw_episode, make_pool
-from hcl.match.evaluation import BASELINE, evaluate, evaluate_seeds
+from hcl.match.evaluation import evaluate, evaluate_seeds
 from hcl.match.pairs import score_pairs
 from hcl.match.pooling import ALL_LEVELS
 from hcl.match.predictions import Case

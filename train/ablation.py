@@ -10,7 +10,7 @@ from typing import Any
 
 from hcl.extract.errors import InputError
 from hcl.match.comparison import verdict
-from hcl.match.evaluation import BASELINE
+from hcl.match.config import BASELINE
 from hcl.match.pooling import ALL_LEVELS
 from hcl.match.rotations import Mean, Rotations
 

@@ -35,13 +35,14 @@ class Layer4(nn.Module):
         if patches != self.grid[0] * self.grid[1]:
             raise ValueError(f"{maps.shape = } are not maps of {self.grid = }")
         images = maps.reshape(videos * frames, *self.grid, channels).permute(0, 3, 1, 2)  # channels last, as they lie
-        found: Tensor = self.blocks(as_weights(images, next(self.parameters())))  # (B * T, C, h, w)
+        found: Tensor = self.blocks(as_products(images, next(self.parameters())))  # (B * T, C, h, w)
         return found.flatten(2).transpose(1, 2).reshape(videos, frames, -1, found.shape[1])
 
 
-def as_weights(maps: Tensor, weights: Tensor) -> Tensor:
-    """Give maps the type of the weights that they meet, unless autocast will."""
-    return maps if torch.is_autocast_enabled(maps.device.type) else maps.to(weights.dtype)
+def as_products(maps: Tensor, weights: Tensor) -> Tensor:
+    """Give maps the type that products with these weights have: once, where autocast would do it for each."""
+    kind = maps.device.type
+    return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
 
 
 def lacks_layer4(settings: Settings) -> bool:

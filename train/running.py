@@ -88,7 +88,7 @@ def train(
 
 
 def _say_nothing(line: str) -> None:
-    """Stands where other processes than the first would speak."""
+    """Stands where nothing shall be said: in other processes than the first, and of runs that are finished."""
 
 
 def embed_held_out(
@@ -221,9 +221,8 @@ def train_once(
         return
     cache = open_cache(path)
     of_class = class_folds(cache, folds)
-    given = {name: value for name, value in settings.items() if value is not None}
-    chosen = preset or default_preset(cache, of_class, lambda _: None)
-    wanted = plan_run(cache, of_class, preset_config(chosen, **given))
+    chosen = preset or default_preset(cache, of_class, _say_nothing)
+    wanted = plan_run(cache, of_class, preset_config(chosen, **settings))
     if differences := describe_differences(read_config(run), wanted):
         raise InputError(f"{run}: a finished run with another {differences}; name another folder with --out")
 

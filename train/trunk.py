@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hcl.train.augmentation import Augmentation
 from hcl.train.config import TrainConfig
-from hcl.train.layer4 import Layer4
+from hcl.train.layer4 import Layer4, as_products
 
 
 @contextmanager
@@ -83,12 +83,6 @@ class Trunk(nn.Module):
             change = self.of_change(maps)
             tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
         return tokens
-
-
-def as_products(maps: Tensor, weights: Tensor) -> Tensor:
-    """Give maps the type that products with these weights have: once, where autocast would do it for each."""
-    kind = maps.device.type
-    return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
 
 
 class TransformerBlock(nn.Module):
