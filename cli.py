@@ -70,6 +70,7 @@ def main() -> None:
 @click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
 @click.option("--batch-frames", default=ExtractConfig.batch_frames, show_default=True, help="Frames a backbone call.")
+@click.option("--compile", is_flag=True, help="Compile the backbone for a GPU first, which takes half a minute.")
 @click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
 @click.option("--views", default=ExtractConfig.views, show_default=True, help="Of a video; the first is evaluated.")
 @click.option("--view-seed", default=ExtractConfig.view_seed, show_default=True, help="Of the further views.")
@@ -291,7 +292,7 @@ def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
 
     listed, drawn = None, {name: given[name] for name in DRAWN}
     if given["episodes_file"]:
-        typed = [name for name in DRAWN if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        typed = [name for name in (*DRAWN, "seeds") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if typed:
             options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
             raise click.UsageError(f"{options[typed[0]]} follows from --episodes-file; leave it out")

@@ -1,14 +1,16 @@
-"""Time the backbone's variants on this machine's CPU: python benchmarks/backbone.py [VIDEO_OR_IMAGES_FOLDER].
+"""Time the backbone's variants: python benchmarks/backbone.py [VIDEO_OR_IMAGES_FOLDER] [--device cuda] [--compile].
 
 All variants run in one process, interleaved, so that a busy machine slows all alike; medians are compared. The speed of
-a plain bfloat16 matrix product, measured between them, says what the processor gives at best. Frames are those of the
-videos in the folder, or noise without one; cosines are to eager float32, patch by patch.
+a plain matrix product in half precision, measured between them, says what the device gives at best. Frames are those of
+the videos in the folder, or noise without one; cosines are to eager float32, patch by patch. On a GPU --compile tells
+whether hcl extract --compile pays there.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,42 +50,41 @@ def unfolded() -> torch.nn.Sequential:
     return torch.nn.Sequential(*stem, model.layer1, model.layer2, model.layer3, model.layer4)
 
 
-def variants(images: Tensor, compile_too: bool) -> dict[str, Callable[[], Tensor]]:
+def variants(images: Tensor, device: torch.device, compile_too: bool) -> dict[str, Callable[[], Tensor]]:
     """Each variant as a function that maps all frames, (N, P, C)."""
-    device = torch.device("cpu")
-    exact = load_backbone(None, size=224, precision="float32", device=device)
+    load = partial(load_backbone, None, size=224, device=device)
+    exact, chosen = load(precision="float32"), load(precision="auto")
+    half = torch.float16 if device.type == "cuda" else torch.bfloat16
+    at_once = CPU_FRAMES if device.type == "cpu" else len(images)
     pixels = exact._normalised(images)  # channels last
-    eager, folded = unfolded(), resnet(None, "default").network
-    last = unfolded().to(memory_format=torch.channels_last)
-    half = resnet(None, "default").network.to(torch.bfloat16).to(memory_format=torch.channels_last)
-    folded = folded.to(memory_format=torch.channels_last)
+    eager, last = unfolded().to(device), unfolded().to(device, memory_format=torch.channels_last)
+    folded = resnet(None, "default").network.to(device, memory_format=torch.channels_last)
+    halved = resnet(None, "default").network.to(device, half, memory_format=torch.channels_last)
 
     def autocast() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, half):
             return last(pixels)
 
-    def by_parts(network: torch.nn.Module | Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        return torch.cat([network(part) for part in torch.split(x, CPU_FRAMES)])
+    def by_parts(network: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.cat([network(part) for part in torch.split(pixels.to(half), at_once)])
 
-    chosen = load_backbone(None, size=224, precision="auto", device=device)
-    first = pixels.contiguous(memory_format=torch.contiguous_format)
+    first, shown = pixels.contiguous(memory_format=torch.contiguous_format), str(half).removeprefix("torch.")
     found: dict[str, Callable[[], Tensor]] = {
         "eager float32": lambda: eager(first),
         "channels_last float32": lambda: last(pixels),
-        "channels_last bfloat16 autocast": autocast,
+        f"channels_last {shown} autocast": autocast,
         "conv+bn folded float32": lambda: folded(pixels),
-        "conv+bn folded bfloat16": lambda: half(pixels.bfloat16()),
-        f"the same, {CPU_FRAMES} frames at a time": lambda: by_parts(half, pixels.bfloat16()),
+        f"conv+bn folded {shown}": lambda: halved(pixels.to(half)),
+        f"the same, {at_once} frames at a time": lambda: by_parts(halved),
         "hcl --precision float32": lambda: exact(images),
         f"hcl --precision auto ({str(chosen.dtype).removeprefix('torch.')})": lambda: chosen(images),
     }
     if compile_too:
-        compiled = torch.compile(half)
         began = time.perf_counter()
-        with torch.inference_mode():
-            by_parts(compiled, pixels.bfloat16())
-        print(f"torch.compile: first call {time.perf_counter() - began:.1f} s")
-        found["folded bfloat16, torch.compile"] = lambda: by_parts(compiled, pixels.bfloat16())
+        by_torch = load(precision="auto", compile_for=at_once)
+        print(f"torch.compile: ready after {time.perf_counter() - began:.1f} s")
+        parts = torch.split(images, at_once)
+        found["hcl --precision auto --compile"] = lambda: torch.cat([by_torch(part) for part in parts])
     return found
 
 
@@ -100,22 +101,26 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true", help="time torch.compile too; it needs a C++ compiler")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too; on a CPU it needs a compiler")
     parser.add_argument("--cpu-time", action="store_true", help="count CPU seconds, with --threads 1 on a busy machine")
     options = parser.parse_args()
     clock = time.process_time if options.cpu_time else time.perf_counter
     torch.set_num_threads(options.threads)
-    images = load_frames(options.folder, options.frames)
-    runs = variants(images, options.compile)
+    device = torch.device(options.device)
+    images = load_frames(options.folder, options.frames).to(device)
+    runs = variants(images, device, options.compile)
     exact = patches(next(iter(runs.values()))())
     cosines = {name: torch.cosine_similarity(patches(run()), exact, dim=2) for name, run in runs.items()}
-    left, right = torch.randn(2, MATRIX, MATRIX).to(torch.bfloat16)
+    left, right = torch.randn(2, MATRIX, MATRIX, device=device).to(torch.bfloat16)
     runs["bfloat16 matrix product"] = lambda: left @ right
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.rounds):
         for name, run in runs.items():
             began = clock()
             run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             seconds[name].append(clock() - began)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     product = 2 * MATRIX**3 / 1e9 / medians.pop("bfloat16 matrix product")
@@ -138,7 +143,7 @@ def main() -> None:
     ]
     headers = ("variant", "frames/s", "of medians", "median of ratios", "GFLOP/s", "cosine mean", "least")
     print(tabulate(rows, headers, floatfmt=("", ".1f", ".2f", ".2f", ".0f", ".5f", ".4f"), tablefmt="github"))
-    print(f"bfloat16 matrix product of {MATRIX}: {product:.0f} GFLOP/s, {torch.get_num_threads()} threads")
+    print(f"bfloat16 matrix product of {MATRIX}: {product:.0f} GFLOP/s, {device}, {torch.get_num_threads()} threads")
 
 
 if __name__ == "__main__":

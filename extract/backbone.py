@@ -1,10 +1,12 @@
 """The frozen backbone: frames in, frame maps out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from hcl.extract.compiling import compiled
 from hcl.extract.config import BACKBONES, LAYERS, PRECISIONS
 from hcl.extract.errors import InputError
 from hcl.extract.onednn import fused_trunk
@@ -46,18 +48,22 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, trunk: Trunk, *, size: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, trunk: Trunk, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
+    ) -> None:
         super().__init__()
         self.size, self.dtype, self.device = size, dtype, device
-        self.network = trunk.network.eval().requires_grad_(False)
-        self.network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        network = trunk.network.eval().requires_grad_(False)
+        self.network: Callable[[Tensor], Tensor] = network.to(device, dtype).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(trunk.mean, device=device).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(trunk.std, device=device).view(1, 3, 1, 1) * 255)
         noise = torch.Generator().manual_seed(0)
-        trial = torch.randint(0, 256, (CPU_FRAMES, size, size, 3), dtype=torch.uint8, generator=noise)
-        if device.type == "cpu" and isinstance(self.network, nn.Sequential):  # a ResNet's trunk
-            self.network = fused_trunk(self.network, self._normalised(trial))
-        maps = self._maps(trial[:1])  # (1, C, h, w)
+        trial = torch.randint(0, 256, (compile_for or CPU_FRAMES, size, size, 3), dtype=torch.uint8, generator=noise)
+        if compile_for:
+            self.network = compiled(network, self._normalised(trial))
+        elif device.type == "cpu" and isinstance(network, nn.Sequential):  # a ResNet's trunk
+            self.network = fused_trunk(network, self._normalised(trial))
+        maps = self._maps(trial)  # (N, C, h, w)
         if not maps.isfinite().all():
             raise InputError(
                 f"{trunk.name}: its maps are not finite in {dtype}; use --precision float32, or other weights"
@@ -103,6 +109,7 @@ def load_backbone(
     size: int = 224,
     precision: str = "auto",
     until: str = "layer4",
+    compile_for: int = 0,
     device: torch.device,
 ) -> Backbone:
     """Load a frozen backbone.
@@ -113,14 +120,18 @@ def load_backbone(
         size: height and width of the frames in pixels
         precision: one of PRECISIONS; "auto" is the fastest that the device has in hardware
         until: one of LAYERS, the last one to run; of transformers' models the default alone
+        compile_for: frames of each call, to compile the network for them; 0: it is not compiled
         device: to run on
+
+    Raises:
+        InputError: if the weights are not the network's, it cannot be compiled, or its maps are not finite
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     trunk = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
     if until != LAYERS[0]:
         trunk = _without_layer4(trunk)
-    return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device)
+    return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
 
 
 def resnet(name: str | None, weights: str) -> Trunk:

@@ -25,6 +25,7 @@ class ExtractConfig:
     decoder: str = "auto"
     precision: str = "auto"
     batch_frames: int = 64  # frames per backbone call; the last batch is padded
+    compile: bool = False  # the backbone, by torch, on a GPU; its maps differ in rounding
     workers: int = 0  # decoding processes; 0 means one per core
     views: int = 1  # of each video; those beyond the first are drawn for training
     view_seed: int = 0

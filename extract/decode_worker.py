@@ -23,6 +23,7 @@ from hcl.extract.image_folder import frame_images
 from hcl.extract.video import read_chosen_frames
 from hcl.extract.views import View, ViewChoice, draw_views, view_images
 
+MIB_PER_VIDEO = 2048  # that a worker may grow by, where nothing is said
 SWOLLEN = 77  # exit code of a worker that took too much memory
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
@@ -66,7 +67,7 @@ class DecodeTask:
     frames: int
     size: int
     decoder: str
-    mib_per_video: int
+    mib_per_video: int = MIB_PER_VIDEO
     views: ViewChoice = field(default_factory=ViewChoice)
 
 

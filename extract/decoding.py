@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from hcl.extract.decode_pool import DecodePool
-from hcl.extract.decode_worker import Decoded, DecodeTask, Failed
+from hcl.extract.decode_worker import MIB_PER_VIDEO, Decoded, DecodeTask, Failed
 from hcl.extract.views import ViewChoice
 
 __all__ = ["Decoded", "Failed", "cores", "decode_ahead"]
@@ -24,7 +24,7 @@ def decode_ahead(
     workers: int,
     views: ViewChoice = ViewChoice(),  # noqa: B008 - it is frozen
     seconds_per_video: float = 120.0,
-    mib_per_video: int = 2048,
+    mib_per_video: int = MIB_PER_VIDEO,
 ) -> Generator[Decoded | Failed, None, None]:
     """Decode videos in worker processes, some ahead of the caller, and yield them in the order of `paths`.
 

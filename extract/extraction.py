@@ -25,7 +25,7 @@ from hcl.extract.video import decoder_note
 from hcl.extract.views import ViewChoice
 
 # What caches that do not say it are made with.
-UNSAID = {"until": LAYERS[0], "store": "float16", "views": 1, "view_seed": None, "flip": None}
+UNSAID = {"until": LAYERS[0], "compiled": False, "store": "float16", "views": 1, "view_seed": None, "flip": None}
 VIDEOS_PER_WRITE = 16  # a kill loses at most this many finished videos, which are then read again
 SHOWN_ALONE = ("split", "weights")  # the weights' contents are compared, not the name of their file
 
@@ -77,14 +77,21 @@ def extract(
 
 
 def choose_backbone(config: ExtractConfig) -> Backbone:
-    """Load the backbone onto the GPU if there is one."""
+    """Load the backbone onto the GPU if there is one.
+
+    Raises:
+        InputError: as `load_backbone`, and if it shall be compiled for a CPU
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.compile and device.type == "cpu":
+        raise InputError("--compile is for a GPU; a CPU runs fused operations without it: leave it out")
     return load_backbone(
         config.backbone,
         config.weights,
         size=config.size,
         precision=config.precision,
         until=config.until,
+        compile_for=config.batch_frames if config.compile else 0,
         device=device,
     )
 
@@ -103,6 +110,7 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
         "precision": str(backbone.dtype).removeprefix("torch."),
         "split": split_kind(plan.catalog, config),
         **({"until": config.until} if config.until != UNSAID["until"] else {}),
+        **({"compiled": True} if config.compile else {}),
         **({"store": config.store} if config.store != "float16" else {}),
         **({"views": config.views, "view_seed": config.view_seed, "flip": config.flip} if config.views > 1 else {}),
     }
@@ -158,7 +166,7 @@ def _run(cache: Cache, plan: Plan, config: ExtractConfig, backbone: Backbone, *,
         size=config.size,
         decoder=config.decoder,
         workers=config.workers,
-        views=ViewChoice(views=config.views, seed=config.view_seed, flip=config.flip),
+        views=ViewChoice.of(config),
     )
     bar = progress_bar(len(plan.pending), "video", "extract", shown=progress)
     with closing(decoded), bar, ThreadPoolExecutor(1) as writer:

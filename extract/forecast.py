@@ -8,12 +8,12 @@ import numpy as np
 from hcl.extract.backbone import Backbone
 from hcl.extract.cache import Cache
 from hcl.extract.config import ExtractConfig
+from hcl.extract.decode_worker import DecodeTask, decode_video, read_source
 from hcl.extract.decoding import Decoded, cores
-from hcl.extract.errors import VideoError
 from hcl.extract.extraction import choose_backbone
 from hcl.extract.mapping import mapped
 from hcl.extract.plan import Plan, make_plan, with_cache_choices
-from hcl.extract.video import read_frames
+from hcl.extract.views import ViewChoice
 
 COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is zeros
     "layer4": {"float16": 0.18, "uint8": 0.13},
@@ -48,7 +48,7 @@ def forecast(videos: Path, path: Path, config: ExtractConfig, *, names: Path | N
 
 
 def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> float:
-    """Estimate by measuring: one batch of the backbone and the decoding of a few videos spread over the set."""
+    """Estimate by measuring: one batch of the backbone, and all views of a few videos spread over the set."""
     images = np.zeros((1, config.batch_frames, config.size, config.size, 3), np.uint8)
     batch = [Decoded(0, images, 1, "", "", 0, 0)]
     list(mapped(batch, backbone, config.batch_frames))  # the first call sets up buffers
@@ -56,12 +56,12 @@ def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> 
     list(mapped(batch, backbone, config.batch_frames))
     per_video = (time.perf_counter() - start) * config.views * config.frames / config.batch_frames
     chosen = sorted({int(place) for place in np.linspace(0, len(plan.pending) - 1, SAMPLED)}) if plan.pending else []
+    views = ViewChoice.of(config)
+    task = DecodeTask(frames=config.frames, size=config.size, decoder=config.decoder, views=views)
     start = time.perf_counter()
     for place in chosen:
-        try:
-            read_frames(plan.pending[place][1], config.frames, decoder=config.decoder)
-        except VideoError:
-            continue
+        row, video = plan.pending[place]
+        decode_video(row, video, task, read_source(video))
     decoding = (time.perf_counter() - start) / max(1, len(chosen)) / (config.workers or cores())
     return per_video + decoding if backbone.device.type == "cpu" else max(per_video, decoding)
 

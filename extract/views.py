@@ -1,10 +1,13 @@
 """Views of a video: the canonical one, and others drawn once for training."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from hcl.extract.config import ExtractConfig
 from hcl.extract.frames import VideoFrames, middle_frames
 
 LEAST_AREA = 0.5  # of a crop, as a share of the frame's
@@ -18,6 +21,11 @@ class ViewChoice:
     views: int = 1
     seed: int = 0
     flip: bool = False  # whether half of the further views are mirrored
+
+    @classmethod
+    def of(cls, config: ExtractConfig) -> ViewChoice:
+        """Take what an extraction's settings say of views."""
+        return cls(views=config.views, seed=config.view_seed, flip=config.flip)
 
 
 @dataclass(frozen=True)

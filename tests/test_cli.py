@@ -84,6 +84,7 @@ def test_options_that_contradict_each_other_are_refused(here: Path, write_embedd
     succeed("evaluate", "a.zarr", "--episodes", 5, "--save-episodes", "episodes.json")
     for arguments, message in (
         (("evaluate", "a.zarr", "--episodes-file", "episodes.json", "--way", 3), "--way follows from --episodes-file"),
+        (("evaluate", "a.zarr", "--episodes-file", "episodes.json", "--seeds", "0,1"), "--seeds follows from --epis"),
         (("evaluate", "a.zarr", "a.zarr", "--scores", "s.zarr"), "--scores keeps the scores of one store"),
         (("evaluate", "a.zarr", "--method", "trx"), "embeddings of hcl, not of trx"),
         (("evaluate", "--method", "trx"), "no finished run of trx; train one with: hcl train CACHE --method trx"),

@@ -17,6 +17,7 @@ import torch
 
 from hcl.extract.cache import Cache
 from hcl.extract.config import ExtractConfig
+from hcl.extract.decode_worker import Answer, decode_video
 from hcl.extract.decoding import Decoded, Failed
 from hcl.extract.errors import InputError
 from hcl.extract.extraction import choose_backbone, extract, refuse_other_settings
@@ -232,6 +233,15 @@ def test_the_forecast_writes_nothing(videos: Path, tmp_path: Path, config: Extra
     assert "novel: 3 classes, 9 videos: clap (3), jump (3), nod (3)" in text
     assert "9 videos to read, 0 done already" in text and "time: about" in text and "disk: about" in text
     assert not (tmp_path / "cache.zarr").exists()
+
+
+def test_the_forecast_reads_all_views(
+    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Answer] = []
+    monkeypatch.setattr("hcl.extract.forecast.decode_video", lambda *given: read.append(decode_video(*given)))
+    forecast(videos, tmp_path / "cache.zarr", replace(config, views=3))
+    assert [answer.result.images.shape[:2] for answer in read] == [(3, 8)] * 5  # type: ignore[union-attr]
 
 
 def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> None:
