@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hcl.extract.bitstream import PacketFacts, packet_facts
-from hcl.extract.decord_reader import decord_module
+from hcl.extract.decord_reader import decord_module, decord_version
 from hcl.extract.errors import VideoError
 from hcl.extract.packets import PacketNote, entry_points, packets_flaw
 from hcl.extract.video import decoder_note, middle_frames, read_frames
@@ -180,7 +180,10 @@ def test_frames_equal_a_sequential_decode(folder: Path, name: str) -> None:
 @pytest.mark.skipif(decord_module() is None, reason="decord has no build for this machine")
 @pytest.mark.parametrize("name", FILES)
 def test_auto_trusts_decord_where_it_is_exact(folder: Path, name: str) -> None:
-    assert read_frames(built(folder, name), 8).decoder == FILES[name][0]
+    expected = FILES[name][0]
+    if name == "streams.mp4" and decord_version().startswith("decord2"):  # takes the larger of two streams, as FFmpeg
+        expected = "decord"
+    assert read_frames(built(folder, name), 8).decoder == expected
 
 
 @pytest.mark.skipif(decord_module() is None, reason="decord has no build for this machine")
