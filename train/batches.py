@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hcl.extract.errors import InputError
 from hcl.train.device_maps import DenseMaps, PackedMaps, packed_bytes
+from hcl.train.extra_classes import AS_IS, Turned, turn_each
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
 LOOKED_AT = 16  # views, to guess what all of them take when packed
@@ -109,8 +110,8 @@ class BatchSource:
     Args:
         reader: of the maps; called from several threads
         rows: (V,), the reader's row of each video
-        labels: (V,), class of each video
-        draw: which videos each step takes
+        labels: (V,), class of each video; of all versions, version by version
+        draw: which videos each step takes, of the labels
         device: where the batches go
         resident: where maps stay between batches: "device", "host", "disk" (nowhere: each batch is read anew) or
             "auto", the device if it is a GPU with the room, else as much of the host's memory as they may take;
@@ -120,6 +121,8 @@ class BatchSource:
         host_bytes: memory that maps may take on the host with "auto"; None: half of what the machine has
         device_bytes: memory that they may take on the device; None: half of what is free on a GPU
         share: of each batch, whose maps are read; all of it by default
+        versions: of each video
+        grid: rows and columns of the patches, where there are several versions
     """
 
     def __init__(
@@ -136,17 +139,20 @@ class BatchSource:
         host_bytes: int | None = None,
         device_bytes: int | None = None,
         share: slice = ALL_VIDEOS,
+        versions: tuple[Turned, ...] = (AS_IS,),
+        grid: tuple[int, int] = (1, -1),
     ) -> None:
         if views > reader.n_views:
             raise InputError(
                 f"--views {views}: the cache holds {reader.n_views} of each video;"
                 " extract more with hcl extract --views"
             )
-        if len(rows) != len(labels):
-            raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos")
+        if len(rows) * len(versions) != len(labels):
+            raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos of {len(versions)} versions")
         self.draw = draw
         self._reader, self._rows, self._labels = reader, rows, torch.from_numpy(labels)
         self._device, self._readers, self._share = device, readers, share
+        self._versions, self._grid = versions, grid
         self._views = views or reader.n_views
         self._shape = reader.shape
         self._bytes = 2 * int(np.prod(self._shape))  # of one view
@@ -201,10 +207,12 @@ class BatchSource:
 
     def _make(self, step: int) -> tuple[Tensor, Tensor]:
         """Put a batch together: maps (share, T, P, C) and labels (B,)."""
-        videos = self.draw.videos(step)
+        drawn = self.draw.videos(step)
+        versions, videos = np.divmod(drawn, len(self._rows))
         numbers = videos * self._views + self.draw.views(step, self._views)
         gather = self._gather if self._on_device is None else self._on_device.pick
-        return gather(numbers[self._share]), self._labels[torch.from_numpy(videos)]
+        maps = turn_each(gather(numbers[self._share]), versions[self._share], self._versions, self._grid)
+        return maps, self._labels[torch.from_numpy(drawn)]
 
     def _gather(self, numbers: NDArray[np.int64]) -> Tensor:
         """Put some views into one tensor on the host: (B,) to (B, T, P, C)."""

@@ -9,6 +9,7 @@ OPTIMISERS = ("adamw", "sgd")
 TUNED = ("none", "layer4")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("per_positive", "literal")
+EXTRA_CLASSES = ("none", "mirrored", "reversed", "both")
 RESIDENCES = ("auto", "device", "host", "disk")
 TERMS = (
     "cross_entropy",
@@ -40,6 +41,7 @@ class TrainConfig:
     motion: bool = True  # add a projection of each patch's difference from its mean over the frames
     keep_patches: float = 0.5  # share of a video's patches that a training step sees, the same in all frames
     drop_channels: float = 0.0  # share of a video's channels that are zero in a training step
+    extra_classes: str = "none"  # base videos that are turned so are classes of their own
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
     # scores and losses
     top_clips: int = 10  # the paper's T
@@ -159,6 +161,7 @@ CHOICES = {
     "contrast_normalisation": NORMALISATIONS,
     "optimiser": OPTIMISERS,
     "precision": PRECISIONS,
+    "extra_classes": EXTRA_CLASSES,
     "resident": RESIDENCES,
 }
 

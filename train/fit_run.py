@@ -16,6 +16,7 @@ from hcl.extract.stored_cache import StoredCache
 from hcl.train.batches import BatchSource, ClassDraw, memory_limit
 from hcl.train.distributed import on_first, own_share, processes_here
 from hcl.train.encoders import Trainable, make_encoder
+from hcl.train.extra_classes import versions_of, with_versions
 from hcl.train.fitting import EpochRecord, StepRecord, fit
 from hcl.train.layer4 import Layer4
 from hcl.train.run_folder import CHECKPOINT, METRICS, TENSORBOARD, RunConfig, save_encoder
@@ -101,12 +102,13 @@ def fit_run(
 
 
 def base_texts(cache: StoredCache, config: RunConfig, device: torch.device) -> torch.Tensor | None:
-    """The (classes, E) text embeddings of the base classes; None without semantic attention."""
+    """The (classes, E) text embeddings of the base classes and their versions; None without semantic attention."""
     text = cache.text_embeddings
     if config.text_model is None or text is None:
         return None
     names = cache.class_names
-    return torch.from_numpy(text[[names.index(name) for name in config.base_classes]]).to(device)
+    of_base = text[[names.index(name) for name in config.base_classes]]
+    return torch.from_numpy(np.tile(of_base, (len(versions_of(config.training)), 1))).to(device)
 
 
 def base_source(
@@ -116,10 +118,12 @@ def base_source(
     training = config.training
     numbers = {name: number for number, name in enumerate(config.base_classes)}
     rows = np.array([row for row in cache.rows() if cache.videos.label[row] in numbers], dtype=np.int64)
-    labels = np.array([numbers[cache.videos.label[row]] for row in rows], dtype=np.int64)
+    versions = versions_of(training)
+    of_videos = np.array([numbers[cache.videos.label[row]] for row in rows], dtype=np.int64)
+    labels = with_versions(of_videos, len(numbers), len(versions))
     draw = ClassDraw(
         labels,
-        config.base_classes,
+        [name + version.suffix for version in versions for name in config.base_classes],
         classes_per_batch=training.classes_per_batch,
         videos_per_class=training.videos_per_class,
         seed=training.seed,
@@ -139,6 +143,8 @@ def base_source(
         views=training.views,
         host_bytes=memory_limit() // processes_here(),
         share=own_share(draw.size),
+        versions=versions,
+        grid=tuple(cache.settings["grid"]),
     )
 
 

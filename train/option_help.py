@@ -14,6 +14,7 @@ HELP = {
     "motion": "Add a projection of each patch's difference from its mean over the frames.",
     "keep_patches": "Share of a video's patches that a training step sees.",
     "drop_channels": "Share of a video's channels that are zero in a training step.",
+    "extra_classes": "Base videos mirrored, reversed in time, or both, are trained on as classes of their own.",
     "clip_sizes": "Frames per clip, such as 2 or 2,3; every increasing tuple of frames is a clip; hcl only.",
     "top_clips": "The paper's T; hcl only.",
     "top_patches": "The paper's S; hcl only.",

@@ -34,7 +34,7 @@ class RunConfig:
     cache: dict[str, Any]  # path, identity and settings
     text_model: dict[str, str] | None
     folds: dict[str, str]  # of every class
-    base_classes: tuple[str, ...]  # in the order of the classifier's outputs
+    base_classes: tuple[str, ...]  # in the order of the classifier's outputs, version by version of their videos
     encoder: dict[str, int | None]  # channels, frames and patches of layer 4; for hcl also classes and text_width
 
     def as_json(self) -> dict[str, Any]:

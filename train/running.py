@@ -19,6 +19,7 @@ from hcl.train.config import TrainConfig, preset_config
 from hcl.train.distributed import is_first, on_first, own_gpu, together
 from hcl.train.embedding import embed_to_store
 from hcl.train.encoders import Encoder
+from hcl.train.extra_classes import versions_of
 from hcl.train.fit_run import fit_run
 from hcl.train.fitting import FREE_TO_CHANGE
 from hcl.train.layer4 import Layer4, lacks_layer4, load_layer4, shape_of_layer4
@@ -78,7 +79,7 @@ def train(
         cache = open_cache(path)
         of_class = class_folds(cache, folds)
         folder, config = on_first(start)
-        say(f"run {folder}: {len(config.base_classes)} base classes; {describe_method(config)}")
+        say(f"run {folder}: {describe_classes(config)}; {describe_method(config)}")
         device = own_gpu(choose_device(config.training.device))
         layer4 = load_layer4(cache.settings, config.training.weights)
         encoder = fit_run(folder, cache, config, device, layer4=layer4, progress=progress, say=say)
@@ -181,7 +182,10 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
     frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
     shape: dict[str, int | None] = {"channels": channels, "frames": frames, "patches": patches}
     if hcl:
-        shape |= {"classes": len(base), "text_width": None if text is None else text.shape[1]}
+        shape |= {
+            "classes": len(base) * len(versions_of(training)),
+            "text_width": None if text is None else text.shape[1],
+        }
     return RunConfig(
         training=training,
         cache={"path": str(cache.path), "identity": cache.identity, "settings": cache.settings},
@@ -240,6 +244,13 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
             keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
             return f"{part} ({'; '.join(f'{key} {old.get(key)} there, {new.get(key)} now' for key in keys)})"
     return ""
+
+
+def describe_classes(config: RunConfig) -> str:
+    """Count the base classes, and those that their turned videos make."""
+    count, versions = len(config.base_classes), len(versions_of(config.training))
+    of_turned = f" and {count * (versions - 1)} of their videos turned" if versions > 1 else ""
+    return f"{count} base classes{of_turned}"
 
 
 def describe_method(config: RunConfig) -> str:
