@@ -21,6 +21,12 @@ def test_paper_preset_has_the_figures_of_section_4_1() -> None:
     assert all(getattr(config, term) for term in TERMS)
 
 
+def test_paper_preset_has_nothing_that_the_paper_has_not() -> None:
+    config = preset_config("paper")
+    assert (config.cycle_temperature, config.extra_classes, config.average, config.label_smoothing) == (1, "none", 0, 0)
+    assert (config.normalise_maps, config.motion, config.keep_patches, config.drop_channels) == (False, False, 1, 0)
+
+
 def test_quick_is_the_default() -> None:
     assert preset_config("quick") == TrainConfig()
     assert (TrainConfig().optimiser, TrainConfig().dim) == ("adamw", 256)

@@ -41,13 +41,13 @@ class TrainConfig:
     motion: bool = True  # add a projection of each patch's difference from its mean over the frames
     keep_patches: float = 0.5  # share of a video's patches that a training step sees, the same in all frames
     drop_channels: float = 0.0  # share of a video's channels that are zero in a training step
-    extra_classes: str = "none"  # base videos that are turned so are classes of their own
+    extra_classes: str = "mirrored"  # base videos that are turned so are classes of their own
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
     # scores and losses
     top_clips: int = 10  # the paper's T
     top_patches: int = 10  # the paper's S
     temperature: float = 0.1  # of Eq. 7
-    cycle_temperature: float = 1.0  # of both softmaxes of Eq. 8 to 10
+    cycle_temperature: float = 0.05  # of both softmaxes of Eq. 8 to 10, which have none: 1
     semantic_attention: bool = True  # Eq. 5 weighs the patches; False: every weight is 1
     attention_scale: str = "mean_one"
     contrast_normalisation: str = "per_positive"  # "literal" divides Eq. 7 by B squared
@@ -191,6 +191,8 @@ _PAPER: dict[str, object] = {
     "motion": False,
     "keep_patches": 1.0,
     "average": 0.0,
+    "cycle_temperature": 1.0,
+    "extra_classes": "none",
 }
 PRESETS: dict[str, dict[str, object]] = {"quick": {}, "paper": _PAPER}
 
