@@ -114,7 +114,7 @@ def test_a_run_learns_more_classes_and_embeds_none_of_them(make_cache: Callable[
     train(
         cache.path, run=tmp_path / "run", preset="quick", folds=None, settings=settings, latest=False, say=said.append
     )
-    assert any("3 base classes and 9 of their videos turned" in line for line in said)
+    assert any("3 base classes and 9 mirrored or reversed ones" in line for line in said)
     encoder, config = load_encoder(tmp_path / "run")
     assert json.loads((tmp_path / "run" / CONFIG).read_text())["encoder"]["classes"] == 12
     assert encoder.classifier.out_features == 12  # type: ignore[union-attr]

@@ -247,10 +247,12 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
 
 
 def describe_classes(config: RunConfig) -> str:
-    """Count the base classes, and those that their turned videos make."""
-    count, versions = len(config.base_classes), len(versions_of(config.training))
-    of_turned = f" and {count * (versions - 1)} of their videos turned" if versions > 1 else ""
-    return f"{count} base classes{of_turned}"
+    """Count the base classes, and those that their videos make when turned."""
+    count, extra = len(config.base_classes), config.training.extra_classes
+    if extra == "none":
+        return f"{count} base classes"
+    turned = count * (len(versions_of(config.training)) - 1)
+    return f"{count} base classes and {turned} {'mirrored or reversed' if extra == 'both' else extra} ones"
 
 
 def describe_method(config: RunConfig) -> str:
