@@ -26,8 +26,8 @@ from hcl.train.batches import Batch
 from hcl.train.config import TrainConfig
 from hcl.train.encoders import make_encoder
 from hcl.train.inspection import describe
-from hcl.train.layer4 import Layer4, load_layer4, make_layer4, shape_of_layer4
-from hcl.train.run_folder import METRICS, WEIGHTS
+from hcl.train.layer4 import Averaged, Layer4, load_layer4, make_layer4, shape_of_layer4
+from hcl.train.run_folder import METRICS, WEIGHTS, load_encoder
 from hcl.train.running import embed_cache, train
 from hcl.train.stepping import Stepper
 
@@ -127,12 +127,52 @@ def test_a_layer3_cache_goes_through_everything(made: Path, tmp_path: Path, smal
     np.testing.assert_array_equal(converted.view(3, 1), cache.view(3, 1))
 
 
+@pytest.mark.parametrize("grid", [(4, 6), (5, 3), (1, 2)])
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def test_averaged_patches_are_those_of_a_loop(grid: tuple[int, int], kind: torch.dtype) -> None:
+    rows, columns = grid
+    maps = torch.randn(2, 3, rows * columns, 8, generator=torch.Generator().manual_seed(0)).to(kind)
+    expected = [
+        torch.stack(
+            [
+                maps[:, :, row * columns + column]
+                for row in range(top, min(top + 2, rows))
+                for column in range(left, min(left + 2, columns))
+            ]
+        )
+        .float()
+        .mean(dim=0)
+        for top in range(0, rows, 2)
+        for left in range(0, columns, 2)
+    ]
+    torch.testing.assert_close(Averaged(grid)(maps), torch.stack(expected, dim=2).to(kind), rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["hcl", "otam"])
+def test_layer4_can_be_skipped(made: Path, tmp_path: Path, weights: str, method: str) -> None:
+    cache = made / "layer3.zarr"
+    skipped = run_on(cache, tmp_path / "run", method=method, skip_layer4=True, weights=weights)
+    encoder, config = load_encoder(tmp_path / "run")
+    assert encoder.projection.in_features == 256 and config.encoder["patches"] == 9  # type: ignore[union-attr]
+    assert not any(name.startswith("layer4") for name in load_file(tmp_path / "run" / WEIGHTS))
+    assert "layer 4 skipped" in describe(tmp_path / "run")[0]
+    embed_cache(tmp_path / "run", cache, tmp_path / "again.zarr", weights=weights)
+    again = EmbeddingStore.open(tmp_path / "again.zarr")
+    row = again.videos.path.index(skipped.videos.path[0])
+    np.testing.assert_array_equal(skipped.mean_map[0], again.mean_map[row])  # the baseline's, with layer 4
+    assert skipped.mean_map.shape[1] == 512
+
+
 @pytest.mark.parametrize("method", ["hcl", "otam"])
 def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
     made: Path, tmp_path: Path, weights: str, method: str
 ) -> None:
-    whole = run_on(made / "layer4.zarr", tmp_path / "four", method=method)
-    store = run_on(made / "layer3.zarr", tmp_path / "three", method=method, weights=weights, views=1)
+    given: dict[str, Any] = {
+        "method": method,
+        "extra_classes": "none",
+    }  # mirrored maps of layer 3 give others of layer 4
+    whole = run_on(made / "layer4.zarr", tmp_path / "four", **given)
+    store = run_on(made / "layer3.zarr", tmp_path / "three", weights=weights, views=1, **given)
     assert close(store.mean_map, whole.mean_map)
     for name in whole.names:
         rows = np.arange(len(whole.videos))
@@ -229,6 +269,10 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="layer4.zarr: its maps have layer 4 behind.*hcl extract --until layer3"):
         run_on(made / "layer4.zarr", tmp_path / "run", tune="layer4", weights=weights)
+    with pytest.raises(InputError, match="which --skip-layer4 would leave out; extract another cache"):
+        run_on(made / "layer4.zarr", tmp_path / "run", skip_layer4=True, weights=weights)
+    with pytest.raises(InputError, match="skip_layer4 leaves out what --tune layer4 would change"):
+        TrainConfig(tune="layer4", skip_layer4=True)
     wanted = Cache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
     with pytest.raises(InputError, match=rf"no file resnet18.safetensors; give .*{wanted}.*with --weights"):
         run_on(made / "layer3.zarr", tmp_path / "run")

@@ -30,6 +30,7 @@ class TrainConfig:
     # backbone
     tune: str = "none"  # what of it learns; "layer4" needs a cache that ends before it
     tune_learning_rate: float = 0.0001  # of what is tuned, which does not decay towards zero
+    skip_layer4: bool = False  # see the maps of layer 3, averaged to layer 4's grid, of a cache that ends there
     weights: str = "auto"  # of the backbone, where the cache ends before layer 4; "auto": those that the cache names
     # encoder
     dim: int = 256  # D, width of every embedding
@@ -101,6 +102,8 @@ class TrainConfig:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.tune != "none" and self.method == "resnet":
             raise InputError("method resnet trains nothing; leave out --tune")
+        if self.tune != "none" and self.skip_layer4:
+            raise InputError(f"skip_layer4 leaves out what --tune {self.tune} would change; give one of them")
         if self.keep_patches > 1:
             raise InputError(f"keep_patches must be at most 1, which is all of them, got {self.keep_patches}")
         if self.dim % self.heads:

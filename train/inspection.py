@@ -93,7 +93,7 @@ def _describe_run(path: Path, verify: bool, progress: bool) -> tuple[str, list[s
     training = config.training
     metrics = path / METRICS
     size = "none" if training.method == "resnet" else f"D = {training.dim}, {training.blocks} transformer blocks"
-    size += ", layer 4 tuned" if training.tune == "layer4" else ""
+    size += ", layer 4 tuned" if training.tune == "layer4" else ", layer 4 skipped" if training.skip_layer4 else ""
     lines = [
         f"{path}: run of the {training.preset} preset on {config.cache['path']}, method {training.method}",
         f"encoder: {size}, {len(config.base_classes)} base classes",

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hcl.extract.config import LAYERS
 from hcl.extract.errors import InputError
@@ -39,6 +40,25 @@ class Layer4(nn.Module):
         return found.flatten(2).transpose(1, 2).reshape(videos, frames, -1, found.shape[1])
 
 
+class Averaged(nn.Module):
+    """Brings maps of layer 3 to the grid of layer 4 by the mean of each 2 x 2 patches, in its stead.
+
+    Args:
+        grid: rows and columns of the patches that come in
+    """
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Average the maps of videos: (B, T, 4 P, C) to (B, T, P, C), at odd edges over the patches that there are."""
+        videos, frames, _, channels = maps.shape
+        images = maps.reshape(videos * frames, *self.grid, channels).permute(0, 3, 1, 2)
+        found = functional.avg_pool2d(images, 2, ceil_mode=True)  # (B * T, C, h, w)
+        return found.flatten(2).transpose(1, 2).reshape(videos, frames, -1, channels)
+
+
 def as_products(maps: Tensor, weights: Tensor) -> Tensor:
     """Give maps the type that products with these weights have: once, where autocast would do it for each."""
     kind = maps.device.type
@@ -50,12 +70,12 @@ def lacks_layer4(settings: Settings) -> bool:
     return bool(settings.get("until", LAYERS[0]) == "layer3")
 
 
-def shape_of_layer4(shape: tuple[int, int, int], settings: Settings) -> tuple[int, int, int]:
-    """The (T, P, C) that an encoder sees of a cache's (T, P, C): those of layer 4."""
+def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped: bool = False) -> tuple[int, int, int]:
+    """The (T, P, C) that an encoder sees of a cache's (T, P, C): those of layer 4, or of its grid if it is skipped."""
     if not lacks_layer4(settings):
         return shape
     rows, columns = settings["grid"]
-    return shape[0], -(-rows // 2) * -(-columns // 2), 2 * shape[2]
+    return shape[0], -(-rows // 2) * -(-columns // 2), shape[2] if skipped else 2 * shape[2]
 
 
 def make_layer4(settings: Settings) -> Layer4 | None:

@@ -4,6 +4,7 @@ HELP = {
     "method": "hcl, or a peer on the same maps and trunk with its own loss (no text); resnet: nothing is trained.",
     "tune": "layer4: the backbone's last layer learns, too, on a cache made by hcl extract --until layer3.",
     "tune_learning_rate": "Of the tuned layer, at the start.",
+    "skip_layer4": "See layer 3's maps, averaged to layer 4's grid, of a cache made by hcl extract --until layer3.",
     "weights": "The backbone's, for its layer 4 on a cache that ends before it; auto: those that the cache names.",
     "dim": "D, the width of every embedding.",
     "blocks": "Transformer blocks.",

@@ -163,11 +163,12 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
 
     Raises:
         InputError: if there is something to train and there are fewer than two base classes with videos, or layer 4
-            shall be tuned and the cache's maps have it behind them
+            shall be tuned or skipped and the cache's maps have it behind them
     """
-    if training.tune != "none" and not lacks_layer4(cache.settings):
+    if (training.tune != "none" or training.skip_layer4) and not lacks_layer4(cache.settings):
+        asked = "--skip-layer4 would leave out" if training.skip_layer4 else f"--tune {training.tune} would change"
         raise InputError(
-            f"{cache.path}: its maps have layer 4 behind them, which --tune {training.tune} would change;"
+            f"{cache.path}: its maps have layer 4 behind them, which {asked};"
             " extract another cache with: hcl extract --until layer3"
         )
     held = {cache.videos.label[row] for row in cache.rows()}
@@ -179,7 +180,7 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
         )
     hcl = training.method == "hcl"
     text = cache.text_embeddings if hcl and training.semantic_attention else None
-    frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
+    frames, patches, channels = shape_of_layer4(cache.shape, cache.settings, skipped=training.skip_layer4)
     shape: dict[str, int | None] = {"channels": channels, "frames": frames, "patches": patches}
     if hcl:
         shape |= {

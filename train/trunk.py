@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hcl.train.augmentation import Augmentation
 from hcl.train.config import TrainConfig
-from hcl.train.layer4 import Layer4, as_products
+from hcl.train.layer4 import Averaged, Layer4, as_products
 
 
 @contextmanager
@@ -28,17 +28,17 @@ class Trunk(nn.Module):
 
     Args:
         config: the encoder's settings are read, the others are not
-        channels: of the maps, of layer 4
+        channels: of the maps, behind layer 4
         frames: T, of the maps
-        patches: P, of the maps, of layer 4
-        layer4: runs first where maps are those of layer 3; a copy of it is tuned if config says so
+        patches: P, of the maps, behind layer 4
+        layer4: runs first where maps are those of layer 3; config says whether a copy is tuned, or all of it skipped
     """
 
     def __init__(
         self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
     ) -> None:
         super().__init__()
-        self.layer4 = deepcopy(layer4)
+        self.layer4 = Averaged(layer4.grid) if layer4 is not None and config.skip_layer4 else deepcopy(layer4)
         if self.layer4 is not None:
             self.layer4.requires_grad_(config.tune == "layer4")
         self.augment = Augmentation(keep_patches=config.keep_patches, drop_channels=config.drop_channels)
