@@ -30,6 +30,7 @@ from hcl.match.spatial import zoom_in
 from hcl.train.batches import Batch, BatchSource, ClassDraw
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.encoder import VideoEncoder
+from hcl.train.extra_classes import versions_of, with_versions
 from hcl.train.stepping import Stepper
 
 MATRIX = 2048
@@ -145,11 +146,21 @@ def waiting(given: argparse.Namespace, resident: str, steps: int = 40) -> float:
     config, cache, device = settings(given), open_cache(given.cache), torch.device(given.device)
     rows = cache.rows()
     names = sorted({cache.videos.label[row] for row in rows})
-    labels = np.array([names.index(cache.videos.label[row]) for row in rows], dtype=np.int64)
-    draw = ClassDraw(labels, names, classes_per_batch=given.videos // 2, videos_per_class=2, seed=0)
-    source = BatchSource(cache, rows, labels, draw, device=device, resident=resident, readers=config.readers)
+    versions = versions_of(config)
+    of_videos = np.array([names.index(cache.videos.label[row]) for row in rows], dtype=np.int64)
+    labels = with_versions(of_videos, len(names), len(versions))
+    shown = [name + version.suffix for version in versions for name in names]
+    draw = ClassDraw(labels, shown, classes_per_batch=given.videos // 2, videos_per_class=2, seed=0)
+    source = BatchSource(
+        *(cache, rows, labels, draw),
+        device=device,
+        resident=resident,
+        readers=config.readers,
+        versions=versions,
+        grid=tuple(cache.settings["grid"]),
+    )
     shape = dict(zip(("frames", "patches", "channels"), cache.shape, strict=True))
-    encoder = VideoEncoder(config, **shape, classes=len(names)).to(device)
+    encoder = VideoEncoder(config, **shape, classes=len(shown)).to(device)
     stepper, waited, began = Stepper(encoder, config, None), 0.0, time.perf_counter()
     for number, batch in enumerate(source.batches(0, steps)):
         if number == steps // 4:  # running by now
