@@ -78,7 +78,11 @@ def test_terms_are_the_losses_on_the_scores_of_match(
         "global_contrast": rescaled * supervised_contrastive(scores.global_, classes, 0.1).item(),
         "temporal_contrast": rescaled * supervised_contrastive(scores.temporal, classes, 0.1).item(),
         "spatial_contrast": rescaled * supervised_contrastive(scores.spatial, classes, 0.1).item(),
-        "temporal_cycle": temporal_cycle(embeddings.clips[queries], embeddings.clips[supports], 3).mean().item(),
+        "temporal_cycle": temporal_cycle(
+            embeddings.clips[queries], embeddings.clips[supports], 3, settings.cycle_temperature
+        )
+        .mean()
+        .item(),
         "spatial_cycle": spatial_cycle_by_loops(embeddings, labels, settings),
     }
     values = {name: value.item() for name, value in found.values().items()}
