@@ -57,7 +57,8 @@ def encoder(method: str, *, frames: int = FRAMES, **settings: Any) -> PeerEncode
 def make_cache(folds: dict[str, str] = FOLDS, *, frames: int = FRAMES, videos: int = 4) -> Path:
     """Classes differ in a few channels, and by frame; videos differ far more in all the others."""
     shape = (frames, PATCHES, CHANNELS)
-    cache = Cache.create(Path("cache.zarr"), {"split": "given", "backbone": "resnet50-v1"}, shape=shape)
+    settings = {"split": "given", "backbone": "resnet50-v1", "grid": [1, shape[1]]}
+    cache = Cache.create(Path("cache.zarr"), settings, shape=shape)
     cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
     cache.add_classes(folds, {name: name for name in folds}, np.ones((len(folds), 5), np.float32))
     listed = [Video(f"{name}/{copy}.mp4", Path("x"), name) for name in folds for copy in range(videos)]
@@ -246,7 +247,7 @@ def test_resnet_is_not_trained() -> None:
 def test_peers_read_no_text_and_say_who_they_are() -> None:
     cache, said = make_cache(), list[str]()
     quick_train(cache, "run", "protonet", said.append, epochs=1, steps_per_epoch=1)
-    assert "run run: 12 base classes; method protonet" in said
+    assert "run run: 12 base classes and 12 mirrored ones; method protonet" in said
     config = read_config(Path("run"))
     assert config.text_model is None and set(config.encoder) == {"channels", "frames", "patches"}
 

@@ -250,7 +250,7 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
 def describe_classes(config: RunConfig) -> str:
     """Count the base classes, and those that their videos make when turned."""
     count, extra = len(config.base_classes), config.training.extra_classes
-    if extra == "none":
+    if extra == "none" or config.training.method == "resnet":
         return f"{count} base classes"
     turned = count * (len(versions_of(config.training)) - 1)
     return f"{count} base classes and {turned} {'mirrored or reversed' if extra == 'both' else extra} ones"
