@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--videos", type=int, default=24, help="in a batch, two of each class")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="a setting of the training")
-    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--variant", choices=("ours", "full"), help=argparse.SUPPRESS)
