@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ from hcl.extract.open_cache import open_cache
 from hcl.match.embeddings import Embeddings
 from hcl.match.scores import Scores, scores_of
 from hcl.match.spatial import zoom_in
-from hcl.train.batches import Batch, BatchSource, ClassDraw
+from hcl.train.batches import Batch
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.encoder import VideoEncoder
-from hcl.train.extra_classes import versions_of, with_versions
+from hcl.train.fit_run import base_source, base_texts
+from hcl.train.running import plan_run
 from hcl.train.stepping import Stepper
 
 MATRIX = 2048
@@ -143,25 +145,12 @@ def product_rate(device: torch.device, repeats: int = 20) -> float:
 
 def waiting(given: argparse.Namespace, resident: str, steps: int = 40) -> float:
     """The share of some steps' time that they wait for batches of a cache, once running."""
-    config, cache, device = settings(given), open_cache(given.cache), torch.device(given.device)
-    rows = cache.rows()
-    names = sorted({cache.videos.label[row] for row in rows})
-    versions = versions_of(config)
-    of_videos = np.array([names.index(cache.videos.label[row]) for row in rows], dtype=np.int64)
-    labels = with_versions(of_videos, len(names), len(versions))
-    shown = [name + version.suffix for version in versions for name in names]
-    draw = ClassDraw(labels, shown, classes_per_batch=given.videos // 2, videos_per_class=2, seed=0)
-    source = BatchSource(
-        *(cache, rows, labels, draw),
-        device=device,
-        resident=resident,
-        readers=config.readers,
-        versions=versions,
-        grid=tuple(cache.settings["grid"]),
-    )
-    shape = dict(zip(("frames", "patches", "channels"), cache.shape, strict=True))
-    encoder = VideoEncoder(config, **shape, classes=len(shown)).to(device)
-    stepper, waited, began = Stepper(encoder, config, None), 0.0, time.perf_counter()
+    cache, device = open_cache(given.cache), torch.device(given.device)
+    config = replace(settings(given), resident=resident, classes_per_batch=given.videos // 2)
+    run = plan_run(cache, dict.fromkeys(cache.class_names, "base"), config)
+    source = base_source(cache, run, device, lambda _: None)
+    encoder = VideoEncoder(config, **run.encoder).to(device)  # type: ignore[arg-type]
+    stepper, waited, began = Stepper(encoder, config, base_texts(cache, run, device)), 0.0, time.perf_counter()
     for number, batch in enumerate(source.batches(0, steps)):
         if number == steps // 4:  # running by now
             waited, began = 0.0, time.perf_counter()

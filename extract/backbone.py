@@ -63,7 +63,7 @@ class Backbone(nn.Module):
             self.network = compiled(network, self._normalised(trial))
         elif device.type == "cpu" and isinstance(network, nn.Sequential):  # a ResNet's trunk
             self.network = fused_trunk(network, self._normalised(trial))
-        maps = self._maps(trial)  # (N, C, h, w)
+        maps = self._maps(trial if compile_for else trial[:1])  # (N, C, h, w); what is compiled knows one N
         if not maps.isfinite().all():
             raise InputError(
                 f"{trunk.name}: its maps are not finite in {dtype}; use --precision float32, or other weights"
