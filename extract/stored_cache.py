@@ -93,6 +93,25 @@ class StoredCache(ABC):
         """How many views there are of each video."""
         return self.form.views
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patches of a map.
+
+        Raises:
+            InputError: if the settings do not say, or of other patches
+        """
+        found = self._attribute("settings").get("grid")
+        try:
+            rows, columns = map(int, found)
+        except (TypeError, ValueError):
+            rows = columns = 0
+        if rows * columns != self.shape[1] or rows < 1:
+            raise InputError(
+                f"{self.path}: the setting 'grid' is {found}, expected [rows, columns] of its {self.shape[1]} patches;"
+                " extract the cache anew"
+            )
+        return rows, columns
+
     def _attribute(self, name: str) -> Any:
         try:
             return self.attributes[name]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIZES = (2, 3)  # frames of a tuple, the paper's cardinalities
-BLOCK_BYTES = 64 * 2**20  # of rebuilt tuples; a block has at least one episode
+BLOCK_BYTES = 2 * 2**20  # of rebuilt tuples, so that they stay in a core's cache; a block has at least one episode
 
 Tuples = tuple[Tensor, Tensor]  # keys and values
 

@@ -207,6 +207,15 @@ def edit_attributes(path: Path, **changes: object) -> None:
     file.write_text(json.dumps(document))
 
 
+@pytest.mark.parametrize("grid", [None, 3, [3], [2, 3], [-1, -3], "x"])
+def test_a_grid_of_other_patches_is_refused(cache: Cache, grid: object) -> None:
+    edit_attributes(cache.path, settings={"grid": grid})
+    with pytest.raises(InputError, match=r"'grid' is .*, expected \[rows, columns\] of its 3 patches; extract the"):
+        Cache.open(cache.path).grid  # noqa: B018 - reading it is the check
+    edit_attributes(cache.path, settings={"grid": [1, 3]})
+    assert Cache.open(cache.path).grid == (1, 3)
+
+
 def test_a_newer_version_is_refused_by_name(cache: Cache) -> None:
     edit_attributes(cache.path, version=2)
     with pytest.raises(InputError, match="hcl-cache version 2, this program reads version 1"):

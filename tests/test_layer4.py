@@ -107,8 +107,9 @@ def test_layer4_doubles_channels_and_halves_the_grid_of_every_resnet(name: str) 
     layer4 = make_layer4(settings)
     assert layer4 is not None
     assert layer4(torch.zeros(1, 2, 6, channels)).shape == (1, *shape_of_layer4((2, 6, channels), settings))
-    with pytest.raises(ValueError, match=r"are not maps of self.grid = \(2, 3\)"):
-        layer4(torch.zeros(1, 2, 4, channels))
+    for part in (layer4, Averaged(layer4.grid)):
+        with pytest.raises(ValueError, match=r"are not maps of grid = \(2, 3\)"):
+            part(torch.zeros(1, 2, 4, channels))
 
 
 def test_a_layer3_cache_goes_through_everything(made: Path, tmp_path: Path, small: ExtractConfig) -> None:

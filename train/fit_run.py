@@ -144,7 +144,7 @@ def base_source(
         host_bytes=memory_limit() // processes_here(),
         share=own_share(draw.size),
         versions=versions,
-        grid=tuple(cache.settings["grid"]),
+        grid=cache.grid,
     )
 
 

@@ -32,12 +32,8 @@ class Layer4(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map the maps of videos: (B, T, 4 P, C / 2) to (B, T, P, C), an odd grid rounded up."""
-        videos, frames, patches, channels = maps.shape
-        if patches != self.grid[0] * self.grid[1]:
-            raise ValueError(f"{maps.shape = } are not maps of {self.grid = }")
-        images = maps.reshape(videos * frames, *self.grid, channels).permute(0, 3, 1, 2)  # channels last, as they lie
-        found: Tensor = self.blocks(as_products(images, next(self.parameters())))  # (B * T, C, h, w)
-        return found.flatten(2).transpose(1, 2).reshape(videos, frames, -1, found.shape[1])
+        images = _as_images(maps, self.grid)
+        return _as_maps(self.blocks(as_products(images, next(self.parameters()))), len(maps))
 
 
 class Averaged(nn.Module):
@@ -53,10 +49,20 @@ class Averaged(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Average the maps of videos: (B, T, 4 P, C) to (B, T, P, C), at odd edges over the patches that there are."""
-        videos, frames, _, channels = maps.shape
-        images = maps.reshape(videos * frames, *self.grid, channels).permute(0, 3, 1, 2)
-        found = functional.avg_pool2d(images, 2, ceil_mode=True)  # (B * T, C, h, w)
-        return found.flatten(2).transpose(1, 2).reshape(videos, frames, -1, channels)
+        return _as_maps(functional.avg_pool2d(_as_images(maps, self.grid), 2, ceil_mode=True), len(maps))
+
+
+def _as_images(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Lay (B, T, P, C) out as (B * T, C, rows, columns), channels last, as they lie."""
+    if maps.shape[2] != grid[0] * grid[1]:
+        raise ValueError(f"{maps.shape = } are not maps of {grid = }")
+    return maps.reshape(-1, *grid, maps.shape[3]).permute(0, 3, 1, 2)
+
+
+def _as_maps(images: Tensor, videos: int) -> Tensor:
+    """Undo `_as_images`: (B * T, C, h, w) to (B, T, h * w, C)."""
+    patches = images.flatten(2).transpose(1, 2)  # (B * T, h * w, C)
+    return patches.reshape(videos, -1, *patches.shape[1:])
 
 
 def as_products(maps: Tensor, weights: Tensor) -> Tensor:
