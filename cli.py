@@ -65,7 +65,7 @@ def main() -> None:
     type=click.Choice(LAYERS),
     default=ExtractConfig.until,
     show_default=True,
-    help="The last layer of a ResNet to run; layer3 leaves layer 4 to hcl train --tune layer4.",
+    help="The last layer of a ResNet to run: layer3 for hcl train --tune layer4, pooled to do without layer 4.",
 )
 @click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)

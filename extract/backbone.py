@@ -130,7 +130,7 @@ def load_backbone(
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     trunk = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
     if until != LAYERS[0]:
-        trunk = _without_layer4(trunk)
+        trunk = _without_layer4(trunk, until)
     return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
 
 
@@ -166,10 +166,11 @@ def _transformer(name: str, weights: str, size: int) -> Trunk:
     return Trunk(network, name, "default", content_hash(network.state_dict()), mean, std)
 
 
-def _without_layer4(trunk: Trunk) -> Trunk:
+def _without_layer4(trunk: Trunk, until: str) -> Trunk:
     if trunk.name not in BACKBONES:
-        raise InputError(f"--until layer3: {trunk.name} is no ResNet and has no such layer; leave it out")
-    return replace(trunk, network=nn.Sequential(*list(trunk.network.children())[:-1]))
+        raise InputError(f"--until {until}: {trunk.name} is no ResNet and has no such layer; leave it out")
+    pool = [nn.AvgPool2d(2, ceil_mode=True)] if until.endswith("-pooled") else []  # odd edges: of what there is
+    return replace(trunk, network=nn.Sequential(*list(trunk.network.children())[:-1], *pool))
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -10,7 +10,7 @@ DECODERS = ("auto", "decord", "pyav")
 FOLDS = ("base", "val", "novel")
 SPLITS = ("auto", "all-novel")
 STORES = ("float16", "uint8")
-LAYERS = ("layer4", "layer3")  # where a ResNet may end; the first, where nothing is said
+LAYERS = ("layer4", "layer3", "layer3-pooled")  # where a ResNet may end; the first, where nothing is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class ExtractConfig:
     size: int = 224  # pixels; every frame is resized to size x size
     backbone: str | None = None  # None: the network that the weights say they are
     weights: str = "default"  # "default" (shipped), "IMAGENET1K_V1", "IMAGENET1K_V2" or a file
-    until: str = "layer4"  # the last layer of a ResNet that runs; after "layer3", training runs and may tune layer 4
+    until: str = "layer4"  # the last layer of a ResNet that runs; "-pooled": averaged to the grid of layer 4
     decoder: str = "auto"
     precision: str = "auto"
     batch_frames: int = 64  # frames per backbone call; the last batch is padded

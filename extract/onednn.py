@@ -62,7 +62,7 @@ def fused_trunk(trunk: nn.Sequential, images: Tensor) -> nn.Module:
     """Fuse a folded trunk of resnet_trunk, or give it back where this torch cannot.
 
     Args:
-        trunk: on the CPU, in the type that it will run in
+        trunk: on the CPU, in the type that it will run in; a pool may stand behind its layers
         images: (N, 3, size, size) as they will come, to try it on
     """
     sizes: dict[nn.Module, torch.Size] = {}
@@ -75,10 +75,12 @@ def fused_trunk(trunk: nn.Sequential, images: Tensor) -> nn.Module:
     expected = trunk(images)
     for hook in hooks:
         hook.remove()
-    first, _, pool, *layers = trunk
+    first, _, pool, *parts = trunk
+    layers = [part for part in parts if isinstance(part, nn.Sequential)]
     try:
-        blocks = [FusedBlock(block, sizes) for layer in layers for block in layer]  # type: ignore[attr-defined]
-        fused = nn.Sequential(FusedConvolution(first, sizes[first], relu=True), pool, *blocks)  # type: ignore[arg-type]
+        blocks = [FusedBlock(block, sizes) for layer in layers for block in layer]
+        behind = parts[len(layers) :]
+        fused = nn.Sequential(FusedConvolution(first, sizes[first], relu=True), pool, *blocks, *behind)  # type: ignore[arg-type]
         found = fused(images)
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):
         return trunk

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import hcl.train.fit_run as fit_run_module
+import hcl.train.run_record as run_record
 from hcl.extract.backbone import load_backbone
 from hcl.extract.cache import Cache
-from hcl.extract.config import BACKBONES, ExtractConfig
+from hcl.extract.config import BACKBONES, LAYERS, ExtractConfig
 from hcl.extract.conversion import convert
 from hcl.extract.errors import InputError
 from hcl.extract.extraction import extract
@@ -51,7 +51,7 @@ def small(small_config: ExtractConfig) -> ExtractConfig:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, small: ExtractConfig, write_video: Callable[..., Path]) -> Path:
-    """A folder with videos and three caches of them: one of layer 4, one that ends before, one of that in bytes."""
+    """A folder with videos and caches of them: of layer 4, of layer 3 with a second view, in bytes, and pooled."""
     folder = tmp_path_factory.mktemp("made")
     for number, (name, fold) in enumerate(FOLDS.items()):
         for copy in range(2):
@@ -59,6 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, small: ExtractConfig, write_v
     extract(folder / "videos", folder / "layer4.zarr", small)
     extract(folder / "videos", folder / "layer3.zarr", replace(small, until="layer3", views=2))
     extract(folder / "videos", folder / "bytes.zarr", replace(small, until="layer3", store="uint8"))
+    extract(folder / "videos", folder / "pooled.zarr", replace(small, until="layer3-pooled", views=2))
     return folder
 
 
@@ -165,6 +166,23 @@ def test_layer4_can_be_skipped(made: Path, tmp_path: Path, weights: str, method:
 
 
 @pytest.mark.parametrize("method", ["hcl", "otam"])
+def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Path, weights: str, method: str) -> None:
+    pooled, whole = Cache.open(made / "pooled.zarr"), Cache.open(made / "layer3.zarr")
+    assert pooled.shape == (3, 9, 256) and pooled.grid == (3, 3) and pooled.settings["until"] == "layer3-pooled"
+    for view in range(2):
+        maps = torch.from_numpy(np.stack([whole.view(row, view) for row in range(12)]))
+        assert close(Averaged(whole.grid)(maps), np.stack([pooled.view(row, view) for row in range(12)]))
+    assert load_layer4(pooled.settings) is None and "until layer3-pooled" in describe(pooled.path)[0]
+    given: dict[str, Any] = {"method": method, "extra_classes": "none"}
+    found = run_on(pooled.path, tmp_path / "pooled", **given)
+    skipped = run_on(whole.path, tmp_path / "skipped", skip_layer4=True, weights=weights, **given)
+    for name in set(found.names) - {"mean_map"}:
+        rows = np.arange(len(found.videos))
+        assert close(found.arrays([name], rows)[name], skipped.arrays([name], rows)[name], 0.99), name
+    assert found.mean_map.shape[1] == 256  # the baseline's: no layer 4 ran
+
+
+@pytest.mark.parametrize("method", ["hcl", "otam"])
 def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
     made: Path, tmp_path: Path, weights: str, method: str
 ) -> None:
@@ -239,14 +257,14 @@ def test_a_cut_tuned_run_goes_on_to_the_same_end(
 ) -> None:
     given = {"weights": weights, "tune": "layer4"}
     run_on(made / "layer3.zarr", tmp_path / "whole", **given)
-    write = fit_run_module.write_metrics
+    write = run_record.write_metrics
 
     def killed(run: Path, records: Any) -> None:
         write(run, records)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(fit_run_module, "write_metrics", killed)
+        patched.setattr(run_record, "write_metrics", killed)
         with pytest.raises(KeyboardInterrupt):
             run_on(made / "layer3.zarr", tmp_path / "cut", **given)
     run_on(made / "layer3.zarr", tmp_path / "cut", **given)
@@ -268,10 +286,12 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
     made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="layer4.zarr: its maps have layer 4 behind.*hcl extract --until layer3"):
-        run_on(made / "layer4.zarr", tmp_path / "run", tune="layer4", weights=weights)
-    with pytest.raises(InputError, match="which --skip-layer4 would leave out; extract another cache"):
-        run_on(made / "layer4.zarr", tmp_path / "run", skip_layer4=True, weights=weights)
+    for until in ("layer4", "layer3-pooled"):
+        cache = made / f"{until.removeprefix('layer3-')}.zarr"
+        with pytest.raises(InputError, match=f"{cache.name}: holds maps of {until}, --tune layer4 needs those of"):
+            run_on(cache, tmp_path / "run", tune="layer4", weights=weights)
+        with pytest.raises(InputError, match="--skip-layer4 needs .*; leave it out, or .*: hcl extract --until layer3"):
+            run_on(cache, tmp_path / "run", skip_layer4=True, weights=weights)
     with pytest.raises(InputError, match="skip_layer4 leaves out what --tune layer4 would change"):
         TrainConfig(tune="layer4", skip_layer4=True)
     wanted = Cache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
@@ -284,10 +304,11 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
         TrainConfig(tune="layer4", method="resnet")
     with pytest.raises(InputError, match="tune_learning_rate must be above 0"):
         TrainConfig(tune_learning_rate=0.0)
-    with pytest.raises(InputError, match="until must be one of layer4, layer3"):
+    with pytest.raises(InputError, match="until must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
         ExtractConfig(until="layer2")
-    with pytest.raises(InputError, match="--until layer3: .* is no ResNet"):
-        load_backbone(vision_model(tmp_path / "vit"), size=32, until="layer3", device=torch.device("cpu"))
+    for until in LAYERS[1:]:
+        with pytest.raises(InputError, match=f"--until {until}: .* is no ResNet"):
+            load_backbone(vision_model(tmp_path / "vit"), size=32, until=until, device=torch.device("cpu"))
 
 
 def vision_model(folder: Path) -> str:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import hcl.train.fit_run as fit_run
+import hcl.train.run_record as run_record
 from hcl.extract.cache import Cache
 from hcl.extract.catalog import Video
 from hcl.extract.errors import InputError
@@ -208,7 +208,7 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
 
 @every_trained
 def test_an_interrupted_run_goes_on_to_the_same_end(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, real = make_cache(), fit_run.write_metrics
+    cache, real = make_cache(), run_record.write_metrics
     few = {"steps_per_epoch": 3, "val_episodes": 10}
     quick_train(cache, "whole", method, **few)
 
@@ -216,10 +216,10 @@ def test_an_interrupted_run_goes_on_to_the_same_end(method: str, monkeypatch: py
         real(run, records)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_run, "write_metrics", killed)
+    monkeypatch.setattr(run_record, "write_metrics", killed)
     with pytest.raises(KeyboardInterrupt):
         quick_train(cache, "cut", method, **few)
-    monkeypatch.setattr(fit_run, "write_metrics", real)
+    monkeypatch.setattr(run_record, "write_metrics", real)
     with pytest.raises(InputError, match=f"an unfinished run with another training.*method {method} there, hcl now"):
         quick_train(cache, "cut", "hcl", **few)
     train(cache, run=Path("cut"), preset=None, folds=None, settings={}, say=lambda line: None)

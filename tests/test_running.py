@@ -124,7 +124,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "whole")
 
-    import hcl.train.fit_run as module
+    import hcl.train.run_record as module
 
     real = module.write_metrics
 

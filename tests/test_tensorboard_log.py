@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import hcl.train.fit_run as fit_run
+import hcl.train.run_record as run_record
 from hcl.extract.cache import Cache
 from hcl.match.locate import STORE
 from hcl.train.fitting import EpochRecord, StepRecord
@@ -123,7 +123,7 @@ def test_a_run_can_do_without_and_go_on_without(monkeypatch: pytest.MonkeyPatch)
 
     quick_train("one", tensorboard=False)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(fit_run, "write_metrics", killed)
+        patched.setattr(run_record, "write_metrics", killed)
         quick_train("two")
     quick_train("two", tensorboard=False)
     assert not Path("one", TENSORBOARD).exists() and Path("two", STORE).is_dir()

@@ -1,30 +1,23 @@
 """Fit the encoder of one run: batches from the cache, validation, metrics and checkpoints into its folder."""
 
-import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hcl.extract.progress import progress_bar
-from hcl.extract.replacing import replacing
 from hcl.extract.stored_cache import StoredCache
 from hcl.train.batches import BatchSource, ClassDraw, memory_limit
 from hcl.train.distributed import on_first, own_share, processes_here
 from hcl.train.encoders import Trainable, make_encoder
 from hcl.train.extra_classes import versions_of, with_versions
-from hcl.train.fitting import EpochRecord, StepRecord, fit
+from hcl.train.fitting import fit
 from hcl.train.layer4 import Layer4
-from hcl.train.run_folder import CHECKPOINT, METRICS, TENSORBOARD, RunConfig, save_encoder
-from hcl.train.tensorboard_log import tensorboard_log
+from hcl.train.run_folder import CHECKPOINT, RunConfig, save_encoder
+from hcl.train.run_record import run_record
 from hcl.train.untrained import MeanMaps
 from hcl.train.validation import make_validation
-
-SHOWN_TERMS = 4  # digits
 
 
 def fit_run(
@@ -64,28 +57,7 @@ def fit_run(
     validate = make_validation(cache, config.folds, training, config.scoring, device)
     if validate is None:
         say("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
-    metrics: list[EpochRecord] = []
-    bar = progress_bar(training.epochs * training.steps_per_epoch, "step", "train", shown=progress)
-    logs = tensorboard_log(run / TENSORBOARD) if training.tensorboard else nullcontext()
-
-    def on_steps(records: Sequence[StepRecord], waited: float) -> None:
-        last = records[-1]
-        bar.update(last.step - bar.n)
-        shown = {name: f"{value:.{SHOWN_TERMS}g}" for name, value in last.terms.items()}
-        bar.set_postfix(shown | {"waiting": f"{100 * waited:.0f} %"}, refresh=False)
-        if log is not None:
-            log.steps(records, waited)
-
-    def on_epoch(record: EpochRecord) -> None:
-        bar.update(record.step - bar.n)
-        metrics.append(record)
-        write_metrics(run, metrics)
-        if log is not None:
-            log.epoch(record)
-        found = "" if record.validation is None else f", validation {record.validation:.1f} %"
-        bar.write(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{found}{' (best)' if record.best else ''}")
-
-    with bar, logs as log:
+    with run_record(run, training, progress=progress) as record:
         fitted = fit(
             encoder,
             source,
@@ -93,8 +65,8 @@ def fit_run(
             text=base_texts(cache, config, device),
             validate=validate,
             checkpoint=run / CHECKPOINT,
-            on_steps=on_steps,
-            on_epoch=on_epoch,
+            on_steps=record.steps,
+            on_epoch=record.epoch,
         )
     on_first(partial(save_encoder, run, fitted.state))
     say(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")
@@ -146,9 +118,3 @@ def base_source(
         versions=versions,
         grid=cache.grid,
     )
-
-
-def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
-    """Write the metrics of all epochs so far, one JSON object a line."""
-    with replacing(run / METRICS) as fresh:
-        fresh.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records), encoding="utf-8")

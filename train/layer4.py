@@ -72,7 +72,7 @@ def as_products(maps: Tensor, weights: Tensor) -> Tensor:
 
 
 def lacks_layer4(settings: Settings) -> bool:
-    """Whether a cache's maps are those of layer 3."""
+    """Whether a cache's maps are those that layer 4 takes: of layer 3, not pooled."""
     return bool(settings.get("until", LAYERS[0]) == "layer3")
 
 
@@ -85,12 +85,12 @@ def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped:
 
 
 def make_layer4(settings: Settings) -> Layer4 | None:
-    """Make layer 4 for weights that are loaded into it; None where a cache's maps have it behind them."""
+    """Make layer 4 for weights that are loaded into it; None where a cache's maps are not what it takes."""
     return Layer4(blank_layer4(settings["backbone"]), tuple(settings["grid"])) if lacks_layer4(settings) else None
 
 
 def load_layer4(settings: Settings, weights: str = "auto") -> Layer4 | None:
-    """Load layer 4 of the backbone that a cache was extracted with; None where its maps have it behind them.
+    """Load layer 4 of the backbone that a cache was extracted with; None where its maps are not what it takes.
 
     Args:
         settings: of the cache

@@ -163,13 +163,14 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
 
     Raises:
         InputError: if there is something to train and there are fewer than two base classes with videos, or layer 4
-            shall be tuned or skipped and the cache's maps have it behind them
+            shall be tuned or skipped and the cache's maps are not what it takes
     """
     if (training.tune != "none" or training.skip_layer4) and not lacks_layer4(cache.settings):
-        asked = "--skip-layer4 would leave out" if training.skip_layer4 else f"--tune {training.tune} would change"
+        asked = "--skip-layer4" if training.skip_layer4 else f"--tune {training.tune}"
+        until = cache.settings.get("until", LAYERS[0])
         raise InputError(
-            f"{cache.path}: its maps have layer 4 behind them, which {asked};"
-            " extract another cache with: hcl extract --until layer3"
+            f"{cache.path}: holds maps of {until}, {asked} needs those of layer 3 as they are;"
+            " leave it out, or extract another cache with: hcl extract --until layer3"
         )
     held = {cache.videos.label[row] for row in cache.rows()}
     base = tuple(name for name in cache.class_names if of_class[name] == "base" and name in held)
