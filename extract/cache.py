@@ -1,7 +1,6 @@
 """The cache in Zarr v3 format: create, extend, write, read."""
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hcl.extract.chunks import read_chunk
 from hcl.extract.errors import InputError
 from hcl.extract.map_encoding import encode_views
 from hcl.extract.map_form import MapArray, MapForm, Piece
+from hcl.extract.replacing import replacing_folder
 from hcl.extract.stored_cache import (
     CLASS_COLUMNS,
     DONE,
@@ -119,15 +119,13 @@ class Cache(StoredCache):
         """
         if path.exists():
             raise InputError(f"{path}: already exists and is no cache; name another place or remove it")
-        building = path.with_name(f"{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(building, ignore_errors=True)
-            group = zarr.open_group(building, mode="w", zarr_format=3)
-            group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings), "text_model": None})
-            group.attrs.update({"videos": 0, "classes": 0})
-            _create_arrays(group, MapForm(shape, views, store))
-            building.rename(path)
+            with replacing_folder(path) as fresh:
+                group = zarr.open_group(fresh, mode="w", zarr_format=3)
+                group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings)})
+                group.attrs.update({"text_model": None, "videos": 0, "classes": 0})
+                _create_arrays(group, MapForm(shape, views, store))
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"

@@ -1,6 +1,5 @@
 """Turn a cache from Zarr into HDF5 and back, without loss."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from hcl.extract.cache import Cache
 from hcl.extract.errors import InputError
 from hcl.extract.open_cache import HDF5_SUFFIXES, open_cache
 from hcl.extract.progress import progress_bar
+from hcl.extract.replacing import replacing_folder
 from hcl.extract.stored_cache import StoredCache
 
 
@@ -44,11 +44,9 @@ def convert(source: Path, target: Path, *, progress: bool = False) -> str:
 
 
 def _write_zarr(source: StoredCache, target: Path, rows: list[int], count: Callable[[int], object]) -> None:
-    building = target.with_name(f"{target.name}.converting")
-    shutil.rmtree(building, ignore_errors=True)
-    made = Cache.restore(building, source)
-    for row in rows:
-        for piece in source.form.pieces(row):
-            made.write_piece(piece, source.piece(piece))
-        count(1)
-    building.rename(target)
+    with replacing_folder(target) as fresh:
+        made = Cache.restore(fresh, source)
+        for row in rows:
+            for piece in source.form.pieces(row):
+                made.write_piece(piece, source.piece(piece))
+            count(1)
