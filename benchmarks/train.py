@@ -120,7 +120,8 @@ def operations(config: TrainConfig, videos: int, frames: int, patches: int, chan
     """Count the operations of a step's larger matrix products: two for each multiply-add, backwards twice forwards."""
     tokens = frames * max(1, round(config.keep_patches * patches))
     of_block = tokens * (4 * config.dim**2 + 2 * config.dim * config.feedforward) + 2 * tokens**2 * config.dim
-    trained = config.blocks * of_block * 3 + tokens * channels * config.dim * 2  # no gradient of the maps
+    projected = (1 + config.motion) * tokens * channels * config.dim
+    trained = config.blocks * of_block * 3 + projected * 2  # no gradient of the maps
     searched = videos * tokens**2 * config.dim  # the product of all patches, forwards alone
     return 2.0 * videos * (trained + searched)
 

@@ -35,6 +35,7 @@ def other_maps(network: nn.Module, dynamic: bool) -> nn.Sequential:
     return nn.Sequential(network, nn.Softmax2d())
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # of torch, on Python 3.13.0
 @pytest.mark.usefixtures("without_generator")
 def test_a_compiled_backbone_gives_the_same_maps() -> None:
     images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,17 @@ def drop_out() -> Tensor:
     return seen[0]
 
 
+def rank_of_torchrun() -> int:
+    return int(os.environ["RANK"])
+
+
 def refuse() -> None:
     raise InputError("no")
 
 
 def take_part(folder: Path) -> None:
     """What each process does; the second one fails at the end, while the first one waits for it."""
-    with pytest.raises(SystemExit if os.environ["RANK"] == "1" else InputError), together():
+    with pytest.raises(SystemExit if rank_of_torchrun() else InputError), together():
         found = {name: value for method in METHODS for name, value in take_step(method).items()}
         with pytest.raises(
             InputError, match="9 videos cannot be shared evenly by 2 .*--classes-per-batch, --videos-pe"
@@ -117,6 +122,11 @@ def take_part(folder: Path) -> None:
         found |= train_on(folder) | {"dropout": drop_out()}
         save_file(found, folder / f"{rank()}.safetensors")
         on_first(refuse)
+    for meeting in range(3):
+        time.sleep(rank_of_torchrun() / 2)  # the first one comes early and must not find what the last meeting left
+        with together():
+            assert summed(torch.ones(1)).item() == PROCESSES
+            (folder / f"met-{rank()}-{meeting}").touch()
     with together():
         if rank():
             raise InputError("the second process fails")
@@ -162,6 +172,11 @@ def test_processes_go_on_from_a_checkpoint_of_one(taken: Taken, tmp_path: Path) 
 def test_processes_draw_dropout_of_their_own(taken: Taken) -> None:
     first, second = (found["dropout"] for found in taken[1])
     assert not torch.isclose(first, second).all(dim=-1).any()
+
+
+def test_processes_that_parted_meet_again(taken: Taken, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = next(tmp_path_factory.getbasetemp().glob("taken*"))
+    assert len(list(folder.glob("met-*"))) == 3 * PROCESSES
 
 
 def test_a_process_that_fails_ends_the_others(taken: Taken) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
 from typing import Any, TypeVar, cast
 
 import torch
@@ -20,6 +21,7 @@ from hcl.extract.errors import InputError
 
 Outcome = TypeVar("Outcome")
 TIMEOUT = timedelta(minutes=30)  # longest wait for another process, such as for the first one's validation
+_MEETINGS = count()  # in step, since all processes join each one
 OF_TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
@@ -32,8 +34,15 @@ def together() -> Iterator[None]:
     if not os.environ.keys() >= OF_TORCHRUN:
         yield
         return
+    from torch.distributed.rendezvous import rendezvous  # not in every build of torch
+
     on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
+    shared, number, processes = next(rendezvous("env://", timeout=TIMEOUT))
+    shared.set_timeout(TIMEOUT)
+    # The keys of an earlier meeting name ports that are closed by now.
+    own_keys = dist.PrefixStore(f"hcl/{next(_MEETINGS)}", shared)  # type: ignore[attr-defined]
+    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
+    dist.init_process_group(backend, store=own_keys, rank=number, world_size=processes, timeout=TIMEOUT)
     yield
     dist.destroy_process_group()
 
