@@ -72,7 +72,7 @@ def main() -> None:
 @click.option("--batch-frames", default=ExtractConfig.batch_frames, show_default=True, help="Frames a backbone call.")
 @click.option("--compile", is_flag=True, help="Compile the backbone for a GPU first, which takes half a minute.")
 @click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
-@click.option("--views", default=ExtractConfig.views, show_default=True, help="Of a video; the first is evaluated.")
+@click.option("--views", default=ExtractConfig.views, show_default=True, help="Of a video; all are trained on and embedded.")
 @click.option("--view-seed", default=ExtractConfig.view_seed, show_default=True, help="Of the further views.")
 @click.option("--flip/--no-flip", default=ExtractConfig.flip, show_default=True, help="Mirror half of these views.")
 @click.option(
@@ -390,16 +390,17 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="[RUN] CACHE")
 @click.option("--out", required=True, type=PATH, help="Embedding store to write.")
 @click.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"])
+@click.option("--embed-views", type=int, help=f"{HELP['embed_views']}  [default: as RUN has it; all if untrained]")
 @click.option("--untrained", is_flag=True, help="Embed straight from the maps: no RUN, nothing learned.")
 @click.option("--device", default=TrainConfig.device, show_default=True)
-def embed(sources: tuple[Path, ...], out: Path, weights: str, untrained: bool, device: str) -> None:
+def embed(sources: tuple[Path, ...], out: Path, untrained: bool, **given: Any) -> None:
     """Embed every video of CACHE by the encoder of RUN, keeping the folds of the cache."""
     if len(sources) != (1 if untrained else 2):
         raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
     from hcl.train import running
 
     run = None if untrained else sources[0]
-    click.echo(running.embed_cache(run, sources[-1], out, weights=weights, device=device, progress=True))
+    click.echo(running.embed_cache(run, sources[-1], out, **given, progress=True))
 
 
 @main.command()

@@ -107,7 +107,7 @@ def make_cache() -> Callable[..., Cache]:
     """A function that makes a cache of drawn maps with a class signal, four videos a class."""
     seven = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
 
-    def make(path: Path, *, text: bool = True, folds: dict[str, str] = seven, seed: int = 0) -> Cache:
+    def make(path: Path, *, text: bool = True, folds: dict[str, str] = seven, seed: int = 0, views: int = 1) -> Cache:
         settings = {
             "backbone": "resnet50-v1",
             "weights_sha256": "w",
@@ -116,7 +116,7 @@ def make_cache() -> Callable[..., Cache]:
             "grid": [2, 2],
             "channels": 12,
         }
-        cache = Cache.create(path, settings | {"split": "given"}, shape=(4, 4, 12))
+        cache = Cache.create(path, settings | {"split": "given"}, shape=(4, 4, 12), views=views)
         rng = np.random.default_rng(seed)
         if text:
             cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
@@ -125,14 +125,10 @@ def make_cache() -> Callable[..., Cache]:
         videos = [Video(f"{name}/{copy}.mp4", Path("x"), name, group=f"p{copy}") for name in folds for copy in range(4)]
         cache.add_videos(videos)
         signal = {name: rng.normal(size=12) for name in folds}
-        cache.write(
-            [
-                MapRecord(
-                    row, (signal[video.label] + rng.normal(size=(4, 4, 12))).astype(np.float16), content=f"h{row}"
-                )
-                for row, video in enumerate(videos)
-            ]
-        )
+        for row, video in enumerate(videos):
+            maps = (signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16)
+            further = maps[1:] if views > 1 else None
+            cache.write([MapRecord(row, maps[0], content=f"h{row}", views=further)])
         return cache
 
     return make

@@ -190,7 +190,7 @@ def test_the_preset_is_chosen_and_the_other_one_named(make_cache: MakeCache, her
     said: list[str] = []
     quick_train(make_cache(here / "cache.zarr"), here / "one", preset=None, say=said.append)
     assert any(line.startswith("preset quick (12 base videos") and "--preset paper" in line for line in said)
-    assert any("6 classes a batch instead of 12" in line for line in said)  # 3, and 3 mirrored ones
+    assert any("6 classes a batch instead of 18" in line for line in said)  # 3, and 3 mirrored ones
 
 
 def test_another_cache_is_embedded_with_its_folds(make_cache: MakeCache, here: Path) -> None:

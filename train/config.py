@@ -63,7 +63,7 @@ class TrainConfig:
     spatial_contrast: bool = True
     spatial_cycle: bool = True
     # schedule
-    classes_per_batch: int = 12  # all classes, where there are fewer
+    classes_per_batch: int = 18  # all classes, where there are fewer
     videos_per_class: int = 2
     optimiser: str = "adamw"
     learning_rate: float = 0.001
@@ -79,6 +79,7 @@ class TrainConfig:
     device: str = "auto"
     resident: str = "auto"  # where the maps lie while training
     views: int = 0  # of each video, to draw from; 0: all that the cache holds
+    embed_views: int = 0  # of each val and novel video, whose embeddings are averaged; 0: all, 1: the canonical one
     readers: int = 4  # threads that read maps ahead
     checkpoint_every: int = 500  # steps; one is also written after each epoch
     tensorboard: bool = True  # scalars in the folder of the run
@@ -142,6 +143,7 @@ _AT_LEAST = {
     "average": 0,
     "clip_gradient": 0,
     "views": 0,
+    "embed_views": 0,
     "readers": 1,
     "checkpoint_every": 1,
     "seed": 0,
@@ -196,6 +198,7 @@ _PAPER: dict[str, object] = {
     "average": 0.0,
     "cycle_temperature": 1.0,
     "extra_classes": "none",
+    "embed_views": 1,
 }
 PRESETS: dict[str, dict[str, object]] = {"quick": {}, "paper": _PAPER}
 

@@ -1,6 +1,7 @@
 """Embed the videos of a cache and write them to a store."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hcl.extract.errors import InputError
 from hcl.extract.progress import progress_bar
 from hcl.extract.stored_cache import StoredCache
 from hcl.match.embedded import EmbeddedBatch
@@ -19,6 +21,7 @@ from hcl.train.encoders import Encoder
 from hcl.train.layer4 import Layer4
 
 VIDEOS_PER_BATCH = 8
+OF_ONE_VIEW = ("patches", "class_keys")  # a crop's patches lie elsewhere than the frame's; keys know no view
 
 
 def embed_to_store(
@@ -28,6 +31,7 @@ def embed_to_store(
     path: Path,
     attributes: Mapping[str, Any],
     *,
+    views: int = 1,
     layer4: Layer4 | None = None,
     folds: Mapping[str, str] | None = None,
     device: torch.device | None = None,
@@ -41,6 +45,7 @@ def embed_to_store(
         rows: of the cache, in the order of the store
         path: of the store
         attributes: what the store shall say of its origin
+        views: of each video, whose embeddings are averaged; 1: the canonical one
         layer4: the backbone's own, for a cache that ends before it
         folds: folds of classes that replace the cache's
         device: to run on; the CPU by default
@@ -58,7 +63,7 @@ def embed_to_store(
         content=tuple(table.content[row] for row in rows),
     )
     device = device or torch.device("cpu")
-    batches = embedded_batches(encoder, cache, rows, device, layer4)
+    batches = embedded_batches(encoder, cache, rows, device, layer4, views=views)
     with progress_bar(len(rows), "video", "embed", shown=progress) as bar:
         write_store(path, attributes, videos, _counted(batches, bar.update), method=encoder.method)
 
@@ -70,24 +75,60 @@ def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -
 
 
 def embedded_batches(
-    encoder: Encoder, cache: StoredCache, rows: NDArray[np.int64], device: torch.device, layer4: Layer4 | None = None
+    encoder: Encoder,
+    cache: StoredCache,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    layer4: Layer4 | None = None,
+    *,
+    views: int = 1,
 ) -> Iterator[EmbeddedBatch]:
     """Embed videos batch by batch, on the CPU when they are given out.
 
     The backbone's own layer 4, where it is given, makes the maps whose means are taken; an encoder without one gets
-    these maps, too.
+    these maps, too. Of several views, the embeddings are averaged as `mean_of_views` says.
     """
     layer4 = None if layer4 is None else layer4.to(device)
     names = {name: place for place, name in enumerate(cache.class_names)}
     text = cache.text_embeddings
     for start in range(0, len(rows), VIDEOS_PER_BATCH):
         chosen = rows[start : start + VIDEOS_PER_BATCH]
-        maps = torch.from_numpy(np.stack([cache.maps(int(row)) for row in chosen]))  # (B, T, P, C)
-        frozen = maps if layer4 is None else layer4(maps.to(device)).cpu()
         classes = [names[cache.videos.label[row]] for row in chosen]
         of_class = None if text is None else torch.from_numpy(text[classes]).to(device)
-        found = embed(encoder, (frozen if encoder.layer4 is None else maps).to(device), of_class)
-        yield EmbeddedBatch.of(found, frozen.float().mean(dim=(1, 2)).numpy())
+        of_views = []
+        for view in range(views):
+            maps = torch.from_numpy(np.stack([cache.view(int(row), view) for row in chosen]))  # (B, T, P, C)
+            frozen = maps if layer4 is None else layer4(maps.to(device)).cpu()
+            found = embed(encoder, (frozen if encoder.layer4 is None else maps).to(device), of_class)
+            of_views.append(EmbeddedBatch.of(found, frozen.float().mean(dim=(1, 2)).numpy()))
+        yield mean_of_views(of_views)
+
+
+def mean_of_views(of_views: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
+    """Average the embeddings of several views of the same videos.
+
+    Patches, class keys and mean maps are those of the first, the canonical view.
+    """
+    first = of_views[0]
+    arrays = {
+        name: array if name in OF_ONE_VIEW else torch.stack([one.arrays[name] for one in of_views]).mean(dim=0)
+        for name, array in first.arrays.items()
+    }
+    return replace(first, arrays=arrays)
+
+
+def views_to_embed(cache: StoredCache, asked: int) -> int:
+    """How many views of each video are embedded; asked for 0, all of them.
+
+    Raises:
+        InputError: if the cache holds fewer than are asked for
+    """
+    if asked > cache.n_views:
+        raise InputError(
+            f"--embed-views {asked}: {cache.path} holds {cache.n_views} of each video;"
+            " extract more with hcl extract --views"
+        )
+    return asked or cache.n_views
 
 
 @torch.inference_mode()

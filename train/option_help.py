@@ -50,6 +50,7 @@ HELP = {
     "device": "auto, cpu or cuda.",
     "resident": "Where the maps lie while training.",
     "views": "Of each video, to draw from; 0: all that the cache holds, 1: the one that is evaluated.",
+    "embed_views": "Of a video, whose embeddings are averaged; 0: all that the cache holds, 1: the canonical one.",
     "readers": "Threads that read maps ahead.",
     "checkpoint_every": "Steps; one is also written after each epoch.",
     "tensorboard": "Losses, learning rate and validation for TensorBoard, in the run's folder.",

@@ -17,7 +17,7 @@ from hcl.extract.version import package_version
 from hcl.match.locate import STORE, mark_latest
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.distributed import is_first, on_first, own_gpu, together
-from hcl.train.embedding import embed_to_store
+from hcl.train.embedding import embed_to_store, views_to_embed
 from hcl.train.encoders import Encoder
 from hcl.train.extra_classes import versions_of
 from hcl.train.fit_run import fit_run
@@ -115,6 +115,7 @@ def embed_held_out(
         rows,
         run / STORE,
         store_attributes(cache, config, run),
+        views=views_of_method(cache, config.training),
         layer4=layer4,
         folds=of_class,
         device=device,
@@ -179,6 +180,7 @@ def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainCon
             f"{cache.path}: {len(base)} base classes with videos, training needs 2 or more;"
             " give folds at extraction or by hcl train --folds FILE, or go without training: hcl embed --untrained"
         )
+    views_to_embed(cache, training.embed_views)  # refuses now what would end the training
     hcl = training.method == "hcl"
     text = cache.text_embeddings if hcl and training.semantic_attention else None
     frames, patches, channels = shape_of_layer4(cache.shape, cache.settings, skipped=training.skip_layer4)
@@ -266,6 +268,11 @@ def describe_method(config: RunConfig) -> str:
     return "no semantic attention" + ("" if not config.training.semantic_attention else " (the cache has no text)")
 
 
+def views_of_method(cache: StoredCache, training: TrainConfig) -> int:
+    """How many views of each video are embedded: one by resnet, whose mean maps are of the canonical view."""
+    return 1 if training.method == "resnet" else views_to_embed(cache, training.embed_views)
+
+
 def store_attributes(cache: StoredCache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
     """What an embedding store says of its origin."""
     origin = {"run": str(run) if run else "untrained", "cache": str(cache.path), "cache_identity": cache.identity}
@@ -275,7 +282,14 @@ def store_attributes(cache: StoredCache, config: RunConfig | None, run: Path | N
 
 
 def embed_cache(
-    run: Path | None, path: Path, out: Path, *, weights: str = "auto", device: str = "auto", progress: bool = False
+    run: Path | None,
+    path: Path,
+    out: Path,
+    *,
+    weights: str = "auto",
+    embed_views: int | None = None,
+    device: str = "auto",
+    progress: bool = False,
 ) -> str:
     """Embed every video of a cache, keeping its folds.
 
@@ -284,6 +298,7 @@ def embed_cache(
         path: of the cache
         out: embedding store to write
         weights: of the backbone, where the cache ends before layer 4; "auto": those of the run or the cache
+        embed_views: of each video, whose embeddings are averaged; 0: all of them; None: as the run has it
         device: "auto", "cpu" or "cuda"
         progress: show a bar
 
@@ -291,10 +306,13 @@ def embed_cache(
         a summary
 
     Raises:
-        InputError: if the run does not fit the cache's maps or its text model
+        InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
     """
     cache = open_cache(path)
     encoder, config = load_encoder(run) if run else (Untrained(), None)
+    training = config.training if config else TrainConfig()
+    if embed_views is not None:
+        training = replace(training, embed_views=embed_views)
     if config is not None:
         refuse_other_maps(cache, config)
         weights = config.training.weights if weights == "auto" else weights
@@ -305,7 +323,8 @@ def embed_cache(
     if not len(rows):
         raise InputError(f"{path}: holds no finished videos; run hcl extract first")
     attributes = store_attributes(cache, config, run)
-    embed_to_store(encoder, cache, rows, out, attributes, layer4=layer4, device=where, progress=progress)
+    views = views_of_method(cache, training)
+    embed_to_store(encoder, cache, rows, out, attributes, views=views, layer4=layer4, device=where, progress=progress)
     return f"{out}: {len(rows)} videos embedded; next: hcl evaluate {out}"
 
 

@@ -15,7 +15,7 @@ from hcl.match.pairs import score_pairs
 from hcl.match.pooling import ALL_LEVELS, distinct_pairs, true_places
 from hcl.match.predictions import Case, class_scores, level_scores
 from hcl.train.config import TrainConfig
-from hcl.train.embedding import embedded_batches
+from hcl.train.embedding import embedded_batches, views_to_embed
 from hcl.train.encoders import Trainable
 
 CASE = Case(k_shot=1, aggregate="mean")
@@ -31,7 +31,7 @@ def make_validation(
     Args:
         cache: of maps
         folds: of the classes
-        config: number of episodes, ways and seed are read
+        config: number of episodes, ways, seed and views to embed are read
         scoring: how HCL scores pairs
         device: of the encoder
 
@@ -48,10 +48,11 @@ def make_validation(
     drawing = EpisodeConfig(n_way=min(config.val_way, usable), episodes=config.val_episodes, seed=config.seed)
     pool = make_pool(np.arange(len(rows)), [labels[row] for row in rows], [""] * len(rows), drawing)
     drawn = draw_episodes(pool, drawing)
+    views = views_to_embed(cache, config.embed_views)
     table, truth = distinct_pairs(drawn), true_places(drawn)
 
     def validate(encoder: Trainable) -> float:
-        embedded = joined(list(embedded_batches(encoder, cache, rows, device)))
+        embedded = joined(list(embedded_batches(encoder, cache, rows, device, views=views)))
         if encoder.method in PEERS:
             scores = class_scores(PEERS[encoder.method], embedded.arrays, drawn, CASE.k_shot)
         else:
