@@ -72,7 +72,9 @@ def main() -> None:
 @click.option("--batch-frames", default=ExtractConfig.batch_frames, show_default=True, help="Frames a backbone call.")
 @click.option("--compile", is_flag=True, help="Compile the backbone for a GPU first, which takes half a minute.")
 @click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
-@click.option("--views", default=ExtractConfig.views, show_default=True, help="Of a video; all are trained on and embedded.")
+@click.option(
+    "--views", default=ExtractConfig.views, show_default=True, help="Of a video; all are learned and embedded."
+)
 @click.option("--view-seed", default=ExtractConfig.view_seed, show_default=True, help="Of the further views.")
 @click.option("--flip/--no-flip", default=ExtractConfig.flip, show_default=True, help="Mirror half of these views.")
 @click.option(

@@ -191,7 +191,7 @@ def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
         "extra_classes": "none",
     }  # mirrored maps of layer 3 give others of layer 4
     whole = run_on(made / "layer4.zarr", tmp_path / "four", **given)
-    store = run_on(made / "layer3.zarr", tmp_path / "three", weights=weights, views=1, **given)
+    store = run_on(made / "layer3.zarr", tmp_path / "three", weights=weights, views=1, embed_views=1, **given)
     assert close(store.mean_map, whole.mean_map)
     for name in whole.names:
         rows = np.arange(len(whole.videos))
@@ -274,7 +274,7 @@ def test_a_cut_tuned_run_goes_on_to_the_same_end(
 
 def test_the_untrained_baseline_is_that_of_layer4(made: Path, tmp_path: Path, weights: str) -> None:
     embed_cache(None, made / "layer4.zarr", tmp_path / "four.zarr", device="cpu")
-    embed_cache(None, made / "layer3.zarr", tmp_path / "three.zarr", weights=weights, device="cpu")
+    embed_cache(None, made / "layer3.zarr", tmp_path / "three.zarr", weights=weights, embed_views=1, device="cpu")
     four, three = (EmbeddingStore.open(tmp_path / f"{name}.zarr") for name in ("four", "three"))
     for name in ("mean_map", "global", "clips", "patches"):
         assert close(three.arrays([name], np.arange(12))[name], four.arrays([name], np.arange(12))[name]), name
