@@ -125,10 +125,13 @@ def make_cache() -> Callable[..., Cache]:
         videos = [Video(f"{name}/{copy}.mp4", Path("x"), name, group=f"p{copy}") for name in folds for copy in range(4)]
         cache.add_videos(videos)
         signal = {name: rng.normal(size=12) for name in folds}
-        for row, video in enumerate(videos):
-            maps = (signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16)
-            further = maps[1:] if views > 1 else None
-            cache.write([MapRecord(row, maps[0], content=f"h{row}", views=further)])
+        drawn = [(signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16) for video in videos]
+        cache.write(
+            [
+                MapRecord(row, maps[0], content=f"h{row}", views=maps[1:] if views > 1 else None)
+                for row, maps in enumerate(drawn)
+            ]
+        )
         return cache
 
     return make

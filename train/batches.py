@@ -142,18 +142,13 @@ class BatchSource:
         versions: tuple[Turned, ...] = (AS_IS,),
         grid: tuple[int, int] = (1, -1),
     ) -> None:
-        if views > reader.n_views:
-            raise InputError(
-                f"--views {views}: the cache holds {reader.n_views} of each video;"
-                " extract more with hcl extract --views"
-            )
+        self._views = count_views(reader, views, "--views", "the cache")
         if len(rows) * len(versions) != len(labels):
             raise ValueError(f"{rows.shape = } and {labels.shape = } differ in videos of {len(versions)} versions")
         self.draw = draw
         self._reader, self._rows, self._labels = reader, rows, torch.from_numpy(labels)
         self._device, self._readers, self._share = device, readers, share
         self._versions, self._grid = versions, grid
-        self._views = views or reader.n_views
         self._shape = reader.shape
         self._bytes = 2 * int(np.prod(self._shape))  # of one view
         self._room = self._free() if device_bytes is None else device_bytes
@@ -237,6 +232,25 @@ class BatchSource:
         count = len(self._rows) * self._views
         form = DenseMaps if self._fits(packed=False) else PackedMaps
         return form(pool.map(self._read, range(count)), count, self._shape, self._device)
+
+
+def count_views(reader: MapReader, asked: int, option: str, holder: str) -> int:
+    """How many views of each video are taken; asked for 0, all there are.
+
+    Args:
+        reader: of the maps
+        asked: how many
+        option: that asked, for the message
+        holder: what the reader reads, for the message
+
+    Raises:
+        InputError: if there are fewer than are asked for
+    """
+    if asked > reader.n_views:
+        raise InputError(
+            f"{option} {asked}: {holder} holds {reader.n_views} of each video; extract more with hcl extract --views"
+        )
+    return asked or reader.n_views
 
 
 def memory_limit() -> int:

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.errors import InputError
 from hcl.extract.progress import progress_bar
 from hcl.extract.stored_cache import StoredCache
 from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
 from hcl.match.methods import Arrays
 from hcl.match.store import StoredVideos, write_store
+from hcl.train.batches import count_views
 from hcl.train.encoders import Encoder
 from hcl.train.layer4 import Layer4
 
@@ -98,9 +98,12 @@ def embedded_batches(
         of_views = []
         for view in range(views):
             maps = torch.from_numpy(np.stack([cache.view(int(row), view) for row in chosen]))  # (B, T, P, C)
-            frozen = maps if layer4 is None else layer4(maps.to(device)).cpu()
+            if view == 0 or encoder.layer4 is None:  # a tuned layer 4 takes further views as they are
+                frozen = maps if layer4 is None else layer4(maps.to(device)).cpu()
+            if view == 0:
+                mean_map = frozen.float().mean(dim=(1, 2)).numpy()
             found = embed(encoder, (frozen if encoder.layer4 is None else maps).to(device), of_class)
-            of_views.append(EmbeddedBatch.of(found, frozen.float().mean(dim=(1, 2)).numpy()))
+            of_views.append(EmbeddedBatch.of(found, mean_map))
         yield mean_of_views(of_views)
 
 
@@ -123,12 +126,7 @@ def views_to_embed(cache: StoredCache, asked: int) -> int:
     Raises:
         InputError: if the cache holds fewer than are asked for
     """
-    if asked > cache.n_views:
-        raise InputError(
-            f"--embed-views {asked}: {cache.path} holds {cache.n_views} of each video;"
-            " extract more with hcl extract --views"
-        )
-    return asked or cache.n_views
+    return count_views(cache, asked, "--embed-views", str(cache.path))
 
 
 @torch.inference_mode()

@@ -49,7 +49,7 @@ HELP = {
     "precision": "auto: bfloat16 where the device has it.",
     "device": "auto, cpu or cuda.",
     "resident": "Where the maps lie while training.",
-    "views": "Of each video, to draw from; 0: all that the cache holds, 1: the one that is evaluated.",
+    "views": "Of each video, to draw from; 0: all that the cache holds, 1: the canonical one.",
     "embed_views": "Of a video, whose embeddings are averaged; 0: all that the cache holds, 1: the canonical one.",
     "readers": "Threads that read maps ahead.",
     "checkpoint_every": "Steps; one is also written after each epoch.",
