@@ -22,7 +22,7 @@ lint: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch torchvision --editable ".[text,dev]"
-	$(BIN)/python -m hcl.extract.installation
+	$(BIN)/python -m hcl.extract.system.installation
 	touch $@
 
 clean:

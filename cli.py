@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from hcl.extract.config import DECODERS, FOLDS, LAYERS, PRECISIONS, SPLITS, STORES, ExtractConfig
-from hcl.extract.demo_config import DemoConfig
-from hcl.extract.errors import InputError
-from hcl.extract.version import package_version
+from hcl.extract.config import CACHE_DTYPES, DECODERS, LAYERS, PRECISIONS, SPLIT_POLICIES, SPLITS, ExtractConfig
+from hcl.extract.demo.config import DemoConfig
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.version import package_version
 from hcl.match.config import AGGREGATES, ATTENTION_SCALES, METHODS, EpisodeConfig, EvaluationConfig
 from hcl.train.config import CHOICES, PRESETS, TERMS, TrainConfig
-from hcl.train.crossval_config import CrossvalConfig
 from hcl.train.option_help import HELP
+from hcl.train.studies.crossval_config import CrossvalConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -61,15 +61,15 @@ def main() -> None:
     "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2, a file."
 )
 @click.option(
-    "--until",
+    "--backbone-layer",
     type=click.Choice(LAYERS),
-    default=ExtractConfig.until,
+    default=ExtractConfig.backbone_layer,
     show_default=True,
-    help="The last layer of a ResNet to run: layer3 for hcl train --tune layer4, pooled to do without layer 4.",
+    help="The last layer of a ResNet to run: layer3 for hcl train --finetune layer4, pooled to do without layer 4.",
 )
 @click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
-@click.option("--batch-frames", default=ExtractConfig.batch_frames, show_default=True, help="Frames a backbone call.")
+@click.option("--batch-size", default=ExtractConfig.batch_size, show_default=True, help="Frames a backbone call.")
 @click.option("--compile", is_flag=True, help="Compile the backbone for a GPU first, which takes half a minute.")
 @click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
 @click.option(
@@ -78,18 +78,18 @@ def main() -> None:
 @click.option("--view-seed", default=ExtractConfig.view_seed, show_default=True, help="Of the further views.")
 @click.option("--flip/--no-flip", default=ExtractConfig.flip, show_default=True, help="Mirror half of these views.")
 @click.option(
-    "--store",
-    type=click.Choice(STORES),
-    default=ExtractConfig.store,
+    "--cache-dtype",
+    type=click.Choice(CACHE_DTYPES),
+    default=ExtractConfig.cache_dtype,
     show_default=True,
     help="uint8: a byte a value, each channel with its own scale; smaller, and the error is reported.",
 )
 @click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default=ExtractConfig.split,
+    "--split-policy",
+    type=click.Choice(SPLIT_POLICIES),
+    default=ExtractConfig.split_policy,
     show_default=True,
-    help="auto: the folds given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
+    help="auto: the splits given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
 )
 @click.option("--split-seed", default=ExtractConfig.split_seed, show_default=True)
 @click.option("--names", type=PATH, help="CSV file with label,name: the texts of classes.")
@@ -112,15 +112,16 @@ def extract(
     """Write the frame maps of VIDEOS to CACHE, once per video.
 
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
-    columns path,label[,fold][,group]. Run it again to go on where it stopped.
+    columns path,label[,split][,group]. Run it again to go on where it stopped.
     """
-    from hcl.extract import extraction, forecast, summary
+    from hcl.extract.pipeline import dry_run as forecast
+    from hcl.extract.pipeline import extraction, summary
 
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
     if dry_run:
         click.echo(forecast.forecast(videos, cache, config, names=names))
         return
-    done = extraction.extract(videos, cache, config, names=names, repair=repair, progress=True, say=click.echo)
+    done = extraction.extract(videos, cache, config, names=names, repair=repair)
     click.echo(summary.as_text(done))
     ctx.exit(1 if done.failed else 0)
 
@@ -164,13 +165,13 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.argument("cache", type=PATH)
 @click.option("--run", type=PATH, help="Folder of the run; by default a dated one in runs/. An unfinished run goes on.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Where the settings start from.")
-@click.option("--folds", type=PATH, help="CSV file with label,fold: replaces the folds of the cache.")
+@click.option("--splits", type=PATH, help="CSV file with label,split: replaces the splits of the cache.")
 @training_options()
-def train(cache: Path, run: Path | None, preset: str | None, folds: Path | None, **settings: Any) -> None:
+def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None, **settings: Any) -> None:
     """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
-    from hcl.train import running
+    from hcl.train.runs import running
 
-    done = running.train(cache, run=run, preset=preset, folds=folds, settings=settings, progress=True, say=click.echo)
+    done = running.train(cache, run=run, preset=preset, splits=splits, settings=settings)
     if done:  # one of several processes speaks
         click.echo(done)
 
@@ -188,7 +189,7 @@ def episode_options(command: Command) -> Command:
             click.option("--seed", default=EpisodeConfig.seed, show_default=True),
             click.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
             click.option("--episodes-file", type=PATH, help="Score these episodes, written by --save-episodes."),
-            click.option("--fold", type=click.Choice(FOLDS), default=EvaluationConfig.fold, show_default=True),
+            click.option("--split", type=click.Choice(SPLITS), default=EvaluationConfig.split, show_default=True),
             click.option("--spatial/--no-spatial", default=EvaluationConfig.spatial, help="The spatial level."),
             click.option("--aggregate", "aggregates", callback=_names, help="mean, max or both.  [default: mean]"),
             click.option("--top-clips", type=int, help="The paper's T.  [default: the run's]"),
@@ -217,7 +218,7 @@ SCORING = ("top_clips", "top_patches", "attention_scale")
 @episode_options
 @click.option("--seeds", callback=_numbers, help="Of several draws, such as 0,1,2: mean and standard deviation.")
 @click.option("--save-episodes", type=PATH, help="Write the episodes to this file, for another system.")
-@click.option("--scores", type=PATH, help="Zarr folder that keeps scores of pairs for later evaluations.")
+@click.option("--score-cache", type=PATH, help="Zarr folder that keeps scores of pairs for later evaluations.")
 @click.option("--plot", type=PATH, help="Folder for pictures.")
 @click.pass_context
 def evaluate(
@@ -237,15 +238,17 @@ def evaluate(
     Several trained runs, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
     episodes that are scored so far.
     """
-    from hcl.match import evaluation, locate, report
+    from hcl.match.evaluation import evaluation
+    from hcl.match.reports import report
+    from hcl.match.store import locate
 
     asked = _asked(ctx, given)
     if len(stores) > 1 and scores:
-        raise click.UsageError("--scores keeps the scores of one store")
+        raise click.UsageError("--score-cache keeps the scores of one store")
     found = []
     for store in stores or (None,):
         path = locate.find_store(store, given["method"])
-        found += evaluation.evaluate_seeds(path, seeds=seeds or (given["seed"],), scores=scores, progress=True, **asked)
+        found += evaluation.evaluate_seeds(path, seeds=seeds or (given["seed"],), scores=scores, **asked)
     text = report.as_text(found[0]) if len(found) == 1 else report.over_runs(found)
     click.echo(text)
     if json_file:
@@ -256,7 +259,7 @@ def evaluate(
     if save_episodes:
         report.write_episodes_of(save_episodes, found[0])
     if plot:
-        from hcl.match import plots
+        from hcl.match.reports import plots
 
         click.echo("\n".join(str(file) for file in plots.write_plots(plot, found[0])))
 
@@ -274,12 +277,14 @@ def compare(
     **given: Any,
 ) -> None:
     """Score several runs or embedding stores on the same episodes: accuracies, and differences from RUN_A."""
-    from hcl.match import comparison, comparison_report, locate, report
+    from hcl.match.evaluation import comparison
+    from hcl.match.reports import comparison_report, report
+    from hcl.match.store import locate
 
     paths = {str(run): locate.find_store(run) for run in runs}
     if len(paths) < len(runs):
         raise click.UsageError("a run is named twice")
-    found = comparison.compare(paths, progress=True, **_asked(ctx, given))
+    found = comparison.compare(paths, **_asked(ctx, given))
     text = comparison_report.as_text(found)
     click.echo(text)
     if json_file:
@@ -290,7 +295,7 @@ def compare(
 
 def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     """The arguments that `evaluate` and `compare` share: what to draw, what to ask, how to score."""
-    from hcl.match import episode_file
+    from hcl.match.episodes import episode_file
 
     listed, drawn = None, {name: given[name] for name in DRAWN}
     if given["episodes_file"]:
@@ -300,7 +305,7 @@ def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
             raise click.UsageError(f"{options[typed[0]]} follows from --episodes-file; leave it out")
         listed = episode_file.read_episodes(given["episodes_file"])
         drawn = listed.shape
-    plan = {name: given[name] for name in ("aggregates", "fold", "spatial")}
+    plan = {name: given[name] for name in ("aggregates", "split", "spatial")}
     plan["shots"] = given["shots"] or ((1,) if listed is None else (drawn["k_shot"],))
     return {
         "episodes": EpisodeConfig(**drawn),
@@ -310,22 +315,22 @@ def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def rotation_options(command: Command) -> Command:
+def fold_options(command: Command) -> Command:
     """Give a command the options that say how classes are rotated and what the trained runs are asked."""
     for option in reversed(
         (
             click.option("--out", default="crossval", type=PATH, show_default=True, help="Folder of the runs."),
-            click.option("--novel", default=0, help="Classes a rotation; 0 (default): a quarter, at least --way."),
-            click.option("--val", default=-1, help="Classes a rotation; -1 (default): an eighth, if enough are left."),
-            click.option("--rotations", default=0, help="0 (default): so many that each class is novel once."),
+            click.option("--novel", default=0, help="Classes a fold; 0 (default): a quarter, at least --way."),
+            click.option("--val", default=-1, help="Classes a fold; -1 (default): an eighth, if enough are left."),
+            click.option("--folds", default=0, help="0 (default): so many that each class is novel once."),
             click.option("--seeds", callback=_numbers, help="Of the trainings, such as 0,1.  [default: 0]"),
-            click.option("--order-seed", default=0, show_default=True, help="Of the order of classes."),
+            click.option("--class-order-seed", default=0, show_default=True, help="Of the order of classes."),
             click.option("--way", "n_way", default=EpisodeConfig.n_way, show_default=True, help="Classes an episode."),
             click.option("--shot", "shots", callback=_numbers, help="Supports a class.  [default: 1,5]"),
             click.option("--queries", "n_query", default=EpisodeConfig.n_query, show_default=True, help="A class."),
-            click.option("--episodes", default=EpisodeConfig.episodes, show_default=True, help="A rotation."),
+            click.option("--episodes", default=EpisodeConfig.episodes, show_default=True, help="A fold."),
             click.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
-            click.option("--fold", type=click.Choice(FOLDS), default="novel", show_default=True),
+            click.option("--split", type=click.Choice(SPLITS), default="novel", show_default=True),
             click.option("--preset", type=click.Choice(list(PRESETS)), help="What the settings start from."),
             click.option("--json", "json_file", type=PATH, help="Write all results to this file."),
         )
@@ -334,34 +339,34 @@ def rotation_options(command: Command) -> Command:
     return command
 
 
-def _rotated(given: dict[str, Any]) -> dict[str, Any]:
+def _cross_validated(given: dict[str, Any]) -> dict[str, Any]:
     """Sort the options of a cross-validation by what they configure; the others are settings of the training."""
-    config = {name: given.pop(name) for name in ("novel", "val", "rotations", "order_seed")}
-    seeds, shots, fold = given.pop("seeds") or (0,), given.pop("shots") or (1, 5), given.pop("fold")
+    config = {name: given.pop(name) for name in ("novel", "val", "folds", "class_order_seed")}
+    seeds, shots, split = given.pop("seeds") or (0,), given.pop("shots") or (1, 5), given.pop("split")
     drawn = {name: given.pop(name) for name in ("n_way", "n_query", "episodes", "group_disjoint")}
     return {
         "config": CrossvalConfig(**config, seeds=seeds),
         "episodes": EpisodeConfig(**drawn, k_shot=max(shots)),
-        "plan": EvaluationConfig(shots=shots, fold=fold),
+        "plan": EvaluationConfig(shots=shots, split=split),
         "preset": given.pop("preset"),
     }
 
 
 @main.command()
 @click.argument("cache", type=PATH)
-@rotation_options
+@fold_options
 @training_options(without=("seed",))
 def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
-    """Rotate the classes of CACHE through novel, val and base; train and evaluate each rotation.
+    """Rotate the classes of CACHE through novel, val and base; train and evaluate each fold.
 
     With 10 to 20 classes one split says little. Run it again to go on where it stopped.
     """
-    from hcl.match.report import write_json
-    from hcl.train import crossval_report
-    from hcl.train.crossval import cross_validate
+    from hcl.match.reports.report import write_json
+    from hcl.train.studies import crossval_report
+    from hcl.train.studies.crossval import cross_validate
 
-    rotated = _rotated(given)
-    found = cross_validate(cache, out, **rotated, settings=given, progress=True, say=click.echo)
+    rotated = _cross_validated(given)
+    found = cross_validate(cache, out, **rotated, settings=given)
     click.echo(crossval_report.as_text(found))
     if json_file:
         write_json(json_file, crossval_report.as_json(found))
@@ -370,16 +375,16 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
 @main.command()
 @click.argument("cache", type=PATH)
 @click.option("--table", "tables", callback=_numbers, required=True, help="Of the paper: 1, 2, 3, 4 or several.")
-@rotation_options
+@fold_options
 @training_options(without=("seed", *ABLATED))
 def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, **given: Any) -> None:
     """Rerun an ablation of the paper on CACHE, rotating its classes, and print it beside the paper's numbers."""
-    from hcl.match.report import write_json
-    from hcl.train import ablation, ablation_report
-    from hcl.train.crossval import cross_validate
+    from hcl.match.reports.report import write_json
+    from hcl.train.studies import ablation, ablation_report
+    from hcl.train.studies.crossval import cross_validate
 
-    rotated = _rotated(given)
-    run = partial(cross_validate, cache, **rotated, progress=True, say=click.echo)
+    rotated = _cross_validated(given)
+    run = partial(cross_validate, cache, **rotated)
     found = {}
     for number in tables:
         found[number] = ablation.ablate(number, lambda name, off: run(folder=out / name, settings={**given, **off}))
@@ -392,17 +397,17 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="[RUN] CACHE")
 @click.option("--out", required=True, type=PATH, help="Embedding store to write.")
 @click.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"])
-@click.option("--embed-views", type=int, help=f"{HELP['embed_views']}  [default: as RUN has it; all if untrained]")
+@click.option("--test-views", type=int, help=f"{HELP['test_views']}  [default: as RUN has it; all if untrained]")
 @click.option("--untrained", is_flag=True, help="Embed straight from the maps: no RUN, nothing learned.")
 @click.option("--device", default=TrainConfig.device, show_default=True)
 def embed(sources: tuple[Path, ...], out: Path, untrained: bool, **given: Any) -> None:
-    """Embed every video of CACHE by the encoder of RUN, keeping the folds of the cache."""
+    """Embed every video of CACHE by the encoder of RUN, keeping the splits of the cache."""
     if len(sources) != (1 if untrained else 2):
         raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
-    from hcl.train import running
+    from hcl.train.runs import running
 
     run = None if untrained else sources[0]
-    click.echo(running.embed_cache(run, sources[-1], out, **given, progress=True))
+    click.echo(running.embed_cache(run, sources[-1], out, **given))
 
 
 @main.command()
@@ -411,9 +416,9 @@ def embed(sources: tuple[Path, ...], out: Path, untrained: bool, **given: Any) -
 @click.pass_context
 def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     """Print what a cache, run or embedding store holds."""
-    from hcl.train import inspection
+    from hcl.train.runs import inspection
 
-    text, damaged = inspection.describe(path, verify=verify, progress=verify)
+    text, damaged = inspection.describe(path, verify=verify)
     click.echo(text)
     ctx.exit(1 if damaged else 0)
 
@@ -423,9 +428,9 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
 @click.argument("target", type=PATH)
 def convert(source: Path, target: Path) -> None:
     """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
-    from hcl.extract import conversion
+    from hcl.extract.cache import conversion
 
-    click.echo(conversion.convert(source, target, progress=True))
+    click.echo(conversion.convert(source, target))
 
 
 @main.command("demo-videos")
@@ -436,9 +441,9 @@ def convert(source: Path, target: Path) -> None:
 @click.option("--workers", default=DemoConfig.workers, help="Drawing processes; 0 (default) is one a core.")
 def demo_videos(folder: Path, **drawn: int) -> None:
     """Draw a set of video files of invented actions into FOLDER: class folders and a manifest.csv."""
-    from hcl.extract.demo_videos import write_demo_videos
+    from hcl.extract.demo.dataset import write_demo_videos
 
-    write_demo_videos(folder, DemoConfig(**drawn), progress=True)
+    write_demo_videos(folder, DemoConfig(**drawn))
     click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
 
 

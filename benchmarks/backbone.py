@@ -18,10 +18,10 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from hcl.extract.backbone import CPU_FRAMES, load_backbone, resnet
-from hcl.extract.resnet import torchvision_models
-from hcl.extract.video import read_frames
-from hcl.extract.weight_files import read_weights
+from hcl.extract.backbones.backbone import CPU_FRAMES, load_backbone, resnet
+from hcl.extract.backbones.resnet import torchvision_models
+from hcl.extract.backbones.weights import read_weights
+from hcl.extract.video.reading import read_frames
 
 GFLOP = 7.7  # of one frame at 224 x 224 in ResNet-50 v1, a multiplication and an addition counted as two
 MATRIX = 2048

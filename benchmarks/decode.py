@@ -17,12 +17,12 @@ import av
 import numpy as np
 from tabulate import tabulate
 
-from hcl.extract.decord_reader import decord_doubt, decord_module, read_with_decord
-from hcl.extract.errors import VideoError
-from hcl.extract.packets import read_packet_index
-from hcl.extract.pyav_reader import read_indexed, read_sequentially
-from hcl.extract.upright import upright
-from hcl.extract.video import decoder_note, middle_frames, read_frames
+from hcl.extract.system.errors import VideoError
+from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, read_with_decord
+from hcl.extract.video.orientation import apply_display_matrix
+from hcl.extract.video.packet_index import read_packet_index
+from hcl.extract.video.pyav_reader import read_indexed, read_sequentially
+from hcl.extract.video.reading import decoder_note, middle_frames, read_frames
 
 FRAMES = 8
 MIDDLES = partial(middle_frames, frames=FRAMES)
@@ -35,14 +35,14 @@ def sequential(path: Path) -> tuple[np.ndarray, int]:
     wanted = middle_frames(count, FRAMES)
     with av.open(str(path)) as container:
         frames = enumerate(container.decode(container.streams.best("video")))
-        images = {number: upright(frame) for number, frame in frames if number in wanted}
+        images = {number: apply_display_matrix(frame) for number, frame in frames if number in wanted}
     return np.stack([images[number] for number in wanted]), count
 
 
 def compare(path: Path) -> tuple[str, str, str, str]:
     """Return a row of the table: file, reader and why, frames, verdict."""
     try:
-        doubt = decord_doubt(read_packet_index(path))
+        doubt = decord_inexact_reason(read_packet_index(path))
         video = read_frames(path, FRAMES)
         images, count = sequential(path)
     except VideoError as error:
@@ -78,14 +78,14 @@ def cpu_ms(read: Callable[[], object]) -> float:
 def measure(path: Path, rounds: int = 7) -> list[float]:
     """Return the median CPU time of each reader, in turns, so that a busy machine is so to all."""
     index = read_packet_index(path)
-    readers: list[Callable[[], object]] = [
+    num_workers: list[Callable[[], object]] = [
         lambda: read_packet_index(path),
         lambda: read_with_decord(path, MIDDLES, index),
         lambda: read_sequentially(path, MIDDLES, index.shown),
         lambda: read_indexed(path, MIDDLES, index, leave_out=False),
         lambda: read_indexed(path, MIDDLES, index),
     ]
-    return list(np.median([[cpu_ms(read) for read in readers] for _ in range(rounds)], axis=0))
+    return list(np.median([[cpu_ms(read) for read in num_workers] for _ in range(rounds)], axis=0))
 
 
 def speed() -> None:

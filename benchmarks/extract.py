@@ -1,12 +1,12 @@
 """Time the extraction, each part alone and all together, or show its memory.
 
-    python benchmarks/extract.py FOLDER [--videos 160] [--workers 0] [--store uint8]
+    python benchmarks/extract.py FOLDER [--videos 160] [--workers 0] [--cache-dtype uint8]
     python benchmarks/extract.py --memory 2000
 
 The first takes the videos of a folder, over and over until there are enough. What the machine allows is cores /
 (CPU seconds of decoding and of the backbone, for a video, each measured alone); the ratio to it is what counts. It is
 the product of two: the share of the cores' time that the run got, less on a busy machine, and the share of that time
-which went into decoding and the backbone. --memory extracts links to small drawn videos and prints the resident
+which went into decoding and the backbone. --memory extracts links to small drawn videos and prints the map_storage
 memory of all processes on the way.
 """
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--videos", type=int, default=160)
     parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--store", default="float16")
+    parser.add_argument("--cache-dtype", default="float16")
     parser.add_argument("--memory", type=int, metavar="N", help="show the memory of extracting N small videos")
     parser.add_argument("--frames", type=int, default=8, help="with --memory")
     options = parser.parse_args()

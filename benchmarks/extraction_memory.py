@@ -13,7 +13,7 @@ from extraction_speed import link_videos
 from tabulate import tabulate
 
 from hcl.extract.config import ExtractConfig
-from hcl.extract.extraction import extract
+from hcl.extract.pipeline.extraction import extract
 
 MIB = 2**20
 
@@ -33,7 +33,7 @@ def draw_videos(folder: Path) -> list[Path]:
     return paths
 
 
-def resident(status: Path) -> int:
+def map_storage(status: Path) -> int:
     """Bytes of a process that are in memory; 0 if it is gone."""
     try:
         return int((status / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -50,9 +50,9 @@ def watched(cache: Path, total: int) -> Iterator[list[tuple[int, float, float]]]
     def watch() -> None:
         peak = (0, 0.0, 0.0)
         while not ended.wait(0.1):
-            own = resident(Path("/proc/self"))
+            own = map_storage(Path("/proc/self"))
             children = [
-                resident(Path("/proc") / child)
+                map_storage(Path("/proc") / child)
                 for task in Path("/proc/self/task").iterdir()
                 for child in (task / "children").read_text().split()
             ]
@@ -74,7 +74,7 @@ def watched(cache: Path, total: int) -> Iterator[list[tuple[int, float, float]]]
 
 def show(options: argparse.Namespace, folder: Path) -> None:
     """Print the memory at every twentieth of the way."""
-    config = ExtractConfig(workers=options.workers, split="all-novel", text_model="none", frames=options.frames)
+    config = ExtractConfig(workers=options.workers, split_policy="all-novel", text_model="none", frames=options.frames)
     videos = link_videos(draw_videos(folder / "drawn"), folder, options.memory)
     with watched(folder / "cache.zarr", options.memory) as rows:
         extract(videos, folder / "cache.zarr", config)

@@ -1,6 +1,7 @@
 """The speed of each part of the extraction, and of the whole: see extract.py."""
 
 import argparse
+import logging
 import os
 import resource
 import time
@@ -11,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from hcl.extract.backbone import Backbone
-from hcl.extract.cache import Cache
+from hcl.extract.backbones.backbone import Backbone
+from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.zarr_cache import Cache
 from hcl.extract.catalog import VIDEO_SUFFIXES, Video
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decode_worker import Decoded, DecodeTask, decode_video, read_source
-from hcl.extract.decoding import cores
-from hcl.extract.extraction import choose_backbone, extract
-from hcl.extract.mapping import mapped
-from hcl.extract.stored_cache import MapRecord
+from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video, read_source
+from hcl.extract.pipeline.extraction import choose_backbone, extract
+from hcl.extract.pipeline.inference import mapped
+from hcl.extract.system.threads import cores
 
 ALONE = 24  # videos that each part is timed on
 
@@ -54,7 +55,7 @@ def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[
 def map_alone(videos: list[Decoded], backbone: Backbone, config: ExtractConfig) -> tuple[float, list[MapRecord]]:
     """CPU seconds a video, and the maps."""
     records: list[MapRecord] = []
-    seconds = cpu_seconds(lambda: records.extend(mapped(videos, backbone, config.batch_frames)))
+    seconds = cpu_seconds(lambda: records.extend(mapped(videos, backbone, config.batch_size)))
     return seconds / len(videos), records
 
 
@@ -72,7 +73,9 @@ def write_alone(records: list[MapRecord], folder: Path) -> tuple[float, float]:
 
 def show(options: argparse.Namespace, folder: Path) -> None:
     """Print the parts, the whole and the ratio."""
-    config = ExtractConfig(workers=options.workers, split="all-novel", text_model="none", store=options.store)
+    config = ExtractConfig(
+        workers=options.workers, split_policy="all-novel", text_model="none", cache_dtype=options.cache_dtype
+    )
     sources = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     backbone = choose_backbone(config)
     sample = sources[:: max(1, len(sources) // ALONE)][:ALONE]
@@ -82,8 +85,10 @@ def show(options: argparse.Namespace, folder: Path) -> None:
     mapping, records = map_alone(decoded, backbone, config)
     writing, stored = write_alone(records, folder)
     videos = link_videos(sources, folder, options.videos)
-    began = Clock()
-    done = extract(videos, folder / "cache.zarr", config, say=began.start)
+    began = Clock()  # starts with the line that is logged before the first video is decoded
+    logging.getLogger("hcl").addHandler(began)
+    logging.getLogger("hcl").setLevel(logging.INFO)
+    done = extract(videos, folder / "cache.zarr", config)
     wall, own, workers, idle = began.read()
     decoding = (decoding + decode_alone(sample, config)[0]) / 2  # before and after: a machine's pace changes
     mapping = (mapping + map_alone(decoded, backbone, config)[0]) / 2
@@ -108,11 +113,12 @@ def show(options: argparse.Namespace, folder: Path) -> None:
     print(f"maps take {stored:.3f} of raw float16")
 
 
-class Clock:
+class Clock(logging.Handler):
     """Seconds since the work began: wall, CPU of this process and of those it ended, idle of the machine's cores."""
 
-    def start(self, _: str = "") -> None:
-        self.began = self.now()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Start, at the first line that is logged."""
+        self.began: tuple[float, ...] = getattr(self, "began", None) or self.now()
 
     def now(self) -> tuple[float, float, float, float]:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)

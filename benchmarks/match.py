@@ -1,4 +1,4 @@
-"""Time the scoring of drawn episodes on structured random embeddings, beside its floors and its peers.
+"""Time the scoring of drawn episodes on structured random embeddings, beside its floors and its baselines.
 
     python benchmarks/match.py --episodes 10000 --queries 1
 
@@ -18,17 +18,17 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from match_peers import peers  # beside this file
+from match_peers import baselines  # beside this file
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from hcl.match.config import EpisodeConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.episodes import draw_episodes, make_pool
-from hcl.match.pairs import score_pairs
-from hcl.match.pooling import distinct_pairs
-from hcl.match.scores import match
+from hcl.match.episodes.drawing import draw_episodes, make_pool
+from hcl.match.episodes.pooling import distinct_pairs
+from hcl.match.pairwise.pair_scores import score_pairs
+from hcl.match.scoring.scores import match
 
 FRAMES, PATCHES = 8, 49
 NAMED = 27  # frame pairs that ten clip pairs name
@@ -181,9 +181,9 @@ def in_float64(e: Embeddings) -> Embeddings:
 
 @torch.inference_mode()
 def peer_times(queries: int, rng: torch.Generator, features: int = 2048) -> dict[str, tuple[float, float]]:
-    """Time peers on an episode of 5 classes, one support each, of frame features as wide as ResNet-50's."""
+    """Time baselines on an episode of 5 classes, one support each, of frame features as wide as ResNet-50's."""
     query, support = (torch.randn(count, FRAMES, features, generator=rng) for count in (5 * queries, 5))
-    return {name: quickest(partial(score, query, support)) for name, score in peers(FRAMES, features).items()}
+    return {name: quickest(partial(score, query, support)) for name, score in baselines(FRAMES, features).items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Straightforward forms of two peers' matching, to be timed beside ours on frame features of the same videos."""
+"""Straightforward forms of two baselines' matching, to be timed beside ours on frame features of the same videos."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Trx(nn.Module):
         return scores / len(self.tuples)
 
 
-def peers(frames: int, features: int) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+def baselines(frames: int, features: int) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """Name functions from queries (Q, T, C) and one support of each class (N, T, C) to scores (Q, N)."""
     trx = Trx(frames, features).eval()
     return {"OTAM": otam_scores, "TRX {2,3}": lambda queries, supports: trx(queries, supports[:, None])}

@@ -2,7 +2,7 @@
 
 Convolutions of layers 2 to 4 become int8 with one scale per output channel. The first convolution and layer 1 stay
 float16: together they are 1 % of the weights and bring two thirds of the error of int8 throughout, as
-extract/weights/README.md shows. Batch norms stay float32: bn1.running_var exceeds the range of float16. No classifier.
+extract/backbones/shipped/README.md shows. Batch norms stay float32: bn1.running_var exceeds the range of float16. No classifier.
 """
 
 import sys
@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hcl.extract.weight_files import SCALE, architecture
+from hcl.extract.backbones.weights import SCALE, architecture
 
 KEPT = ("conv1.", "layer1.")  # in float16
 

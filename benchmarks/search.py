@@ -1,8 +1,8 @@
 """Try settings of the training on validation classes alone, and log what each reaches.
 
-    python benchmarks/search.py cache.zarr settings.json --out search/ --novel 5 --val 3 --way 3 --rotations 3
+    python benchmarks/search.py cache.zarr settings.json --out search/ --novel 5 --val 3 --way 3 --folds 3
 
-settings.json names the settings to try: {"name": {"dropout": 0.3, ...}, ...}. Each is cross-validated on the val fold
+settings.json names the settings to try: {"name": {"dropout": 0.3, ...}, ...}. Each is cross-validated on the val split
 (its novel classes are not looked at), finished runs are kept, and the table is printed anew after each.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 from tabulate import tabulate
 
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.match.rotations import Rotations
-from hcl.train.crossval import cross_validate
-from hcl.train.crossval_config import CrossvalConfig
+from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.crossval_config import CrossvalConfig
 
 SCORES = ("global", "temporal", "spatial", "headline")  # the last stands for the method: of HCL, the sum of all levels
 
@@ -24,17 +24,16 @@ SCORES = ("global", "temporal", "spatial", "headline")  # the last stands for th
 def main() -> None:
     """Cross-validate all settings."""
     given = parse()
-    config = CrossvalConfig(novel=given.novel, val=given.val, rotations=given.rotations, seeds=tuple(given.seeds))
+    config = CrossvalConfig(novel=given.novel, val=given.val, folds=given.folds, seeds=tuple(given.seeds))
     episodes = EpisodeConfig(n_way=given.way, episodes=given.episodes)
     rows = []
     for name, settings in json.loads(given.settings.read_text()).items():
         shared = {"val_way": given.way, **json.loads(given.shared), **settings}
         found = cross_validate(
             *(given.cache, given.out / name.replace(" ", "-"), config, episodes),
-            EvaluationConfig(fold="val"),
+            EvaluationConfig(split="val"),
             shared,
             preset="quick",
-            say=lambda _: None,
         )
         reached = accuracies(found)
         rows.append((name, *(f"{reached[score]['mean']:.1f}" if score in reached else "" for score in SCORES)))
@@ -52,13 +51,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--novel", type=int, default=5)
     parser.add_argument("--val", type=int, default=3)
     parser.add_argument("--way", type=int, default=3)
-    parser.add_argument("--rotations", type=int, default=3)
+    parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--episodes", type=int, default=2000)
     return parser.parse_args()
 
 
-def accuracies(found: Rotations) -> dict[str, dict[str, Any]]:
+def accuracies(found: CrossValidation) -> dict[str, dict[str, Any]]:
     """The accuracies of a method's scores on the val classes."""
     outcome = found.evaluations[0][0].outcomes[0]
     names = {name: name for name in SCORES if name in outcome.accuracies} | {"headline": outcome.headline}

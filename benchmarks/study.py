@@ -1,6 +1,6 @@
-"""The study of docs/results.md: methods and the paper's Tables 1 to 4 over rotations of a cache's classes and seeds.
+"""The study of docs/results.md: methods and the paper's Tables 1 to 4 over folds of a cache's classes and seeds.
 
-    python benchmarks/study.py cache.zarr --out study/ --novel 5 --val 0 --rotations 3 --seeds 0 1 --group-disjoint
+    python benchmarks/study.py cache.zarr --out study/ --novel 5 --val 0 --folds 3 --seeds 0 1 --group-disjoint
 
 Resumable: runs that are finished are not trained again. Prints Markdown: every method on the same episodes with its
 paired difference from HCL, then the tables. --only methods or --only 1 3 runs a part; hcl ablate does the same for one
@@ -16,14 +16,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from hcl.match.comparison import verdict
 from hcl.match.config import METHODS, EpisodeConfig, EvaluationConfig
-from hcl.match.rotations import Rotations
-from hcl.train import ablation_report, crossval_report
-from hcl.train.ablation import TABLES, ablate
-from hcl.train.crossval import cross_validate
-from hcl.train.crossval_config import CrossvalConfig
-from hcl.train.crossval_report import interval
+from hcl.match.evaluation.comparison import verdict
+from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.train.studies import ablation_report, crossval_report
+from hcl.train.studies.ablation import TABLES, ablate
+from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.crossval_config import CrossvalConfig
+from hcl.train.studies.crossval_report import interval
 
 SHOTS = (1, 5)
 
@@ -47,31 +47,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("study"))
     parser.add_argument("--novel", type=int, default=5)
     parser.add_argument("--val", type=int, default=0)
-    parser.add_argument("--rotations", type=int, default=3)
+    parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--group-disjoint", action="store_true", help="print these episodes, too")
     parser.add_argument("--settings", default="{}", help="JSON, settings of all trainings")
-    parser.add_argument("--peers", default="{}", help="JSON, settings of single methods: {method: {name: value}}")
+    parser.add_argument("--baselines", default="{}", help="JSON, settings of single methods: {method: {name: value}}")
     parser.add_argument("--only", nargs="+", default=["methods", *map(str, TABLES)])
     return parser.parse_args()
 
 
-def run(given: argparse.Namespace, folder: str, settings: Mapping[str, Any], disjoint: bool) -> Rotations:
+def run(given: argparse.Namespace, folder: str, settings: Mapping[str, Any], disjoint: bool) -> CrossValidation:
     """Cross-validate settings in a folder."""
-    config = CrossvalConfig(novel=given.novel, val=given.val, rotations=given.rotations, seeds=tuple(given.seeds))
+    config = CrossvalConfig(novel=given.novel, val=given.val, folds=given.folds, seeds=tuple(given.seeds))
     episodes = EpisodeConfig(episodes=given.episodes, group_disjoint=disjoint)
     return cross_validate(
         *(given.cache, given.out / folder, config, episodes, EvaluationConfig(shots=SHOTS)),
         {**json.loads(given.settings), **settings},
         preset="quick",
-        say=lambda _: None,
     )
 
 
 def methods(given: argparse.Namespace, disjoint: bool) -> str:
     """All methods by row; each number of shots with its interval and the paired difference from HCL."""
-    of_peers = json.loads(given.peers)
+    of_peers = json.loads(given.baselines)
     found = {}
     for method in METHODS:
         settings = {"method": method, **of_peers.get(method, {})}
@@ -83,7 +82,7 @@ def methods(given: argparse.Namespace, disjoint: bool) -> str:
     return f"{table}\n\nLevels of hcl: {by_level}"
 
 
-def cells(found: Rotations, hcl: Rotations) -> Iterator[str]:
+def cells(found: CrossValidation, hcl: CrossValidation) -> Iterator[str]:
     """The accuracy of a method's own score and its difference from HCL, by number of shots."""
     for case, outcome in enumerate(found.evaluations[0][0].outcomes):
         accuracy = found.accuracy(case, outcome.headline)

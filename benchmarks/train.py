@@ -23,17 +23,17 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-import hcl.train.objective as terms
-from hcl.extract.open_cache import open_cache
+import hcl.train.losses.objective as terms
+from hcl.extract.cache.opening import open_cache
 from hcl.match.embeddings import Embeddings
-from hcl.match.scores import Scores, scores_of
-from hcl.match.spatial import zoom_in
-from hcl.train.batches import Batch
+from hcl.match.scoring.scores import Scores, scores_of
+from hcl.match.scoring.zoom import zoom_in
 from hcl.train.config import TrainConfig, preset_config
-from hcl.train.encoder import VideoEncoder
-from hcl.train.fit_run import base_source, base_texts
-from hcl.train.running import plan_run
-from hcl.train.stepping import Stepper
+from hcl.train.data.batches import Batch
+from hcl.train.encoders.video_encoder import VideoEncoder
+from hcl.train.fitting.step import Stepper
+from hcl.train.runs.fit_run import base_source, base_texts
+from hcl.train.runs.running import plan_run
 
 MATRIX = 2048
 
@@ -54,8 +54,8 @@ def main() -> None:
             print(found["about"])
     headers = ("differentiated", "s a step", "peak GiB", "loss", "gradient's norm")
     print(tabulate(rows, headers=headers, floatfmt=("", ".3f", ".2f", ".6f", ".6f"), tablefmt="github"))
-    for resident in ("disk", "host"):
-        print(f"maps on {resident}: {100 * waiting(given, resident):.1f} % of the steps spent waiting for data")
+    for map_storage in ("disk", "host"):
+        print(f"maps on {map_storage}: {100 * waiting(given, map_storage):.1f} % of the steps spent waiting for data")
 
 
 def parse() -> argparse.Namespace:
@@ -102,7 +102,7 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
         peak = torch.cuda.max_memory_allocated() / 2**30
     floor = operations(config, given.videos, *cache.shape) / product_rate(device)
     about = (
-        f"{given.videos} videos of {cache.shape}, D {config.dim}, keep_patches {config.keep_patches}, {device},"
+        f"{given.videos} videos of {cache.shape}, D {config.dim}, patch_keep_rate {config.patch_keep_rate}, {device},"
         f" {torch.get_num_threads()} threads: floor {floor:.3f} s, the operations at the rate of a bfloat16 product"
     )
     step = statistics.median(seconds)
@@ -118,10 +118,10 @@ def through_everything(embeddings: Embeddings, rows: slice, config: TrainConfig,
 
 def operations(config: TrainConfig, videos: int, frames: int, patches: int, channels: int) -> float:
     """Count the operations of a step's larger matrix products: two for each multiply-add, backwards twice forwards."""
-    tokens = frames * max(1, round(config.keep_patches * patches))
-    of_block = tokens * (4 * config.dim**2 + 2 * config.dim * config.feedforward) + 2 * tokens**2 * config.dim
+    tokens = frames * max(1, round(config.patch_keep_rate * patches))
+    of_block = tokens * (4 * config.dim**2 + 2 * config.dim * config.mlp_dim) + 2 * tokens**2 * config.dim
     projected = (1 + config.motion) * tokens * channels * config.dim
-    trained = config.blocks * of_block * 3 + projected * 2  # no gradient of the maps
+    trained = config.depth * of_block * 3 + projected * 2  # no gradient of the maps
     searched = videos * tokens**2 * config.dim  # the product of all patches, forwards alone
     return 2.0 * videos * (trained + searched)
 
@@ -144,10 +144,10 @@ def product_rate(device: torch.device, repeats: int = 20) -> float:
     return 2 * MATRIX**3 / min(seconds)
 
 
-def waiting(given: argparse.Namespace, resident: str, steps: int = 40) -> float:
+def waiting(given: argparse.Namespace, map_storage: str, steps: int = 40) -> float:
     """The share of some steps' time that they wait for batches of a cache, once running."""
     cache, device = open_cache(given.cache), torch.device(given.device)
-    config = replace(settings(given), resident=resident, classes_per_batch=given.videos // 2)
+    config = replace(settings(given), map_storage=map_storage, classes_per_batch=given.videos // 2)
     run = plan_run(cache, dict.fromkeys(cache.class_names, "base"), config)
     source = base_source(cache, run, device, lambda _: None)
     encoder = VideoEncoder(config, **run.encoder).to(device)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Folders, manifests and splits: which videos there are, with their class, fold and group."""
+"""Folders, manifests and splits: which videos there are, with their class, split and group."""
 
 import csv
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hcl.extract.config import FOLDS
-from hcl.extract.errors import InputError
+from hcl.extract.config import SPLITS
+from hcl.extract.system.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .gif".split()
@@ -24,7 +24,7 @@ class Video:
     path: str  # relative to the folder or manifest it was found by, with forward slashes; the video's name in the cache
     source: Path
     label: str
-    fold: str = ""  # "" until a split decides
+    split: str = ""  # "" until a split decides
     group: str = ""
 
 
@@ -40,25 +40,25 @@ class Catalog:
         """The labels, sorted."""
         return tuple(sorted({video.label for video in self.videos}))
 
-    def class_folds(self) -> dict[str, str]:
-        """The fold of each class ("" where none is given).
+    def class_splits(self) -> dict[str, str]:
+        """The split of each class ("" where none is given).
 
         Raises:
-            InputError: if a class lies in two folds, or only some classes have one
+            InputError: if a class lies in two splits, or only some classes have one
         """
-        folds: dict[str, str] = {}
+        splits: dict[str, str] = {}
         for video in self.videos:
-            if folds.setdefault(video.label, video.fold) != video.fold:
+            if splits.setdefault(video.label, video.split) != video.split:
                 raise InputError(
-                    f"{video.path}: class {video.label!r} is in fold {video.fold or '(none)'} here and in"
-                    f" {folds[video.label] or '(none)'} before; put every class into one fold only"
+                    f"{video.path}: class {video.label!r} is in split {video.split or '(none)'} here and in"
+                    f" {splits[video.label] or '(none)'} before; put every class into one split only"
                 )
-        unset = sorted(label for label, fold in folds.items() if not fold)
-        if unset and len(unset) < len(folds):
+        unset = sorted(label for label, split in splits.items() if not split)
+        if unset and len(unset) < len(splits):
             raise InputError(
-                f"class {unset[0]!r} has no fold while others have one; give a fold to all classes or none"
+                f"class {unset[0]!r} has no split while others have one; give a split to all classes or none"
             )
-        return folds
+        return splits
 
 
 def read_catalog(videos: Path) -> Catalog:
@@ -72,7 +72,9 @@ def read_catalog(videos: Path) -> Catalog:
     elif videos.is_file() and videos.suffix.lower() == ".csv":
         catalog = _read_manifest(videos)
     elif videos.exists():
-        raise InputError(f"{videos}: neither a folder of class folders nor a .csv manifest (path,label[,fold][,group])")
+        raise InputError(
+            f"{videos}: neither a folder of class folders nor a .csv manifest (path,label[,split][,group])"
+        )
     else:
         raise InputError(f"{videos}: no such folder or manifest; give a folder of class folders or a .csv file")
     if not catalog.videos:
@@ -83,23 +85,23 @@ def read_catalog(videos: Path) -> Catalog:
 
 
 def _read_folder(root: Path) -> Catalog:
-    """Read class folders, or fold folders that hold class folders."""
+    """Read class folders, or split folders that hold class folders."""
     tops = [entry for entry in _visible(root) if entry.is_dir()]
     stray = [entry.name for entry in _visible(root) if entry.is_file()]
-    with_folds = [entry for entry in tops if entry.name in FOLDS]
-    if with_folds and len(with_folds) < len(tops):
-        other = next(entry.name for entry in tops if entry.name not in FOLDS)
+    with_splits = [entry for entry in tops if entry.name in SPLITS]
+    if with_splits and len(with_splits) < len(tops):
+        other = next(entry.name for entry in tops if entry.name not in SPLITS)
         raise InputError(
-            f"{root}: {other!r} stands beside {with_folds[0].name}/; use only base/ val/ novel/ or only classes"
+            f"{root}: {other!r} stands beside {with_splits[0].name}/; use only base/ val/ novel/ or only classes"
         )
     found: list[Video] = []
-    for fold_root, fold in [(entry, entry.name) for entry in with_folds] or [(root, "")]:
-        for entry in _visible(fold_root):
+    for split_root, split in [(entry, entry.name) for entry in with_splits] or [(root, "")]:
+        for entry in _visible(split_root):
             if not entry.is_dir():
-                stray += [entry.relative_to(root).as_posix()] if fold else []
+                stray += [entry.relative_to(root).as_posix()] if split else []
                 continue
             for source in _videos_below(entry, stray, root):
-                found.append(Video(source.relative_to(root).as_posix(), source, entry.name, fold))
+                found.append(Video(source.relative_to(root).as_posix(), source, entry.name, split))
     return Catalog(tuple(sorted(found, key=lambda video: video.path)), tuple(sorted(stray)))
 
 
@@ -126,19 +128,19 @@ def _videos_below(folder: Path, ignored: list[str], root: Path) -> list[Path]:
 
 
 def _read_manifest(manifest: Path) -> Catalog:
-    """Read path,label[,fold][,group] from a CSV file with a header, columns in any order."""
+    """Read path,label[,split][,group] from a CSV file with a header, columns in any order."""
     rows = read_csv(manifest, required=("path", "label"))
     found: dict[str, Video] = {}
     for line, row in rows:
-        path, label, fold = row["path"], row["label"], row.get("fold", "")
+        path, label, split = row["path"], row["label"], row.get("split", "")
         if not path or not label:
             raise InputError(f"{manifest} line {line}: path and label must not be empty")
-        if fold and fold not in FOLDS:
-            raise InputError(f"{manifest} line {line}: fold {fold!r} is not one of {', '.join(FOLDS)}")
+        if split and split not in SPLITS:
+            raise InputError(f"{manifest} line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
         name = Path(os.path.normpath(path)).as_posix()
         if name in found:
             raise InputError(f"{manifest} line {line}: {path} is listed twice; keep one of the lines")
-        found[name] = Video(name, manifest.parent / path, label, fold, row.get("group", ""))
+        found[name] = Video(name, manifest.parent / path, label, split, row.get("group", ""))
     return Catalog(tuple(found.values()))
 
 
@@ -169,12 +171,12 @@ def read_csv(path: Path, *, required: Iterable[str]) -> list[tuple[int, dict[str
 
 
 def split_classes(names: Iterable[str], seed: int, settled: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give every class a fold: about 64 : 12 : 24, at least 5 novel and 2 val, by a seeded shuffle.
+    """Give every class a split: about 64 : 12 : 24, at least 5 novel and 2 val, by a seeded shuffle.
 
     Args:
         names: all classes
         seed: of the shuffle
-        settled: folds of earlier classes, kept; each further class goes where most is missing
+        settled: splits of earlier classes, kept; each further class goes where most is missing
 
     Raises:
         InputError: if there are fewer than 10 classes
@@ -183,14 +185,14 @@ def split_classes(names: Iterable[str], seed: int, settled: Mapping[str, str] | 
     if len(names) < 10:
         raise InputError(
             f"{len(names)} classes are too few to split (5 novel and 2 val classes need 10 in all);"
-            " give folds (base/ val/ novel/ folders or a fold column), or use --split all-novel"
+            " give splits (base/ val/ novel/ folders or a split column), or use --split-policy all-novel"
         )
     novel, val = max(5, round(0.24 * len(names))), max(2, round(0.12 * len(names)))
     wanted = {"novel": novel, "val": val, "base": len(names) - novel - val}
     fresh = [name for name in names if name not in settled]
     for place in np.random.default_rng(seed).permutation(len(fresh)):
-        missing = {fold: wanted[fold] - list(settled.values()).count(fold) for fold in ("novel", "val", "base")}
-        settled[fresh[place]] = max(missing, key=lambda fold: missing[fold])
+        missing = {split: wanted[split] - list(settled.values()).count(split) for split in ("novel", "val", "base")}
+        settled[fresh[place]] = max(missing, key=lambda split: missing[split])
     return {name: settled[name] for name in names}
 
 
@@ -199,12 +201,12 @@ def read_names(path: Path) -> dict[str, str]:
     return {row["label"]: row["name"] for _, row in read_csv(path, required=("label", "name"))}
 
 
-def read_folds(path: Path) -> dict[str, str]:
-    """Read the fold of classes from a CSV file with the columns label,fold."""
-    folds: dict[str, str] = {}
-    for line, row in read_csv(path, required=("label", "fold")):
-        if row["fold"] not in FOLDS:
-            raise InputError(f"{path} line {line}: fold {row['fold']!r} is not one of {', '.join(FOLDS)}")
-        if folds.setdefault(row["label"], row["fold"]) != row["fold"]:
-            raise InputError(f"{path} line {line}: class {row['label']!r} is already in {folds[row['label']]}")
-    return folds
+def read_splits(path: Path) -> dict[str, str]:
+    """Read the split of classes from a CSV file with the columns label,split."""
+    splits: dict[str, str] = {}
+    for line, row in read_csv(path, required=("label", "split")):
+        if row["split"] not in SPLITS:
+            raise InputError(f"{path} line {line}: split {row['split']!r} is not one of {', '.join(SPLITS)}")
+        if splits.setdefault(row["label"], row["split"]) != row["split"]:
+            raise InputError(f"{path} line {line}: class {row['label']!r} is already in {splits[row['label']]}")
+    return splits

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from hcl.extract.errors import InputError
+from hcl.extract.system.errors import InputError
 
 BACKBONES = ("resnet50-v1", "resnet50", "resnet18", "resnet34", "resnet101")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DECODERS = ("auto", "decord", "pyav")
-FOLDS = ("base", "val", "novel")
-SPLITS = ("auto", "all-novel")
-STORES = ("float16", "uint8")
+SPLITS = ("base", "val", "novel")
+SPLIT_POLICIES = ("auto", "all-novel")
+CACHE_DTYPES = ("float16", "uint8")
 LAYERS = ("layer4", "layer3", "layer3-pooled")  # where a ResNet may end; the first, where nothing is said
 
 
@@ -21,23 +21,23 @@ class ExtractConfig:
     size: int = 224  # pixels; every frame is resized to size x size
     backbone: str | None = None  # None: the network that the weights say they are
     weights: str = "default"  # "default" (shipped), "IMAGENET1K_V1", "IMAGENET1K_V2" or a file
-    until: str = "layer4"  # the last layer of a ResNet that runs; "-pooled": averaged to the grid of layer 4
+    backbone_layer: str = "layer4"  # the last layer of a ResNet that runs; "-pooled": averaged to the grid of layer 4
     decoder: str = "auto"
     precision: str = "auto"
-    batch_frames: int = 64  # frames per backbone call; the last batch is padded
+    batch_size: int = 64  # frames per backbone call; the last batch is padded
     compile: bool = False  # the backbone, by torch, on a GPU; its maps differ in rounding
     workers: int = 0  # decoding processes; 0 means one per core
     views: int = 1  # of each video; those beyond the first are drawn for training
     view_seed: int = 0
     flip: bool = False  # mirror half of the further views; left and right may matter to a class
-    store: str = "float16"
-    split: str = "auto"
+    cache_dtype: str = "float16"
+    split_policy: str = "auto"
     split_seed: int = 0
     text_model: str = "auto"  # "auto", "none", a local folder or a hub name
 
     def __post_init__(self) -> None:
         seeds = (("view_seed", 0), ("split_seed", 0))
-        for name, least in (("frames", 1), ("size", 32), ("batch_frames", 1), ("workers", 0), ("views", 1), *seeds):
+        for name, least in (("frames", 1), ("size", 32), ("batch_size", 1), ("workers", 0), ("views", 1), *seeds):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         for name, choices in _CHOICES.items():
@@ -47,4 +47,10 @@ class ExtractConfig:
             raise InputError("flip mirrors further views, and there are none; give --views 2 or more, or leave it out")
 
 
-_CHOICES = {"decoder": DECODERS, "precision": PRECISIONS, "split": SPLITS, "store": STORES, "until": LAYERS}
+_CHOICES = {
+    "decoder": DECODERS,
+    "precision": PRECISIONS,
+    "split_policy": SPLIT_POLICIES,
+    "cache_dtype": CACHE_DTYPES,
+    "backbone_layer": LAYERS,
+}

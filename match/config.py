@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
-from hcl.extract.errors import InputError
+from hcl.extract.system.errors import InputError
 
 HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the untrained one that any store serves
+LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
+ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
 METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")
@@ -75,7 +77,7 @@ class EvaluationConfig:
 
     shots: tuple[int, ...] = (1,)  # all over the same draw: the supports of few are the first of many
     aggregates: tuple[str, ...] = ()  # none: that of the store
-    fold: str = "novel"
+    split: str = "novel"
     method: str | None = None  # None: that of the store
     spatial: bool = True  # False leaves out the level that costs nearly all the time
 

@@ -1,6 +1,7 @@
 """Fixtures that several test files share: small real videos, a small backbone and a cache made of them."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -11,13 +12,14 @@ from hypothesis import settings
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from hcl.extract.cache import Cache
+from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.cache.zarr_cache import Cache
 from hcl.extract.catalog import Video
 from hcl.extract.config import ExtractConfig
-from hcl.extract.stored_cache import MapRecord
-from hcl.match.embedded import EmbeddedBatch
 from hcl.match.embeddings import Embeddings
-from hcl.match.store import StoredVideos, write_store
+from hcl.match.store.batch import EmbeddedBatch
+from hcl.match.store.embedding_store import write_store
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -45,6 +47,22 @@ def write_video() -> WriteVideo:
     return write
 
 
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """The lines that hcl logs while the test runs, as they come."""
+    lines: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    caplog.set_level(logging.INFO, "hcl")
+    handler = Collect()
+    logging.getLogger("hcl").addHandler(handler)
+    yield lines
+    logging.getLogger("hcl").removeHandler(handler)
+
+
 @pytest.fixture(scope="session")
 def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a ResNet-18, which say what they are."""
@@ -60,7 +78,7 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_config(small_weights: Path) -> ExtractConfig:
     """An extraction that takes milliseconds a video."""
     return ExtractConfig(
-        size=64, weights=str(small_weights), precision="float32", text_model="none", workers=1, batch_frames=16
+        size=64, weights=str(small_weights), precision="float32", text_model="none", workers=1, batch_size=16
     )
 
 
@@ -91,12 +109,12 @@ def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[...
         known = {
             "path": tuple(f"v{row}.mp4" for row in range(count)),
             "label": tuple(f"class {row // 5}" for row in range(count)),
-            "fold": ("novel",) * count,
+            "split": ("novel",) * count,
             "group": tuple(f"g{row % 2}" for row in range(count)),
             "content": tuple(f"hash{row}" for row in range(count)),
         }
         batch = EmbeddedBatch.of(found, found.patches.mean(dim=(1, 2)).numpy())
-        write_store(path, {"origin": {}}, StoredVideos(**known | facts), [batch])
+        write_store(path, {"origin": {}}, VideoTable(**known | facts), [batch])
         return path
 
     return write
@@ -107,7 +125,7 @@ def make_cache() -> Callable[..., Cache]:
     """A function that makes a cache of drawn maps with a class signal, four videos a class."""
     seven = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
 
-    def make(path: Path, *, text: bool = True, folds: dict[str, str] = seven, seed: int = 0, views: int = 1) -> Cache:
+    def make(path: Path, *, text: bool = True, splits: dict[str, str] = seven, seed: int = 0, views: int = 1) -> Cache:
         settings = {
             "backbone": "resnet50-v1",
             "weights_sha256": "w",
@@ -116,15 +134,17 @@ def make_cache() -> Callable[..., Cache]:
             "grid": [2, 2],
             "channels": 12,
         }
-        cache = Cache.create(path, settings | {"split": "given"}, shape=(4, 4, 12), views=views)
+        cache = Cache.create(path, settings | {"split_origin": "given"}, shape=(4, 4, 12), views=views)
         rng = np.random.default_rng(seed)
         if text:
             cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
-        vectors = rng.normal(size=(len(folds), 5)).astype(np.float32) if text else None
-        cache.add_classes(folds, {name: name for name in folds}, vectors)
-        videos = [Video(f"{name}/{copy}.mp4", Path("x"), name, group=f"p{copy}") for name in folds for copy in range(4)]
+        vectors = rng.normal(size=(len(splits), 5)).astype(np.float32) if text else None
+        cache.add_classes(splits, {name: name for name in splits}, vectors)
+        videos = [
+            Video(f"{name}/{copy}.mp4", Path("x"), name, group=f"p{copy}") for name in splits for copy in range(4)
+        ]
         cache.add_videos(videos)
-        signal = {name: rng.normal(size=12) for name in folds}
+        signal = {name: rng.normal(size=12) for name in splits}
         drawn = [(signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16) for video in videos]
         cache.write(
             [

@@ -51,14 +51,14 @@ def test_from_videos_to_accuracy(here: Path) -> None:
     assert "verified" in succeed("info", "cache.zarr", "--verify")
     assert "run of the quick preset" in succeed("info", "runs/latest")
     succeed("embed", "runs/latest", "cache.zarr", "--out", "all.zarr")
-    succeed("evaluate", "all.zarr", "--fold", "base", "--way", 3, "--episodes", 10)
+    succeed("evaluate", "all.zarr", "--split", "base", "--way", 3, "--episodes", 10)
 
 
 def test_evaluations_can_be_kept_repeated_and_compared(here: Path, write_embeddings: Callable[..., Path]) -> None:
     write_embeddings(here / "a.zarr")
     write_embeddings(here / "b.zarr")
     few = ("--episodes", 20, "--seed", 3, "--shot", "1,2")
-    kept = ("--scores", "scores.zarr", "--save-episodes", "episodes.json")
+    kept = ("--score-cache", "scores.zarr", "--save-episodes", "episodes.json")
     printed = succeed("evaluate", "a.zarr", *few, *kept, "--json", "drawn.json", "--markdown", "report.md")
     assert "## 2-shot" in printed and (here / "report.md").read_text().strip() in printed
     succeed("evaluate", "b.zarr", "--episodes-file", "episodes.json", "--shot", "1,2", "--json", "listed.json")
@@ -85,7 +85,7 @@ def test_options_that_contradict_each_other_are_refused(here: Path, write_embedd
     for arguments, message in (
         (("evaluate", "a.zarr", "--episodes-file", "episodes.json", "--way", 3), "--way follows from --episodes-file"),
         (("evaluate", "a.zarr", "--episodes-file", "episodes.json", "--seeds", "0,1"), "--seeds follows from --epis"),
-        (("evaluate", "a.zarr", "a.zarr", "--scores", "s.zarr"), "--scores keeps the scores of one store"),
+        (("evaluate", "a.zarr", "a.zarr", "--score-cache", "s.zarr"), "--score-cache keeps the scores of one store"),
         (("evaluate", "a.zarr", "--method", "trx"), "embeddings of hcl, not of trx"),
         (("evaluate", "--method", "trx"), "no finished run of trx; train one with: hcl train CACHE --method trx"),
         (("evaluate", "a.zarr", "--shot", "1,1"), "--shot must be distinct numbers from 1"),
@@ -101,7 +101,7 @@ def test_broken_videos_make_exit_code_1(here: Path, small_weights: Path, write_v
     write_video(here / "videos" / "nod" / "0.mp4")
     (here / "videos" / "nod" / "1.mp4").write_bytes(b"no video")
     result = run(
-        *("extract", "videos", "cache.zarr", "--split", "all-novel", "--no-text", "--size", 64, "--workers", 1),
+        *("extract", "videos", "cache.zarr", "--split-policy", "all-novel", "--no-text", "--size", 64, "--workers", 1),
         *("--weights", small_weights),
     )
     assert result.exit_code == 1 and "1 videos failed" in result.output and "nod/1.mp4: " in result.output
@@ -113,8 +113,8 @@ def test_broken_videos_make_exit_code_1(here: Path, small_weights: Path, write_v
 def test_views_and_bytes_are_told(here: Path, small_weights: Path, write_video) -> None:  # type: ignore[no-untyped-def]
     write_video(here / "videos" / "nod" / "0.mp4")
     printed = succeed(
-        *("extract", "videos", "cache.zarr", "--split", "all-novel", "--no-text", "--size", 64, "--workers", 1),
-        *("--weights", small_weights, "--views", 2, "--flip", "--store", "uint8"),
+        *("extract", "videos", "cache.zarr", "--split-policy", "all-novel", "--no-text", "--size", 64, "--workers", 1),
+        *("--weights", small_weights, "--views", 2, "--flip", "--cache-dtype", "uint8"),
     )
     assert printed.count("videos are read with") == 1 and "read by: " in printed
     assert "stored as uint8: mean relative l2 error 0.00" in printed
@@ -157,7 +157,7 @@ def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_help_or_a_telling_name(command: str) -> None:
-    silent = {"--decoder", "--precision", "--split-seed", "--episodes", "--seed", "--fold", "--classes"}
+    silent = {"--decoder", "--precision", "--split-seed", "--episodes", "--seed", "--split", "--classes"}
     silent |= {"--videos-per-class", "--device"}
     for parameter in main.commands[command].params:
         if parameter.param_type_name == "option" and parameter.opts[-1] not in silent:

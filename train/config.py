@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from hcl.extract.errors import InputError
+from hcl.extract.system.errors import InputError
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
 OPTIMISERS = ("adamw", "sgd")
 TUNED = ("none", "layer4")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("per_positive", "literal")
-EXTRA_CLASSES = ("none", "mirrored", "reversed", "both")
-RESIDENCES = ("auto", "device", "host", "disk")
+EXTRA_CLASSES = ("none", "hflip", "reverse", "both")
+MAP_STORAGES = ("auto", "device", "host", "disk")
 TERMS = (
     "cross_entropy",
     "global_contrast",
@@ -26,23 +26,23 @@ class TrainConfig:
     """The encoder, its objective and its schedule; the defaults are those of the quick preset."""
 
     preset: str = "quick"  # where the settings started from
-    method: str = "hcl"  # the others are peers of it: the same trunk, schedule and batches, their own head and loss
+    method: str = "hcl"  # the others are baselines of it: the same trunk, schedule and batches, their own head and loss
     # backbone
-    tune: str = "none"  # what of it learns; "layer4" needs a cache that ends before it
-    tune_learning_rate: float = 0.0001  # of what is tuned, which does not decay towards zero
+    finetune: str = "none"  # what of it learns; "layer4" needs a cache that ends before it
+    backbone_lr: float = 0.0001  # of what is tuned, which does not decay towards zero
     skip_layer4: bool = False  # see the maps of layer 3, averaged to layer 4's grid, of a cache that ends there
     weights: str = "auto"  # of the backbone, where the cache ends before layer 4; "auto": those that the cache names
     # encoder
     dim: int = 256  # D, width of every embedding
-    blocks: int = 1  # transformer blocks
+    depth: int = 1  # transformer blocks
     heads: int = 4
-    feedforward: int = 1024  # hidden width of a transformer block
+    mlp_dim: int = 1024  # hidden width of a transformer block
     dropout: float = 0.1  # on what a block and a clip's MLP add
     normalise_maps: bool = True  # to mean 0 and variance 1 over the channels of each patch, before the projection
     motion: bool = True  # add a projection of each patch's difference from its mean over the frames
-    keep_patches: float = 0.5  # share of a video's patches that a training step sees, the same in all frames
-    drop_channels: float = 0.0  # share of a video's channels that are zero in a training step
-    extra_classes: str = "mirrored"  # base videos that are turned so are classes of their own
+    patch_keep_rate: float = 0.5  # share of a video's patches that a training step sees, the same in all frames
+    channel_dropout: float = 0.0  # share of a video's channels that are zero in a training step
+    class_augmentation: str = "hflip"  # base videos that are turned so are classes of their own
     clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
     # scores and losses
     top_clips: int = 10  # the paper's T
@@ -69,18 +69,18 @@ class TrainConfig:
     learning_rate: float = 0.001
     momentum: float = 0.9  # sgd only
     weight_decay: float = 0.05
-    decay_every: int = 2  # epochs
-    decay_factor: float = 0.5
+    lr_step_size: int = 2  # epochs
+    lr_gamma: float = 0.5
     epochs: int = 4
     steps_per_epoch: int = 25
-    average: float = 0.9  # decay of a running mean of the weights, validated and kept; 0: the weights themselves
-    clip_gradient: float = 1.0  # largest norm of the gradient; 0: as it comes
+    ema_decay: float = 0.9  # decay of a running mean of the weights, validated and kept; 0: the weights themselves
+    max_grad_norm: float = 1.0  # largest norm of the gradient; 0: as it comes
     precision: str = "auto"
     device: str = "auto"
-    resident: str = "auto"  # where the maps lie while training
+    map_storage: str = "auto"  # where the maps lie while training
     views: int = 0  # of each video, to draw from; 0: all that the cache holds
-    embed_views: int = 0  # of each val and novel video, whose embeddings are averaged; 0: all, 1: the canonical one
-    readers: int = 4  # threads that read maps ahead
+    test_views: int = 0  # of each val and novel video, whose embeddings are averaged; 0: all, 1: the canonical one
+    num_workers: int = 4  # threads that read maps ahead
     checkpoint_every: int = 500  # steps; one is also written after each epoch
     tensorboard: bool = True  # scalars in the folder of the run
     seed: int = 0
@@ -98,15 +98,15 @@ class TrainConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("dropout", "drop_channels", "label_smoothing", "average"):
+        for name in ("dropout", "channel_dropout", "label_smoothing", "ema_decay"):
             if not getattr(self, name) < 1:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
-        if self.tune != "none" and self.method == "resnet":
-            raise InputError("method resnet trains nothing; leave out --tune")
-        if self.tune != "none" and self.skip_layer4:
-            raise InputError(f"skip_layer4 leaves out what --tune {self.tune} would change; give one of them")
-        if self.keep_patches > 1:
-            raise InputError(f"keep_patches must be at most 1, which is all of them, got {self.keep_patches}")
+        if self.finetune != "none" and self.method == "resnet":
+            raise InputError("method resnet trains nothing; leave out --finetune")
+        if self.finetune != "none" and self.skip_layer4:
+            raise InputError(f"skip_layer4 leaves out what --finetune {self.finetune} would change; give one of them")
+        if self.patch_keep_rate > 1:
+            raise InputError(f"patch_keep_rate must be at most 1, which is all of them, got {self.patch_keep_rate}")
         if self.dim % self.heads:
             raise InputError(f"dim must be a multiple of heads, got dim {self.dim} and heads {self.heads}")
         if not self.clip_sizes or min(self.clip_sizes) < 1 or len(set(self.clip_sizes)) < len(self.clip_sizes):
@@ -122,11 +122,11 @@ class TrainConfig:
 
 _AT_LEAST = {
     "dim": 1,
-    "blocks": 0,
+    "depth": 0,
     "heads": 1,
-    "feedforward": 1,
+    "mlp_dim": 1,
     "dropout": 0,
-    "drop_channels": 0,
+    "channel_dropout": 0,
     "label_smoothing": 0,
     "top_clips": 1,
     "top_patches": 1,
@@ -137,37 +137,37 @@ _AT_LEAST = {
     "videos_per_class": 1,
     "momentum": 0,
     "weight_decay": 0,
-    "decay_every": 1,
+    "lr_step_size": 1,
     "epochs": 1,
     "steps_per_epoch": 1,
-    "average": 0,
-    "clip_gradient": 0,
+    "ema_decay": 0,
+    "max_grad_norm": 0,
     "views": 0,
-    "embed_views": 0,
-    "readers": 1,
+    "test_views": 0,
+    "num_workers": 1,
     "checkpoint_every": 1,
     "seed": 0,
     "val_episodes": 1,
     "val_way": 2,
 }
 _ABOVE_ZERO = (
-    "keep_patches",
+    "patch_keep_rate",
     "temperature",
     "cycle_temperature",
     "learning_rate",
-    "tune_learning_rate",
-    "decay_factor",
+    "backbone_lr",
+    "lr_gamma",
 )
 CHOICES = {
     "preset": ("quick", "paper"),
     "method": METHODS,
-    "tune": TUNED,
+    "finetune": TUNED,
     "attention_scale": ATTENTION_SCALES,
     "contrast_normalisation": NORMALISATIONS,
     "optimiser": OPTIMISERS,
     "precision": PRECISIONS,
-    "extra_classes": EXTRA_CLASSES,
-    "resident": RESIDENCES,
+    "class_augmentation": EXTRA_CLASSES,
+    "map_storage": MAP_STORAGES,
 }
 
 # What the paper gives (section 4.1), then what it leaves open: D, the block and the rest of SGD.
@@ -181,24 +181,24 @@ _PAPER: dict[str, object] = {
     "top_patches": 10,
     "optimiser": "sgd",
     "learning_rate": 0.001,
-    "tune_learning_rate": 0.001,
-    "decay_every": 6,
-    "decay_factor": 0.5,
+    "backbone_lr": 0.001,
+    "lr_step_size": 6,
+    "lr_gamma": 0.5,
     "epochs": 15,
     "steps_per_epoch": 3000,
     "dim": 512,
     "heads": 8,
-    "feedforward": 2048,
+    "mlp_dim": 2048,
     "momentum": 0.9,
     "weight_decay": 0.0005,
-    "clip_gradient": 0.0,
+    "max_grad_norm": 0.0,
     "normalise_maps": False,
     "motion": False,
-    "keep_patches": 1.0,
-    "average": 0.0,
+    "patch_keep_rate": 1.0,
+    "ema_decay": 0.0,
     "cycle_temperature": 1.0,
-    "extra_classes": "none",
-    "embed_views": 1,
+    "class_augmentation": "none",
+    "test_views": 1,
 }
 PRESETS: dict[str, dict[str, object]] = {"quick": {}, "paper": _PAPER}
 

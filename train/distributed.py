@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from hcl.extract.errors import InputError
+from hcl.extract.system.errors import InputError
 
 Outcome = TypeVar("Outcome")
 TIMEOUT = timedelta(minutes=30)  # longest wait for another process, such as for the first one's validation
@@ -26,7 +26,7 @@ OF_TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_A
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Join the other processes, if torchrun started this one, and part from them at the end.
 
     After an error of one alone there is no parting, since the others may be within a step: torchrun ends them.
@@ -57,7 +57,7 @@ def rank() -> int:
     return dist.get_rank() if process_count() > 1 else 0
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Tell whether this is the process that speaks to the user and writes files."""
     return rank() == 0
 
@@ -85,7 +85,7 @@ def own_gpu(device: torch.device) -> torch.device:
     return torch.device("cuda", here)
 
 
-def own_share(videos: int) -> slice:
+def rank_slice(videos: int) -> slice:
     """Choose the videos of a batch that this process embeds: as many as every other does, in the order of ranks.
 
     Raises:
@@ -144,7 +144,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def on_first(work: Callable[[], Outcome]) -> Outcome:
+def run_on_main(work: Callable[[], Outcome]) -> Outcome:
     """Let the first process do some work, and give its outcome to all.
 
     Raises:
@@ -152,7 +152,7 @@ def on_first(work: Callable[[], Outcome]) -> Outcome:
     """
     if process_count() == 1:
         return work()
-    first, found = is_first(), list[Any]([None])
+    first, found = is_main_process(), list[Any]([None])
     if first:
         try:
             found = [work()]

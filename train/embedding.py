@@ -10,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.progress import progress_bar
-from hcl.extract.stored_cache import StoredCache
-from hcl.match.embedded import EmbeddedBatch
+from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.system.progress import progress_bar
 from hcl.match.embeddings import Embeddings
-from hcl.match.methods import Arrays
-from hcl.match.store import StoredVideos, write_store
-from hcl.train.batches import count_views
-from hcl.train.encoders import Encoder
-from hcl.train.layer4 import Layer4
+from hcl.match.methods.registry import Arrays
+from hcl.match.store.batch import EmbeddedBatch
+from hcl.match.store.embedding_store import write_store
+from hcl.train.data.batches import count_views
+from hcl.train.encoders.factory import Encoder
+from hcl.train.encoders.layer4 import Layer4
 
 VIDEOS_PER_BATCH = 8
 OF_ONE_VIEW = ("patches", "class_keys")  # a crop's patches lie elsewhere than the frame's; keys know no view
@@ -33,9 +34,8 @@ def embed_to_store(
     *,
     views: int = 1,
     layer4: Layer4 | None = None,
-    folds: Mapping[str, str] | None = None,
+    splits: Mapping[str, str] | None = None,
     device: torch.device | None = None,
-    progress: bool = False,
 ) -> None:
     """Write the embeddings of some videos of a cache.
 
@@ -47,24 +47,23 @@ def embed_to_store(
         attributes: what the store shall say of its origin
         views: of each video, whose embeddings are averaged; 1: the canonical one
         layer4: the backbone's own, for a cache that ends before it
-        folds: folds of classes that replace the cache's
+        splits: splits of classes that replace the cache's
         device: to run on; the CPU by default
-        progress: show a bar
 
     Raises:
         InputError: if maps are damaged or the store cannot be written
     """
-    table, folds = cache.videos, folds or {}
-    videos = StoredVideos(
+    table, splits = cache.videos, splits or {}
+    videos = VideoTable(
         path=tuple(table.path[row] for row in rows),
         label=tuple(table.label[row] for row in rows),
-        fold=tuple(folds.get(table.label[row], table.fold[row]) for row in rows),
+        split=tuple(splits.get(table.label[row], table.split[row]) for row in rows),
         group=tuple(table.group[row] for row in rows),
         content=tuple(table.content[row] for row in rows),
     )
     device = device or torch.device("cpu")
     batches = embedded_batches(encoder, cache, rows, device, layer4, views=views)
-    with progress_bar(len(rows), "video", "embed", shown=progress) as bar:
+    with progress_bar(len(rows), "video", "embed") as bar:
         write_store(path, attributes, videos, _counted(batches, bar.update), method=encoder.method)
 
 
@@ -126,7 +125,7 @@ def views_to_embed(cache: StoredCache, asked: int) -> int:
     Raises:
         InputError: if the cache holds fewer than are asked for
     """
-    return count_views(cache, asked, "--embed-views", str(cache.path))
+    return count_views(cache, asked, "--test-views", str(cache.path))
 
 
 @torch.inference_mode()

@@ -1,0 +1,188 @@
+"""The frozen backbone: frames in, frame maps out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from hcl.extract.backbones.compiling import compiled
+from hcl.extract.backbones.fused_cpu import fused_trunk
+from hcl.extract.backbones.resnet import MEAN, STD, resnet_trunk
+from hcl.extract.backbones.weights import SHIPPED_ARCHITECTURE, TORCHVISION, content_hash, read_weights
+from hcl.extract.config import BACKBONES, LAYERS, PRECISIONS
+from hcl.extract.system.device import cpu_has_bfloat16
+from hcl.extract.system.errors import InputError
+
+CPU_FRAMES = 8  # computed together on a CPU: more no longer fit its caches
+
+
+@dataclass(frozen=True)
+class BackboneIdentity:
+    """What a cache must know of the network that filled it."""
+
+    name: str
+    weights: str  # as the user named them
+    sha256: str  # of the tensors' names, types, shapes and bytes
+    channels: int
+    grid: tuple[int, int]  # rows and columns of patches
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A frozen network (N, 3, size, size) -> (N, C, h, w) and how its images are normalised."""
+
+    network: nn.Module
+    name: str
+    weights: str
+    sha256: str
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+
+class Backbone(nn.Module):
+    """A frozen network that turns frames into maps, patch by patch.
+
+    A frame's map does not depend on the other frames of its batch, as long as the batch's size stays the same.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, trunk: Trunk, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
+    ) -> None:
+        super().__init__()
+        self.size, self.dtype, self.device = size, dtype, device
+        network = trunk.network.eval().requires_grad_(False)
+        self.network: Callable[[Tensor], Tensor] = network.to(device, dtype).to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(trunk.mean, device=device).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(trunk.std, device=device).view(1, 3, 1, 1) * 255)
+        noise = torch.Generator().manual_seed(0)
+        trial = torch.randint(0, 256, (compile_for or CPU_FRAMES, size, size, 3), dtype=torch.uint8, generator=noise)
+        if compile_for:
+            self.network = compiled(network, self._normalised(trial))
+        elif device.type == "cpu" and isinstance(network, nn.Sequential):  # a ResNet's trunk
+            self.network = fused_trunk(network, self._normalised(trial))
+        maps = self._maps(trial if compile_for else trial[:1])  # (N, C, h, w); what is compiled knows one N
+        if not maps.isfinite().all():
+            raise InputError(
+                f"{trunk.name}: its maps are not finite in {dtype}; use --precision float32, or other weights"
+            )
+        self.eval()
+        self.identity = BackboneIdentity(
+            trunk.name, trunk.weights, trunk.sha256, channels=maps.shape[1], grid=(maps.shape[2], maps.shape[3])
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map frames.
+
+        Args:
+            images: (N, size, size, 3) uint8 RGB, on any device
+
+        Returns:
+            (N, P, C) float16 on the backbone's device, patches row by row
+        """
+        if images.dtype != torch.uint8 or images.shape[1:] != (self.size, self.size, 3):
+            raise ValueError(
+                f"{images.dtype = } and {images.shape = }, expected uint8 (N, {self.size}, {self.size}, 3)"
+            )
+        parts = torch.split(images, CPU_FRAMES) if self.device.type == "cpu" and len(images) else (images,)
+        maps = torch.cat([self._maps(part) for part in parts])  # (N, C, h, w)
+        return maps.flatten(2).transpose(1, 2).to(torch.float16).contiguous()  # (N, P, C)
+
+    @torch.inference_mode()
+    def _maps(self, images: Tensor) -> Tensor:
+        # The same frames give the same bits on every run: a cache continued after a break must not show where.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            maps: Tensor = self.network(self._normalised(images))
+        return maps
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        pixels = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()  # (N, 3, size, size)
+        return ((pixels - self.mean) / self.std).to(self.dtype)  # channels last, as the images lie
+
+
+def load_backbone(
+    name: str | None,
+    weights: str = "default",
+    *,
+    size: int = 224,
+    precision: str = "auto",
+    backbone_layer: str = "layer4",
+    compile_for: int = 0,
+    device: torch.device,
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Args:
+        name: one of BACKBONES, a folder or hub name of a vision model of transformers, None for what the weights say
+        weights: "default", "IMAGENET1K_V1", "IMAGENET1K_V2" or a file; of transformers' models "default" alone
+        size: height and width of the frames in pixels
+        precision: one of PRECISIONS; "auto" is the fastest that the device has in hardware
+        backbone_layer: one of LAYERS, the last one to run; of transformers' models the default alone
+        compile_for: frames of each call, to compile the network for them; 0: it is not compiled
+        device: to run on
+
+    Raises:
+        InputError: if the weights are not the network's, it cannot be compiled, or its maps are not finite
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    trunk = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
+    if backbone_layer != LAYERS[0]:
+        trunk = _without_layer4(trunk, backbone_layer)
+    return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
+
+
+def resnet(name: str | None, weights: str) -> Trunk:
+    """Build a ResNet after making sure that its weights are those of the network asked for."""
+    if weights == "default" and name not in (None, SHIPPED_ARCHITECTURE):
+        raise InputError(
+            f"--backbone {name}: the shipped weights are those of {SHIPPED_ARCHITECTURE}; "
+            f"give --weights {TORCHVISION[0]} (downloaded) or a file"
+        )
+    file = read_weights(weights, name)
+    if name is None and file.architecture is None:
+        raise InputError(
+            f"{weights}: does not say which network it holds; say so with --backbone, for a ResNet-50 either resnet50 "
+            "(stride 2 in the 3x3 convolutions, as torchvision) or resnet50-v1 (in the 1x1 before them)"
+        )
+    if name is not None and file.architecture not in (None, name):
+        raise InputError(
+            f"{weights}: says that it holds {file.architecture}, but --backbone says {name}; "
+            f"use --backbone {file.architecture} or other weights"
+        )
+    chosen = name or file.architecture or ""
+    network = resnet_trunk(chosen, file.tensors, shown=weights)
+    return Trunk(network, chosen, file.shown, content_hash(file.tensors))
+
+
+def _transformer(name: str, weights: str, size: int) -> Trunk:
+    from hcl.extract.hub.vision_model import load_vision_model
+
+    if weights != "default":
+        raise InputError(f"--backbone {name} brings its own weights; leave out --weights {weights}")
+    network, normalisation = load_vision_model(name, size)
+    mean, std = normalisation or (MEAN, STD)
+    return Trunk(network, name, "default", content_hash(network.state_dict()), mean, std)
+
+
+def _without_layer4(trunk: Trunk, backbone_layer: str) -> Trunk:
+    if trunk.name not in BACKBONES:
+        raise InputError(
+            f"--backbone-layer {backbone_layer}: {trunk.name} is no ResNet and has no such layer; leave it out"
+        )
+    pool = (
+        [nn.AvgPool2d(2, ceil_mode=True)] if backbone_layer.endswith("-pooled") else []
+    )  # odd edges: of what there is
+    return replace(trunk, network=nn.Sequential(*list(trunk.network.children())[:-1], *pool))
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Choose the fastest type that the device computes in hardware, or the one that was asked for."""
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if device.type == "cpu" and cpu_has_bfloat16() else torch.float32

@@ -1,0 +1,317 @@
+"""What a cache says, however it is stored: cache_schema.md as a class."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_piece
+from hcl.extract.cache.quantisation import restore
+from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.system.errors import InputError
+
+SCHEMA, VERSION = "hcl-cache", 1
+PENDING, DONE, FAILED = 0, 1, 2
+TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
+NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
+ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
+CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a class
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """How far the extraction of each of the V videos has come, and the file that it was read from."""
+
+    status: NDArray[np.uint8]  # (V,) PENDING, DONE or FAILED
+    reason: tuple[str, ...]  # why it failed, else ""
+    source_bytes: NDArray[np.int64]  # (V,)
+    source_modified: NDArray[np.int64]  # (V,) nanoseconds since 1970
+
+
+@dataclass(frozen=True)
+class MapRecord:
+    """One finished video: its map, or the reason why it has none."""
+
+    row: int
+    maps: NDArray[np.float16] | None  # (T, P, C) of the canonical view
+    frame_count: int = 0
+    decoder: str = ""
+    content: str = ""
+    source_bytes: int = 0
+    source_modified: int = 0  # nanoseconds since 1970
+    reason: str = ""
+    views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
+
+
+class StoredCache(ABC):
+    """Frame maps of videos, with the classes and the settings they were made by.
+
+    A kind of file says how attributes, arrays and chunks are read; all else is the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._videos: VideoTable | None = None
+        self._sources: SourceTable | None = None
+        self._splits: Mapping[str, str] = {}  # of classes, in place of those that are stored
+
+    @property
+    @abstractmethod
+    def layout(self) -> MapLayout:
+        """How maps are stored."""
+
+    @property
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """All attributes, in plain types."""
+
+    @abstractmethod
+    def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
+        """The first values of an array; None if there is no such array."""
+
+    @abstractmethod
+    def _read_piece(self, piece: ChunkKey, out: NDArray[Any]) -> None:
+        """Read a chunk of the maps as stored; any of ValueError, RuntimeError, OSError, KeyError if it is damaged."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, P, C) of a view's maps."""
+        return self.layout.shape
+
+    @property
+    def n_views(self) -> int:
+        """How many views there are of each video."""
+        return self.layout.views
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patches of a map.
+
+        Raises:
+            InputError: if the settings do not say, or of other patches
+        """
+        found = self._attribute("settings").get("grid")
+        try:
+            rows, columns = map(int, found)
+        except (TypeError, ValueError):
+            rows = columns = 0
+        if rows * columns != self.shape[1] or rows < 1:
+            raise InputError(
+                f"{self.path}: the setting 'grid' is {found}, expected [rows, columns] of its {self.shape[1]} patches;"
+                " extract the cache anew"
+            )
+        return rows, columns
+
+    def _attribute(self, name: str) -> Any:
+        try:
+            return self.attributes[name]
+        except KeyError as error:
+            raise InputError(
+                f"{self.path}: attribute {name!r} is missing; the cache is damaged, make it anew"
+            ) from error
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One value a video or class; further ones were being appended when a run was killed.
+
+        Raises:
+            InputError: if the array is missing, too short or damaged
+        """
+        count = int(self._attribute("classes" if name.startswith("class_") else "videos"))
+        try:
+            values = self._read_array(name, count)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
+        if values is None or len(values) < count:
+            what = "missing" if values is None else f"shorter than {count}"
+            raise InputError(f"{self.path}: array {name!r} is {what}; the cache is damaged, extract it anew")
+        return values
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The arrays beside the maps."""
+        return (
+            *TEXT_COLUMNS,
+            *NUMBER_COLUMNS,
+            *((ERROR_COLUMN,) if self.layout.is_quantised else ()),
+            *CLASS_COLUMNS,
+            *(("class_embedding",) if self.text_model else ()),
+        )
+
+    def _strings(self, name: str) -> tuple[str, ...]:
+        return tuple(str(value) for value in self.column(name))
+
+    @property
+    def videos(self) -> VideoTable:
+        """The table of all videos, read once and again after each write."""
+        if self._videos is None:
+            label, splits = self._strings("label"), self.class_splits
+            if not set(label) <= set(splits):
+                raise InputError(f"{self.path}: videos of unlisted classes; the cache is damaged, extract it anew")
+            self._videos = VideoTable(
+                path=self._strings("path"),
+                label=label,
+                split=tuple(splits[name] for name in label),
+                group=self._strings("group"),
+                content=self._strings("content"),
+            )
+        return self._videos
+
+    @property
+    def sources(self) -> SourceTable:
+        """What became of each video, read once and again after each write."""
+        if self._sources is None:
+            self._sources = SourceTable(
+                status=self.column("status"),
+                reason=self._strings("reason"),
+                source_bytes=self.column("source_bytes"),
+                source_modified=self.column("source_modified"),
+            )
+        return self._sources
+
+    def _forget_tables(self) -> None:
+        """Let the tables be read anew: something was written."""
+        self._videos = self._sources = None
+
+    def with_splits(self, splits: Mapping[str, str]) -> Self:
+        """Look at the same cache with other splits of its classes; the store itself stays as it is.
+
+        Args:
+            splits: of every class, "base", "val" or "novel"
+
+        Raises:
+            InputError: if a class of the cache is not named
+        """
+        missing = [name for name in self.class_names if name not in splits]
+        if missing:
+            raise InputError(f"no split for class {missing[0]!r}; list every class of {self.path}")
+        other = copy(self)
+        other._splits = {name: splits[name] for name in self.class_names}
+        other._videos = None
+        return other
+
+    def resolve_views(self, asked: int, option: str = "--views") -> int:
+        """How many views of each video are taken; asked for 0, all there are.
+
+        Raises:
+            InputError: if there are fewer than are asked for
+        """
+        if asked > self.n_views:
+            raise InputError(
+                f"{option} {asked}: {self.path} holds {self.n_views} of each video;"
+                " extract more with hcl extract --views"
+            )
+        return asked or self.n_views
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings the maps depend on."""
+        return dict(self._attribute("settings"))
+
+    @property
+    def text_model(self) -> dict[str, str] | None:
+        """{"model": name, "sha256": of its weights} of the class texts' embeddings; None without embeddings."""
+        found = self._attribute("text_model")
+        return dict(found) if found else None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K labels in the order in which they entered the cache."""
+        return self._strings("class_name")
+
+    @property
+    def class_splits(self) -> dict[str, str]:
+        """The split of each label."""
+        return dict(self._splits) or dict(zip(self.class_names, self._strings("class_split"), strict=True))
+
+    @property
+    def class_texts(self) -> dict[str, str]:
+        """The text of each label."""
+        return dict(zip(self.class_names, self._strings("class_text"), strict=True))
+
+    @property
+    def text_embeddings(self) -> NDArray[np.float32] | None:
+        """(K, E) embeddings of the class texts, in the order of class_names; None with --no-text."""
+        return self.column("class_embedding") if self.text_model else None
+
+    @property
+    def identity(self) -> str:
+        """A hash of the settings, the videos and their contents: equal for caches that hold the same maps."""
+        videos = sorted(zip(self.videos.path, self.videos.content, self.sources.status.tolist(), strict=True))
+        return hashlib.sha256(json.dumps([self.settings, videos], sort_keys=True).encode()).hexdigest()
+
+    def rows(self, split: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of the finished videos, of one split or of all."""
+        rows = self.videos.rows(split)
+        return np.asarray(rows[self.sources.status[rows] == DONE])
+
+    @property
+    def quantisation_error(self) -> float | None:
+        """The mean over finished videos of the relative error that uint8 brought; None where nothing was rounded."""
+        rows = self.rows()
+        return float(self.column(ERROR_COLUMN)[rows].mean()) if self.layout.is_quantised and len(rows) else None
+
+    def maps(self, row: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """Read the maps of one finished video: its canonical view; all else as `view`."""
+        return self.view(row, 0, out)
+
+    def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """Read the maps of one view of a finished video.
+
+        Args:
+            row: of the video
+            view: 0 is the canonical one
+            out: where the maps go, C-contiguous; None: a new array
+
+        Returns:
+            (T, P, C) float16
+
+        Raises:
+            InputError: if they are damaged
+        """
+        if not 0 <= view < self.n_views:
+            raise ValueError(f"{view = } of {self.n_views} views")
+        if out is not None and (out.shape != self.shape or out.dtype != np.float16 or not out.flags.c_contiguous):
+            found = f"{out.shape = }, {out.dtype = }, {out.strides = }"
+            raise ValueError(f"{found}, expected {self.shape} float16 in one piece")
+        maps = np.empty(self.shape, np.float16) if out is None else out
+        if not self.layout.is_quantised:
+            self._read_checked(maps_piece(row, view), maps)
+            return maps
+        restore(self.piece(maps_piece(row, view)), self.piece(("scales", (row, view))), maps)
+        return maps
+
+    def piece(self, piece: ChunkKey) -> NDArray[Any]:
+        """Read a chunk of the maps as it is stored.
+
+        Raises:
+            InputError: if it is damaged
+        """
+        array = self.layout.arrays[piece[0]]
+        values = np.empty(array.shape, array.dtype)
+        self._read_checked(piece, values)
+        return values
+
+    def _read_checked(self, piece: ChunkKey, out: NDArray[Any]) -> None:
+        try:
+            self._read_piece(piece, out)
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise InputError(
+                f"{self.path}: the maps of {self.videos.path[piece[1][0]]} are damaged ({error});"
+                " run hcl extract with --repair to redo them"
+            ) from error
+
+    def intact(self, row: int) -> bool:
+        """Whether all maps of a finished video can be read back."""
+        try:
+            for piece in self.layout.pieces(row):
+                self.piece(piece)
+        except InputError:
+            return False
+        return True

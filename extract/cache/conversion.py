@@ -1,0 +1,51 @@
+"""Turn a cache from Zarr into HDF5 and back, without loss."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.opening import HDF5_SUFFIXES, open_cache
+from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.progress import progress_bar
+
+
+def convert(source: Path, target: Path) -> str:
+    """Write a cache in the other form; the ending of the target tells which: .h5 or .hdf5 is HDF5, all else Zarr.
+
+    Args:
+        source: the cache
+        target: must not exist
+
+    Returns:
+        a summary
+
+    Raises:
+        InputError: if the source is damaged, the target exists or cannot be written
+    """
+    cache = open_cache(source)
+    if target.exists():
+        raise InputError(f"{target}: already exists; name another file or remove it")
+    rows = [int(row) for row in cache.rows()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with progress_bar(len(rows), "video", "convert") as bar:
+            if target.suffix.lower() in HDF5_SUFFIXES:
+                from hcl.extract.cache.hdf5_cache import write_hdf5
+
+                write_hdf5(cache, target, rows, bar.update)
+            else:
+                _write_zarr(cache, target, rows, bar.update)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror or error}); check the disk") from error
+    return f"{target}: {len(rows)} of {len(cache.videos)} videos have maps, all copied"
+
+
+def _write_zarr(source: StoredCache, target: Path, rows: list[int], count: Callable[[int], object]) -> None:
+    with atomic_folder(target) as fresh:
+        made = Cache.restore(fresh, source)
+        for row in rows:
+            for piece in source.layout.pieces(row):
+                made.write_piece(piece, source.piece(piece))
+            count(1)

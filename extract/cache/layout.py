@@ -1,0 +1,67 @@
+"""How the maps of a video lie in the arrays of a cache: in one view or several, as float16 or a byte a value."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hcl.extract.config import CACHE_DTYPES
+
+ChunkKey = tuple[str, tuple[int, ...]]  # an array, and the place of one of its chunks: the video, and the view
+
+
+@dataclass(frozen=True)
+class MapArray:
+    """One of the arrays: what a chunk of it is."""
+
+    shape: tuple[int, ...]  # of a chunk
+    dtype: str
+    axes: tuple[str, ...]
+    views: int = 0  # chunks of a video along an axis of its own; 0: no such axis
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The axes that say which chunk of a video."""
+        return (self.views,) if self.views else ()
+
+
+@dataclass(frozen=True)
+class MapLayout:
+    """What is stored of each video."""
+
+    shape: tuple[int, int, int]  # (T, P, C) of a view
+    views: int = 1
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or self.dtype not in CACHE_DTYPES:
+            raise ValueError(f"{self.views = } must be at least 1, {self.dtype = } one of {CACHE_DTYPES}")
+
+    @property
+    def arrays(self) -> dict[str, MapArray]:
+        """The arrays by name, as cache_schema.md lists them."""
+        axes = ("frame", "patch", "channel")
+        found = {"maps": MapArray(self.shape, self.dtype, ("video", *axes))}
+        if self.views > 1:
+            found["views"] = MapArray(self.shape, self.dtype, ("video", "view", *axes), self.views - 1)
+        if self.is_quantised:
+            found["scales"] = MapArray((2, self.shape[2]), "float32", ("video", "view", "scale", "channel"), self.views)
+        return found
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether values are stored as codes that need a scale."""
+        return self.dtype == "uint8"
+
+    def pieces(self, row: int) -> Iterator[ChunkKey]:
+        """Name all chunks of a video."""
+        for name, array in self.arrays.items():
+            yield from ((name, (row, view)) for view in range(array.views)) if array.views else [(name, (row,))]
+
+    def __str__(self) -> str:
+        frames, patches, channels = self.shape
+        views = f", {self.views} views" if self.views > 1 else ""
+        return f"{frames} frames x {patches} patches x {channels} channels{views}, {self.dtype}"
+
+
+def maps_piece(row: int, view: int) -> ChunkKey:
+    """Name the chunk that holds the maps of a view."""
+    return ("views", (row, view - 1)) if view else ("maps", (row,))

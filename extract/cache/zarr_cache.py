@@ -1,0 +1,277 @@
+"""The cache in Zarr v3 format: create, extend, write, read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import TransposeCodec
+
+from hcl.extract.cache.base import (
+    CLASS_COLUMNS,
+    DONE,
+    ERROR_COLUMN,
+    FAILED,
+    NUMBER_COLUMNS,
+    SCHEMA,
+    TEXT_COLUMNS,
+    VERSION,
+    MapRecord,
+    StoredCache,
+)
+from hcl.extract.cache.chunk_reader import read_chunk
+from hcl.extract.cache.layout import ChunkKey, MapArray, MapLayout
+from hcl.extract.cache.map_encoding import encode_views
+from hcl.extract.catalog import Video
+from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.zarr_groups import compressors, open_group
+
+ROWS_PER_CHUNK = 1024  # of the arrays that hold one value a video
+PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
+CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch
+
+
+class Cache(StoredCache):
+    """A cache in a folder in Zarr v3 format; the only form that is written to while extracting."""
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        super().__init__(path)
+        self._group = group
+        self._layout = self._read_layout()
+        # A map may be all zeros.
+        self._pieces = {
+            name: self._array(name).with_config({"write_empty_chunks": True}) for name in self._layout.arrays
+        }
+        self._orders = {name: _stored_order(array) for name, array in self._pieces.items()}
+
+    @classmethod
+    def open(cls, path: Path, *, mode: str = "r") -> "Cache":
+        """Open a cache for reading ("r") or writing ("r+").
+
+        Raises:
+            InputError: if it is missing, not a cache, or damaged
+        """
+        return cls(path, open_group(path, SCHEMA, VERSION, mode=mode))
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        shape: tuple[int, int, int],
+        views: int = 1,
+        dtype: str = "float16",
+    ) -> "Cache":
+        """Make an empty cache at once or not at all: it is built beside `path` and renamed into place.
+
+        Args:
+            path: of the new store
+            settings: what the maps depend on; written as the attribute "settings"
+            shape: (T, P, C) of a view's maps
+            views: of each video
+            dtype: one of CACHE_DTYPES
+
+        Raises:
+            InputError: if something is there already or the place cannot be written
+        """
+        if path.exists():
+            raise InputError(f"{path}: already exists and is no cache; name another place or remove it")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_folder(path) as fresh:
+                group = zarr.open_group(fresh, mode="w", zarr_format=3)
+                group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings)})
+                group.attrs.update({"text_model": None, "videos": 0, "classes": 0})
+                _create_arrays(group, MapLayout(shape, views, dtype))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"
+            ) from error
+        return cls.open(path, mode="r+")
+
+    @classmethod
+    def restore(cls, path: Path, source: StoredCache) -> "Cache":
+        """Make a cache of everything in another one but its maps, which are to be written by `write_piece`."""
+        layout = source.layout
+        made = cls.create(path, source.settings, shape=layout.shape, views=layout.views, dtype=layout.dtype)
+        if source.text_embeddings is not None and source.text_model is not None:
+            made.set_text_model(source.text_embeddings[:0], source.text_model)
+        for name in source.column_names:
+            made._append(name, 0, source.column(name))
+        made._resize_maps(len(source.videos))
+        made._group.attrs.update(source.attributes)
+        return made
+
+    def write_piece(self, piece: ChunkKey, values: NDArray[Any]) -> None:
+        """Write a chunk of the maps as it is to be stored."""
+        name, place = piece
+        self._pieces[name][place] = values
+
+    def _resize_maps(self, videos: int) -> None:
+        for array in self._pieces.values():
+            array.resize((videos, *array.shape[1:]))
+
+    @property
+    def layout(self) -> MapLayout:
+        """How maps are stored."""
+        return self._layout
+
+    def _read_layout(self) -> MapLayout:
+        maps, views = self._array("maps"), self._group.get("views")
+        _, frames, patches, channels = maps.shape
+        further = views.shape[1] if isinstance(views, zarr.Array) else 0
+        return MapLayout((frames, patches, channels), further + 1, str(maps.dtype))
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """All attributes, in plain types."""
+        return dict(self._group.attrs)
+
+    def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
+        array = self._group.get(name)
+        return np.asarray(array[:count]) if isinstance(array, zarr.Array) else None
+
+    def _read_piece(self, piece: ChunkKey, out: NDArray[Any]) -> None:
+        name, place = piece
+        file = "/".join([name, "c", *map(str, place), *"0" * out.ndim])
+        read_chunk(self.path / file, out, self._orders[name])
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        array = self._group.get(name)
+        if not isinstance(array, zarr.Array):
+            raise InputError(f"{self.path}: array {name!r} is missing; the cache is damaged, extract it anew")
+        return array
+
+    def add_classes(
+        self, splits: Mapping[str, str], texts: Mapping[str, str], embeddings: NDArray[np.float32] | None
+    ) -> None:
+        """Append classes, each with its split, its text and, unless the cache does without, its (E,) embedding."""
+        start = len(self.class_names)
+        self._append("class_name", start, list(splits))
+        self._append("class_split", start, list(splits.values()))
+        self._append("class_text", start, [texts[name] for name in splits])
+        if embeddings is not None:
+            self._append("class_embedding", start, embeddings)
+        self._group.attrs["classes"] = start + len(splits)
+        self._forget_tables()
+
+    def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
+        """Write the (K, E) embeddings of all class texts and the model that they came from."""
+        if len(embeddings) != len(self.class_names):
+            raise ValueError(f"{embeddings.shape = } for {len(self.class_names)} classes")
+        self._group.create_array(
+            "class_embedding",
+            data=embeddings,
+            chunks=(ROWS_PER_CHUNK, embeddings.shape[1]),
+            compressors=compressors(),
+            dimension_names=("class", "text"),
+            overwrite=True,
+        )
+        self._group.attrs["text_model"] = dict(model)
+
+    def add_videos(self, videos: Sequence[Video]) -> None:
+        """Append pending rows for videos whose classes are there already; they count once all is written."""
+        start = len(self.videos)
+        self._resize_maps(start + len(videos))
+        for name in TEXT_COLUMNS:
+            self._append(name, start, [getattr(video, name, "") for video in videos])
+        for name in (*NUMBER_COLUMNS, *((ERROR_COLUMN,) if self.layout.is_quantised else ())):
+            self._append(name, start, np.zeros(len(videos), self._array(name).dtype))
+        self._group.attrs["videos"] = start + len(videos)
+        self._forget_tables()
+
+    def _append(self, name: str, start: int, values: Sequence[str] | NDArray[Any]) -> None:
+        array = self._array(name)
+        array.resize((start + len(values), *array.shape[1:]))
+        if len(values):
+            array[start:] = np.asarray(values, dtype=object if isinstance(values[0], str) else array.dtype)
+
+    def remove_partial_writes(self, rows: Iterable[int]) -> None:
+        """Remove what writes that were killed left behind: of the columns, and of the maps of some videos."""
+        for name in ("", *self.column_names, *self._pieces):
+            for depth in ("*", "c/*", "c/*/*") if name not in self._pieces else ("*",):
+                _remove_partial((self.path / name).glob(depth + PARTIAL))
+        for row in rows:
+            for name in self._pieces:
+                _remove_partial((self.path / name / "c" / str(row)).rglob("*" + PARTIAL))
+
+    def write(self, records: Sequence[MapRecord]) -> None:
+        """Write finished videos: the maps first, then what is known of them, the status last.
+
+        A kill between any two of these leaves videos that count as pending and are simply written again.
+        """
+        errors = [self._write_maps(record) if record.maps is not None else 0.0 for record in records]
+        rows = np.array([record.row for record in records])
+        for name in ("decoder", "content", "reason", "frame_count", "source_bytes", "source_modified"):
+            self._update(name, rows, [getattr(record, name) for record in records])
+        if self.layout.is_quantised:
+            self._update(ERROR_COLUMN, rows, errors)
+        self._update("status", rows, [FAILED if record.maps is None else DONE for record in records])
+        self._forget_tables()
+
+    def _write_maps(self, record: MapRecord) -> float:
+        """Write the maps of all views, and return the relative error of what was stored."""
+        pieces, error = encode_views(record, self.layout)
+        for piece, values in pieces.items():
+            self.write_piece(piece, values)
+        return error
+
+    def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | float]) -> None:
+        """Rewrite the chunks that hold some rows, whole: a chunk is replaced at once or not at all."""
+        array = self._array(name)
+        for chunk in np.unique(rows // ROWS_PER_CHUNK):
+            start, stop = chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, array.shape[0])
+            block = np.array(array[start:stop])
+            for row, value in zip(rows, values, strict=True):
+                if start <= row < stop:
+                    block[row - start] = value
+            array[start:stop] = block
+
+
+def _remove_partial(files: Iterable[Path]) -> None:
+    for file in list(files):
+        file.unlink(missing_ok=True)
+
+
+def _stored_order(array: zarr.Array[Any]) -> tuple[int, ...] | None:
+    """The order in which a file holds the axes of a chunk, the leading ones of length 1 left out; None: as they are."""
+    orders = [codec.order for codec in array.filters if isinstance(codec, TransposeCodec)]
+    leading = array.ndim - len(CHANNELS_FIRST)
+    return tuple(axis - leading for axis in orders[0][leading:]) if orders else None
+
+
+def _create_arrays(group: zarr.Group, layout: MapLayout) -> None:
+    for name, array in layout.arrays.items():
+        _create_map_array(group, name, array)
+    for name in TEXT_COLUMNS:
+        _create_column(group, name, "string", "video")
+    for name, dtype in NUMBER_COLUMNS.items():
+        _create_column(group, name, dtype, "video")
+    if layout.is_quantised:
+        _create_column(group, ERROR_COLUMN, "float32", "video")
+    for name in CLASS_COLUMNS:
+        _create_column(group, name, "string", "class")
+
+
+def _create_map_array(group: zarr.Group, name: str, array: MapArray) -> None:
+    leading = len(array.axes) - len(array.shape)
+    order = (*range(leading), *(leading + axis for axis in CHANNELS_FIRST))
+    group.create_array(
+        name,
+        shape=(0, *array.places, *array.shape),
+        chunks=(1,) * leading + array.shape,
+        dtype=array.dtype,
+        filters=[TransposeCodec(order=order)] if len(array.shape) == len(CHANNELS_FIRST) else [],
+        compressors=compressors(),
+        dimension_names=array.axes,
+    )
+
+
+def _create_column(group: zarr.Group, name: str, dtype: str, axis: str) -> None:
+    group.create_array(
+        name, shape=(0,), chunks=(ROWS_PER_CHUNK,), dtype=dtype, compressors=compressors(), dimension_names=(axis,)
+    )

@@ -1,0 +1,178 @@
+"""The parent side of decoding: worker processes that are watched and replaced.
+
+A thread of this process keeps the workers busy while the caller computes. A worker has one video at a time, so its
+end costs that video alone.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from hcl.extract.decoding.worker import MEMORY_EXIT_CODE, Answer, Decoded, DecodeTask, Failed, Source, serve
+
+_AHEAD = 16  # decoded videos that may wait for the caller; 1.2 MB each at 8 frames of 224 x 224
+
+
+@dataclass
+class _Worker:
+    """One process, and the video that it has."""
+
+    process: SpawnProcess
+    connection: Connection
+    is_ready: bool = False
+    number: int | None = None  # of its video among the paths
+    source: Source = field(default_factory=Source)
+    deadline: float = float("inf")
+
+    def end(self, *, patience: float = 0.0) -> int:
+        """Wait for the process, kill it if it still runs, and return how it ended."""
+        self.connection.close()
+        self.process.join(patience)
+        self.process.kill()
+        self.process.join()
+        code = self.process.exitcode or 0
+        self.process.close()
+        return code
+
+
+class DecodePool:
+    """Worker processes and the thread that feeds them."""
+
+    def __init__(
+        self, paths: Sequence[tuple[int, Path]], task: DecodeTask, *, workers: int, seconds_per_video: float
+    ) -> None:
+        self._paths = paths
+        self._task = task
+        self._seconds = seconds_per_video
+        self._size = min(workers, len(paths))
+        self._workers: list[_Worker] = []
+        self._next = 0  # the first video that no worker has had yet
+        self._taken = 0  # videos that the caller has got
+        self._results: dict[int, Decoded | Failed] = {}
+        self._failure: BaseException | None = None
+        self._is_closing = False
+        self._changed = threading.Condition()
+        self._wakeup_receiver, self._wakeup_sender = multiprocessing.Pipe(duplex=False)  # wakes the thread
+        # The thread starts the workers: Linux ends them with the thread that did.
+        self._thread = threading.Thread(target=self._run, name="decode-ahead", daemon=True)
+        self._thread.start()
+
+    def results(self) -> Iterator[Decoded | Failed]:
+        """Yield the result of each video in order."""
+        for number in range(len(self._paths)):
+            with self._changed:
+                while number not in self._results and self._failure is None:
+                    self._changed.wait(timeout=1.0)  # in steps: Windows does not interrupt a long wait
+                if number not in self._results and self._failure is not None:
+                    raise self._failure
+                result = self._results.pop(number)
+                self._taken = number + 1
+            self._wakeup_sender.send_bytes(b".")
+            yield result
+
+    def close(self) -> None:
+        """End the thread and all workers."""
+        self._is_closing = True
+        self._wakeup_sender.send_bytes(b".")
+        self._thread.join()
+        self._wakeup_sender.close()
+        self._wakeup_receiver.close()
+
+    def _run(self) -> None:
+        try:
+            self._workers = [self._start() for _ in range(self._size)]
+            while not self._is_closing:
+                self._hand_out()
+                self._listen()
+                self._end_late_ones()
+        except BaseException as failure:  # of any kind: the caller's thread raises it
+            self._failure = failure
+        finally:
+            for worker in self._workers:
+                worker.end()
+            with self._changed:
+                self._changed.notify_all()
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, self._task, os.getpid()), name="decode", daemon=True)
+        process.start()
+        theirs.close()  # so that the end of the worker is the end of the pipe
+        return _Worker(process, ours)
+
+    def _hand_out(self) -> None:
+        limit = min(len(self._paths), self._taken + self._size + _AHEAD)
+        for worker in self._workers:
+            if worker.is_ready and worker.number is None and self._next < limit:
+                try:
+                    worker.connection.send(self._paths[self._next])
+                except OSError:
+                    continue  # it ended while idle: its pipe says so next, and another takes over
+                worker.number, worker.source = self._next, Source()
+                worker.deadline = time.monotonic() + self._seconds
+                self._next += 1
+
+    def _listen(self) -> None:
+        first = min(worker.deadline for worker in self._workers) - time.monotonic()
+        sources = [self._wakeup_receiver, *(worker.connection for worker in self._workers)]
+        heard = wait(sources, timeout=min(max(first, 0.0), 60.0))
+        if self._wakeup_receiver in heard:
+            self._wakeup_receiver.recv_bytes()
+        for worker in [worker for worker in self._workers if worker.connection in heard]:
+            self._receive(worker)
+
+    def _receive(self, worker: _Worker) -> None:
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            self._replace(worker, "")
+            return
+        if isinstance(message, Source):
+            worker.source = message
+        elif isinstance(message, Answer):
+            self._finish(worker, message.result)
+            if message.is_spent:
+                self._replace(worker, "")
+        else:
+            worker.is_ready = True
+
+    def _end_late_ones(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if worker.deadline < now and not worker.connection.poll():
+                self._replace(worker, f"decoding it took longer than {self._seconds:g} seconds")
+
+    def _replace(self, worker: _Worker, reason: str) -> None:
+        """End a worker, let the video that it had fail, and start another worker."""
+        code = worker.end(patience=0.0 if reason else 5.0)  # a closed pipe comes just before the exit code
+        self._workers.remove(worker)
+        if not worker.is_ready:
+            raise RuntimeError(f"a decoding process ended with code {code} while it started")
+        if worker.number is not None:
+            row = self._paths[worker.number][0]
+            self._finish(worker, Failed(row, reason or self._ending(code), worker.source.content))
+        self._workers.append(self._start())
+
+    def _finish(self, worker: _Worker, result: Decoded | Failed) -> None:
+        if worker.number is None:
+            raise ValueError(f"a worker without a video answered {result}")
+        with self._changed:
+            self._results[worker.number] = result
+            self._changed.notify_all()
+        worker.number, worker.deadline = None, float("inf")
+
+    def _ending(self, code: int) -> str:
+        """Say in words how a process ended by itself."""
+        if code == MEMORY_EXIT_CODE:
+            return f"decoding it takes more than {self._task.mib_per_video} MiB of memory"
+        names = {int(each): each.name for each in signal.Signals}
+        how = names.get(-code, "an unknown signal") if code < 0 else f"exit code {code}"
+        return f"the decoder crashed on it ({how})"

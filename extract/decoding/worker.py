@@ -1,0 +1,182 @@
+"""The child side of decoding: one process that decodes the videos it is told, one at a time.
+
+It imports neither torch nor zarr: a worker is small, and quick to replace.
+"""
+
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from hcl.extract.system.errors import VideoError
+from hcl.extract.video.image_folder import frame_images
+from hcl.extract.video.reading import read_chosen_frames
+from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
+
+MIB_PER_VIDEO = 2048  # that a worker may grow by, where nothing is said
+MEMORY_EXIT_CODE = 77  # exit code of a worker that took too much memory
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The frames of one video, ready for the backbone, and the state of its file."""
+
+    row: int
+    images: np.ndarray  # (views, T, size, size, 3) uint8 RGB
+    frame_count: int
+    decoder: str  # that read it: "decord", "pyav" or "images"
+    content: str  # sha256 of the file's bytes, or of the images' in their order
+    bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A video that could not be read, and why."""
+
+    row: int
+    reason: str
+    content: str  # as of Decoded; "" if the bytes could not be read either
+
+
+@dataclass(frozen=True)
+class Source:
+    """The state of a video's file when its decoding started."""
+
+    content: str = ""
+    bytes: int = 0
+    modified_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeTask:
+    """What a worker does with each video."""
+
+    frames: int
+    size: int
+    decoder: str
+    mib_per_video: int = MIB_PER_VIDEO
+    views: ViewChoice = field(default_factory=ViewChoice)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker made of one video."""
+
+    result: Decoded | Failed
+    is_spent: bool  # the worker should be replaced
+
+
+def serve(connection: Connection, task: DecodeTask, parent: int) -> None:
+    """Say "ready"; then answer each (row, path) with its `Source` and its `Answer`, until the parent goes away."""
+    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _silence_stderr()
+    threading.Thread(target=_end_when_too_large, args=(task.mib_per_video,), daemon=True).start()
+    connection.send("ready")
+    for videos in count(1):
+        try:
+            row, path = connection.recv()
+            source = read_source(path)
+            connection.send(source)
+            connection.send(decode_video(row, path, task, source, is_last=videos >= _VIDEOS_PER_WORKER))
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_last: bool = False) -> Answer:
+    """Read the frames of all views of a video at once and resize them; whatever goes wrong is a `Failed`."""
+
+    def views_of(frame_count: int) -> list[View]:
+        return draw_views(task.views, frames=task.frames, frame_count=frame_count, content=source.content)
+
+    def choose(frame_count: int) -> tuple[int, ...]:
+        return tuple(sorted({number for view in views_of(frame_count) for number in view.indices}))
+
+    try:
+        video = read_chosen_frames(path, choose, decoder=task.decoder)
+        images = np.stack([view_images(video, view, task.size) for view in views_of(video.frame_count)])
+    except VideoError as error:
+        return Answer(Failed(row, str(error), source.content), is_last)
+    except MemoryError:
+        return Answer(Failed(row, "the machine's memory does not suffice for it", source.content), is_spent=True)
+    except Exception:  # of a decoder library: the run goes on, and the list of failures shows what it was
+        reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
+        return Answer(Failed(row, reason, source.content), is_spent=True)
+    done = Decoded(row, images, video.frame_count, video.decoder, source.content, source.bytes, source.modified_ns)
+    return Answer(done, is_last)
+
+
+def read_source(path: Path) -> Source:
+    """Return the hash of a video's bytes, its size and its time; an empty one if they cannot be read."""
+    try:
+        state = stat_source(path)
+        digest = hashlib.sha256()
+        for file in _source_files(path):
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    digest.update(block)
+    except OSError:
+        return Source()
+    return Source(digest.hexdigest(), *state) if state else Source()
+
+
+def stat_source(path: Path) -> tuple[int, int] | None:
+    """Return the size of a video in bytes and the time of its last change in nanoseconds; None if it is not there."""
+    try:
+        stats = [file.stat() for file in _source_files(path)]
+    except OSError:
+        return None
+    return (sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)) if stats else None
+
+
+def _source_files(path: Path) -> list[Path]:
+    return frame_images(path) if path.is_dir() else [path] if path.is_file() else []
+
+
+def _die_with(parent: int) -> None:
+    """Have Linux end this process with its parent, whatever ends that one; elsewhere the closed pipe does, later."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it went before the request was made
+            os._exit(1)
+
+
+def _silence_stderr() -> None:
+    """Send what the decoders' C libraries print about broken videos nowhere; their reasons travel as results."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+def _end_when_too_large(mib: int) -> None:
+    """Watch this process and end it once it has grown by more than `mib`; Windows does not say how large it is.
+
+    A limit set on the process would do, but then the decoders take what they cannot allocate for damage in the video.
+    """
+    start = _resident_mib()
+    while _resident_mib() - start <= mib:
+        time.sleep(0.05)
+    os._exit(MEMORY_EXIT_CODE)
+
+
+def _resident_mib() -> float:
+    if sys.platform == "linux":  # its getrusage counts what the parent had before it started this process
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return 0.0

@@ -1,0 +1,187 @@
+"""Write the demo set: class folders of H.264 files and the manifest that lists them."""
+
+import csv
+import io
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import numpy as np
+
+from hcl.extract.demo.backgrounds import PLACES, Place
+from hcl.extract.demo.classes import CLASSES
+from hcl.extract.demo.config import DemoConfig
+from hcl.extract.demo.encoding import CONTAINERS, encode, h264_encoder
+from hcl.extract.demo.scenes import draw_video
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.progress import progress_bar
+from hcl.extract.system.threads import cores
+
+MANIFEST = "manifest.csv"
+_COLUMNS = ("path", "label", "group", "seed")
+_UNFINISHED = ".unfinished"  # the end of the name of a file that is being written
+
+
+@dataclass(frozen=True)
+class DemoVideo:
+    """One video of the set, all of which follows from these three numbers."""
+
+    label: int  # into CLASSES
+    index: int  # within its class
+    seed: int
+
+    @property
+    def place(self) -> Place:
+        """The place, drawn for each video, so that it tells nothing of the class."""
+        return PLACES[self._rng(0).integers(len(PLACES))]
+
+    @property
+    def path(self) -> str:
+        """The file, relative to the set's folder; its container is drawn."""
+        ending = tuple(CONTAINERS)[self._rng(1).integers(len(CONTAINERS))]
+        return f"{CLASSES[self.label].name}/{self.index:03d} {self.place.name}.{ending}"
+
+    def encoded(self) -> bytes:
+        """Draw the video and encode it."""
+        drawn = draw_video(CLASSES[self.label], self.place, self._rng(2))
+        return encode(drawn, self.path.rpartition(".")[2])
+
+    def _rng(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.label, self.index, purpose])
+
+
+def write_demo_videos(folder: Path, config: DemoConfig) -> list[Path]:
+    """Write the demo set, or what is missing of it, into a folder that holds nothing else.
+
+    Video `index` of a class is the same however many are drawn. Videos that are there already stay, also those of an
+    earlier, larger set, which the manifest then goes on listing.
+
+    Returns:
+        the files that were drawn now
+
+    Raises:
+        InputError: if the folder holds other things or another seed's set, or cannot be written
+    """
+    h264_encoder()
+    numbers = itertools.product(range(config.classes), range(config.videos_per_class))
+    wanted = [DemoVideo(label, index, config.seed) for label, index in numbers]
+    with _writable(folder):
+        listed = sorted({*wanted, *_listed_videos(folder, config.seed)}, key=lambda video: (video.label, video.index))
+        _check_entries(folder, {video.path for video in listed})
+        for name in sorted({CLASSES[video.label].name for video in listed}):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        _replace(folder / MANIFEST, _manifest(listed))
+        missing = [video for video in wanted if not (folder / video.path).exists()]
+        with progress_bar(len(missing), "video", "draw") as bar:
+            for _ in _draw_all(folder, missing, config.workers):
+                bar.update()
+    return [folder / video.path for video in missing]
+
+
+def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[None]:
+    """Draw videos in worker processes, one encoder thread each; yield after each video."""
+    workers = min(workers or cores(), len(videos))
+    if workers < 2:
+        for video in videos:
+            _draw(folder, video)
+            yield
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _die_with_parent) as pool:
+        drawn = [pool.submit(_draw, folder, video) for video in videos]
+        try:
+            for future in as_completed(drawn):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a drawing process was killed, as happens when memory runs out; run it again with fewer --workers: "
+                "what is drawn is kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first
+
+
+def _die_with_parent() -> None:
+    """End this worker when the process that started it is gone, however that ended; a pool's worker waits for ever."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _draw(folder: Path, video: DemoVideo) -> None:
+    _replace(folder / video.path, video.encoded())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _manifest(videos: list[DemoVideo]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows((video.path, CLASSES[video.label].name, video.place.name, video.seed) for video in videos)
+    return text.getvalue().encode()
+
+
+def _listed_videos(folder: Path, seed: int) -> Iterator[DemoVideo]:
+    """Read the videos of an earlier set from its manifest, if there is one."""
+    manifest, labels = folder / MANIFEST, {shown.name: label for label, shown in enumerate(CLASSES)}
+    if not manifest.exists():
+        return
+    header, *rows = csv.reader(io.StringIO(manifest.read_text("utf-8", "replace") or "\n"))
+    if tuple(header) != _COLUMNS:
+        raise InputError(f"{manifest}: not written by hcl demo-videos; give a new or empty folder")
+    for line, row in enumerate(rows, start=2):
+        path, label, _, drawn_from = (*row, "", "", "", "")[:4]
+        if drawn_from.isdecimal() and drawn_from != str(seed):
+            found = f"holds a demo set of seed {drawn_from}, not {seed}"
+            raise InputError(f"{folder}: {found}; give --seed {drawn_from} or a new folder")
+        index = path.rpartition("/")[2].partition(" ")[0]
+        video = DemoVideo(labels.get(label, 0), int(index) if index.isdecimal() else 0, seed)
+        if video.path != path:
+            raise InputError(f"{manifest} line {line}: {path} is not part of a demo set; give a new or empty folder")
+        yield video
+
+
+def _check_entries(folder: Path, paths: set[str]) -> None:
+    """Refuse a folder that holds other things than a demo set, and clear what an interrupted run left."""
+    known = {MANIFEST} if (folder / MANIFEST).exists() else set()
+    known |= ({*paths} | {path.partition("/")[0] for path in paths}) if known else set()
+    for entry in sorted(folder.rglob("*")):
+        name = entry.relative_to(folder).as_posix()
+        if entry.name.endswith(_UNFINISHED):
+            entry.unlink()
+        elif name not in known:
+            raise InputError(f"{entry}: not part of a demo set; give a new or empty folder")
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Tell the user which file could not be read or written, and why."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{error.filename or folder}: cannot be written ({reason}); give a folder that you may write to, "
+            "on a disk with 100 MB free"
+        ) from error

@@ -1,0 +1,184 @@
+"""What an extraction has to do: the catalog held against what the cache has already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hcl.extract.cache.base import DONE
+from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.catalog import Catalog, Video, read_catalog, read_names, split_classes
+from hcl.extract.class_texts import clean_name
+from hcl.extract.config import SPLITS, ExtractConfig
+from hcl.extract.decoding.worker import read_source, stat_source
+from hcl.extract.system.errors import InputError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which videos and classes there are, which are new, and which must be read."""
+
+    catalog: Catalog
+    splits: dict[str, str]  # of every class of the catalog
+    texts: dict[str, str]  # of every class of the catalog
+    new_classes: tuple[str, ...]
+    new_videos: tuple[Video, ...]
+    pending: tuple[tuple[int, Path], ...]  # (row, source) of all that must be read, new videos included
+    kept: int  # videos of the catalog that are done already
+    changed: tuple[str, ...]  # paths of done videos whose source has other contents now; pending again
+    damaged: tuple[str, ...]  # paths of done videos whose maps cannot be read back; pending again
+
+    def split_lines(self) -> list[str]:
+        """One line a split: its classes and their number of videos."""
+        counts: dict[str, int] = {}
+        for video in self.catalog.videos:
+            counts[video.label] = counts.get(video.label, 0) + 1
+        lines = []
+        for split in SPLITS:
+            names = [name for name in self.catalog.class_names if self.splits[name] == split]
+            total = sum(counts[name] for name in names)
+            listed = ", ".join(f"{name} ({counts[name]})" for name in names)
+            lines.append(f"{split:>5}: {len(names)} classes, {total} videos{': ' if names else ''}{listed}")
+        return lines
+
+
+def make_plan(
+    videos: Path, cache: Cache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
+) -> Plan:
+    """Read the catalog, settle splits and texts, and find what is not done yet.
+
+    Args:
+        videos: folder or manifest
+        cache: the cache as it stands, None for a new one
+        config: of this extraction
+        names: CSV file with label,name that overrides the texts of classes
+        repair: read all maps back and do the damaged ones again
+
+    Raises:
+        InputError: if the catalog contradicts itself or the cache
+    """
+    catalog = read_catalog(videos)
+    splits = _settle_splits(catalog, cache, config)
+    texts = _class_texts(catalog, cache, names)
+    known = {} if cache is None else {path: row for row, path in enumerate(cache.videos.path)}
+    new = tuple(video for video in catalog.videos if video.path not in known)
+    again: dict[str, list[str]] = {"kept": [], "changed": [], "damaged": []}
+    pending = []
+    for video in catalog.videos:
+        if cache is None or video.path not in known:
+            continue
+        row = known[video.path]
+        _refuse_other_facts(video, cache, row)
+        state = _state(video, cache, row, repair)
+        again.setdefault(state, []).append(video.path)
+        if state != "kept":
+            pending.append((row, video.source))
+    pending += [(len(known) + place, video.source) for place, video in enumerate(new)]
+    settled = cache.class_splits if cache else {}
+    return Plan(
+        catalog=catalog,
+        splits=splits,
+        texts=texts,
+        new_classes=tuple(name for name in catalog.class_names if name not in settled),
+        new_videos=new,
+        pending=tuple(pending),
+        kept=len(again["kept"]),
+        changed=tuple(again["changed"]),
+        damaged=tuple(again["damaged"]),
+    )
+
+
+def _state(video: Video, cache: Cache, row: int, repair: bool) -> str:
+    """Whether a known video is "kept", or must be read: "pending", "changed" or "damaged".
+
+    Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
+    """
+    if cache.sources.status[row] != DONE:
+        return "pending"
+    if repair and not cache.intact(row):
+        return "damaged"
+    now = stat_source(video.source)
+    then = (int(cache.sources.source_bytes[row]), int(cache.sources.source_modified[row]))
+    if now is None or now == then or read_source(video.source).content == cache.videos.content[row]:
+        return "kept"  # a source that was removed after it was read is not missed
+    return "changed"
+
+
+def split_origin(catalog: Catalog, config: ExtractConfig) -> str:
+    """How the splits of a new cache come about: "all-novel", "given" or "seeded"."""
+    if config.split_policy == "all-novel":
+        return "all-novel"
+    return "given" if any(video.split for video in catalog.videos) else "seeded"
+
+
+def _settle_splits(catalog: Catalog, cache: Cache | None, config: ExtractConfig) -> dict[str, str]:
+    """Decide the split of each class; classes of the cache keep theirs."""
+    settled = cache.class_splits if cache else {}
+    kind = split_origin(catalog, config)
+    if kind == "all-novel":
+        splits = dict.fromkeys(catalog.class_names, "novel")
+    elif kind == "given":
+        splits = catalog.class_splits()
+    else:
+        splits = _split(catalog, settled, str(cache.settings["split_origin"]) if cache else kind, config.split_seed)
+    for name, split in splits.items():
+        if settled.get(name, split) != split:
+            raise InputError(
+                f"class {name!r} is in split {settled[name]} of {cache.path if cache else ''} and in {split} now;"
+                " keep the splits, or train with other ones by: hcl train --splits FILE"
+            )
+    return splits
+
+
+def _split(catalog: Catalog, settled: Mapping[str, str], kind: str, seed: int) -> dict[str, str]:
+    """Split classes that come without a split, the way the cache began."""
+    if kind == "all-novel":
+        return {name: settled.get(name, "novel") for name in catalog.class_names}
+    if kind == "given":
+        new = [name for name in catalog.class_names if name not in settled]
+        if new:
+            raise InputError(f"class {new[0]!r} has no split, but the cache's classes were given theirs; give it one")
+        return {name: settled[name] for name in catalog.class_names}
+    split = split_classes({*settled, *catalog.class_names}, seed, settled)
+    return {name: split[name] for name in catalog.class_names}
+
+
+def _class_texts(catalog: Catalog, cache: Cache | None, names: Path | None) -> dict[str, str]:
+    """The text of each class: from the names file, else the cleaned label; no two alike."""
+    override = read_names(names) if names else {}
+    unknown = sorted(set(override) - set(catalog.class_names))
+    if unknown:
+        raise InputError(f"{names}: {unknown[0]!r} is no class; the classes are {', '.join(catalog.class_names)}")
+    stored = cache.class_texts if cache else {}
+    texts = {name: override.get(name) or stored.get(name) or clean_name(name) for name in catalog.class_names}
+    owner: dict[str, str] = {text: name for name, text in stored.items()}
+    for name, text in texts.items():
+        if stored.get(name, text) != text:
+            raise InputError(
+                f"class {name!r} has the text {stored[name]!r} in the cache and {text!r} now; keep the former"
+            )
+        if owner.setdefault(text, name) != name:
+            raise InputError(
+                f"classes {owner[text]!r} and {name!r} are both called {text!r};"
+                " join their folders, or tell them apart in a CSV file (label,name) given by --names"
+            )
+    return texts
+
+
+def _refuse_other_facts(video: Video, cache: Cache, row: int) -> None:
+    """Refuse a video whose class or group is not what the cache says."""
+    for what, now, then in (
+        ("class", video.label, cache.videos.label[row]),
+        ("group", video.group, cache.videos.group[row]),
+    ):
+        if now != then:
+            raise InputError(
+                f"{video.path}: {what} {now!r} now, {then!r} in {cache.path}; keep that or extract into a new cache"
+            )
+
+
+def with_cache_choices(config: ExtractConfig, cache: Cache) -> ExtractConfig:
+    """Let settings that were left open be those of the cache.
+
+    Precision is resolved by the machine at hand: a cache begun elsewhere goes on in its own.
+    """
+    return replace(config, precision=str(cache.settings["precision"])) if config.precision == "auto" else config

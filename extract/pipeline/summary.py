@@ -1,0 +1,66 @@
+"""What an extraction did, and how the command says it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from hcl.extract.cache.base import DONE, FAILED
+from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.pipeline.plan import Plan
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an extraction did."""
+
+    plan: Plan
+    extracted: int
+    failed: tuple[tuple[str, str], ...]  # path and reason, of every failed video of the cache
+    duplicates: tuple[tuple[str, ...], ...]  # paths of byte-identical videos
+    text_model: str | None
+    readers: tuple[tuple[str, int], ...]  # what read the finished videos of the cache, and how many each
+    quantisation_error: float | None  # of the cache's maps
+
+
+def summarise(cache: Cache, plan: Plan) -> Summary:
+    """Count what the cache holds after an extraction."""
+    videos, sources_of = cache.videos, cache.sources
+    sources: dict[str, list[str]] = {}
+    for path, content in zip(videos.path, videos.content, strict=True):
+        if content:
+            sources.setdefault(content, []).append(path)
+    failed = np.flatnonzero(sources_of.status == FAILED)
+    model = cache.text_model
+    return Summary(
+        plan=plan,
+        extracted=sum(1 for row, _ in plan.pending if sources_of.status[row] != FAILED),
+        failed=tuple((videos.path[row], sources_of.reason[row]) for row in failed),
+        duplicates=tuple(tuple(paths) for paths in sources.values() if len(paths) > 1),
+        text_model=model["model"] if model else None,
+        readers=tuple(sorted(Counter(map(str, cache.column("decoder")[sources_of.status == DONE])).items())),
+        quantisation_error=cache.quantisation_error,
+    )
+
+
+def as_text(summary: Summary) -> str:
+    """What the command prints at its end: counts, and every failed or doubled video by name."""
+    plan = summary.plan
+    lines = [f"{summary.extracted} videos extracted, {plan.kept} were done before"]
+    lines += [f"{path}: its contents changed, read again" for path in plan.changed]
+    lines += [f"{path}: its maps were damaged, made again" for path in plan.damaged]
+    if summary.readers:
+        lines.append("read by: " + ", ".join(f"{name} {count}" for name, count in summary.readers))
+    if summary.quantisation_error is not None:
+        lines.append(f"stored as uint8: mean relative l2 error {summary.quantisation_error:.4f}")
+    lines.append(f"class texts: {summary.text_model or 'none (semantic attention will be off)'}")
+    if plan.catalog.ignored:
+        shown = ", ".join(plan.catalog.ignored[:5]) + (", ..." if len(plan.catalog.ignored) > 5 else "")
+        lines.append(f"{len(plan.catalog.ignored)} files are neither videos nor frame folders, ignored: {shown}")
+    if summary.duplicates:
+        lines.append("byte-identical videos (an evaluation draws only the first of each):")
+        lines += [f"  {' = '.join(paths)}" for paths in summary.duplicates]
+    if summary.failed:
+        lines.append(f"{len(summary.failed)} videos failed and were left out:")
+        lines += [f"  {path}: {reason}" for path, reason in summary.failed]
+    return "\n".join(lines)

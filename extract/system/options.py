@@ -1,0 +1,85 @@
+"""Command-line options in groups, made of the settings of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import cloup
+
+from hcl.extract.system.settings import GROUPS, option_of, setting_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+OptionGroups = Mapping[str, Sequence[Option]]  # by the title of the group
+PATH = click.Path(path_type=Path)
+
+
+def grouped_options(*parts: OptionGroups) -> Callable[[Command], Command]:
+    """Give a command the options of several parts, in the groups and the order of GROUPS."""
+
+    def decorate(command: Command) -> Command:
+        for title in reversed(GROUPS):
+            options = [option for part in parts for option in part.get(title, ())]
+            if options:
+                command = cloup.option_group(title, *options)(command)
+        return command
+
+    return decorate
+
+
+def setting_options(
+    config: type[DataclassInstance], *, without: Sequence[str] = (), presets: Sequence[str] = ()
+) -> dict[str, list[Option]]:
+    """Make an option of every setting.
+
+    Args:
+        config: the configuration
+        without: fields that are not options
+        presets: where the settings start from a preset, their names, the default's first: an option that is left out
+            is then None, and its help shows the value in each preset
+    """
+    groups: dict[str, list[Option]] = {}
+    for each in fields(config):
+        known = setting_of(each)
+        if known is None or each.name in without:
+            continue
+        default, option = each.default, option_of(each)
+        shown = {name: known.presets.get(name, default) for name in presets}
+        if len(set(map(str, shown.values()))) == 1:
+            shown = {"default": default}
+        given: dict[str, Any] = {"default": None if presets else default, "show_default": not presets}
+        given["help"] = known.help + "".join(
+            f"  [{name}: {as_typed(value)}]" for name, value in shown.items() if presets
+        )
+        if isinstance(default, bool):
+            both = default or bool(presets)
+            names = f"{option}/--no-{option.removeprefix('--')}" if both else option
+            made = cloup.option(names, each.name, is_flag=True, **given)
+        elif isinstance(default, tuple):
+            given |= {"default": None, "show_default": as_typed(default) if not presets and default else False}
+            made = cloup.option(option, each.name, callback=numbers, metavar="NUMBERS", **given)
+        else:
+            kind = click.Choice(known.choices) if known.choices else str if default is None else type(default)
+            made = cloup.option(option, each.name, type=kind, **given)
+        groups.setdefault(known.group, []).append(made)
+    return groups
+
+
+def as_typed(value: object) -> str:
+    """A value as it is typed on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Read "2,3" as (2, 3)."""
+    try:
+        return None if value is None else tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"expected numbers such as 2 or 2,3, got {value!r}", param=parameter) from None

@@ -1,0 +1,123 @@
+"""Settings that are told once: what each field of a configuration means, its range, its choices and its presets.
+
+A configuration is a frozen dataclass whose fields are made by `setting`; it calls `check_settings` when it is made, and
+the command line takes its options from there (`hcl.extract.system.options`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from hcl.extract.system.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+INPUT, COMPUTED, SPEED, ADVANCED = "What you have", "What is computed", "Speed", "Advanced"
+GROUPS = (INPUT, COMPUTED, SPEED, ADVANCED)  # of the options, in the order of `--help`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is known of one setting, beside its type and default."""
+
+    help: str  # one line for the command line
+    group: str = COMPUTED
+    option: str  # as it is typed, such as "--way"
+    choices: tuple[str, ...] = ()
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    presets: Mapping[str, Any]  # values by preset, where they differ from the default
+
+    @property
+    def range(self) -> str:
+        """Its bounds in words."""
+        if self.at_least is not None and self.at_most is not None:
+            return f"from {self.at_least} to {self.at_most}"
+        bounds = {"at least": self.at_least, "above": self.above, "at most": self.at_most, "below": self.below}
+        return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+
+    def allows(self, value: float) -> bool:
+        """Whether a number lies within the bounds; NaN lies nowhere."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    group: str = COMPUTED,
+    option: str = "",
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    **presets: Any,
+) -> Any:
+    """Make the field of a setting.
+
+    Args:
+        default: its value where nothing is said
+        help: one line for the command line
+        group: of the options, one of GROUPS
+        option: as it is typed; "" follows from the field's name
+        choices: the values that a text may have
+        at_least, above, at_most, below: bounds of a number, the ends included or not
+        presets: its value in a preset, by name, where it differs from the default
+    """
+    known = Setting(
+        help=help,
+        group=group,
+        option=option,
+        choices=choices,
+        at_least=at_least,
+        above=above,
+        at_most=at_most,
+        below=below,
+        presets=presets,
+    )
+    return field(default=default, metadata={"setting": known})
+
+
+def setting_of(of: Field[Any]) -> Setting | None:
+    """What is known of a field; None for a field that is no setting."""
+    known: Setting | None = of.metadata.get("setting")
+    return known
+
+
+def option_of(of: Field[Any]) -> str:
+    """The option that sets a field."""
+    known = setting_of(of)
+    return (known.option if known else "") or "--" + of.name.replace("_", "-")
+
+
+def preset_values(config: type[DataclassInstance], preset: str) -> dict[str, Any]:
+    """The values of a preset that differ from the defaults, by field."""
+    known = {each.name: setting_of(each) for each in fields(config)}
+    return {name: one.presets[preset] for name, one in known.items() if one is not None and preset in one.presets}
+
+
+def check_settings(config: DataclassInstance) -> None:
+    """Refuse values outside their bounds or choices.
+
+    Raises:
+        InputError: the message names the option and what it may be
+    """
+    for each in fields(config):
+        known, value = setting_of(each), getattr(config, each.name)
+        if known is None or value is None:
+            continue
+        if known.choices and value not in known.choices:
+            raise InputError(f"{option_of(each)} must be one of {', '.join(known.choices)}, got {value!r}")
+        if not known.allows(value):
+            raise InputError(f"{option_of(each)} must be {known.range}, got {value}")

@@ -1,0 +1,116 @@
+"""Read frames with PyAV: by the packet index where that is sound, else from the first frame to the last."""
+
+from bisect import bisect_right
+from itertools import groupby
+from pathlib import Path
+
+import av
+import numpy as np
+
+from hcl.extract.system.errors import VideoError
+from hcl.extract.video.container import open_video
+from hcl.extract.video.frames import FrameChoice, VideoFrames
+from hcl.extract.video.orientation import apply_display_matrix
+from hcl.extract.video.packet_index import PacketIndex
+
+
+def read_with_pyav(path: Path, choose: FrameChoice, index: PacketIndex) -> VideoFrames:
+    """Read the chosen frames of a video, decoding no more than it takes to have them exactly.
+
+    Raises:
+        VideoError: the video is damaged
+    """
+    video = None if index.flaw else read_indexed(path, choose, index)
+    return video or read_sequentially(path, choose, index.shown)
+
+
+def read_sequentially(path: Path, choose: FrameChoice, expected: int) -> VideoFrames:
+    """Decode a video from its first frame to its last, and keep the chosen frames.
+
+    Args:
+        expected: a guess of the number of frames; a wrong one costs a second pass
+    """
+    indices = choose(max(expected, 1))
+    images, count = _decode_all(path, set(indices))
+    if count == 0:
+        raise VideoError("no frame of the video can be decoded")
+    if count != expected:
+        indices = choose(count)
+        images, _ = _decode_all(path, set(indices))
+    return VideoFrames(_stack([images[number] for number in indices]), indices, count, "pyav")
+
+
+def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+    images: dict[int, np.ndarray] = {}
+    count = 0
+    with open_video(path) as (container, stream):
+        try:
+            for frame in container.decode(stream):
+                _check(frame)
+                if count in wanted:
+                    images[count] = apply_display_matrix(frame)
+                count += 1
+        except MemoryError:
+            raise  # FFmpeg's own, too: it says nothing about the video
+        except av.FFmpegError as error:
+            raise VideoError(f"damaged: decoding stops after {count} frames ({error.strerror})") from error
+    return images, count
+
+
+def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_out: bool = True) -> VideoFrames | None:
+    """Decode from the entry point before each wanted frame.
+
+    Every frame is known by its timestamp, so nothing is counted; None if one does not turn up.
+
+    Args:
+        leave_out: do not decode the frames that are neither wanted nor needed by others
+    """
+    order = sorted(index.pts)
+    indices = choose(len(order))
+    starts = [index.pts[entry] for entry in index.entries]
+    wanted = sorted({order[number] for number in indices})
+    images: dict[int, np.ndarray] = {}
+    with open_video(path) as (container, stream):
+        try:
+            for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
+                images |= _decode_span(container, stream, starts[number], set(stamps), leave_out=leave_out)
+        except MemoryError:
+            raise  # FFmpeg's own, too: it says nothing about the video
+        except av.FFmpegError as error:
+            raise VideoError(f"damaged: a frame cannot be decoded ({error.strerror})") from error
+    if len(images) < len(wanted):
+        return None
+    return VideoFrames(_stack([images[order[i]] for i in indices]), indices, len(order), "pyav")
+
+
+def _decode_span(
+    container: av.container.InputContainer, stream: av.VideoStream, start: int, wanted: set[int], *, leave_out: bool
+) -> dict[int, np.ndarray]:
+    """Decode from the packet with timestamp `start` until all wanted timestamps were seen."""
+    images: dict[int, np.ndarray] = {}
+    container.seek(start, stream=stream)
+    for number, packet in enumerate(container.demux(stream)):
+        if number == 0 and packet.pts != start:
+            break  # the container's own seeking went elsewhere
+        # Where no other frame refers to a frame, the others stay the same without it.
+        may_go = leave_out and packet.size and packet.pts not in wanted
+        stream.codec_context.skip_frame = "NONREF" if may_go else "DEFAULT"
+        for frame in packet.decode():
+            _check(frame)
+            if frame.pts in wanted:
+                images[frame.pts] = apply_display_matrix(frame)
+        if len(images) == len(wanted):
+            break
+    return images
+
+
+def _check(frame: av.VideoFrame) -> None:
+    if frame.is_corrupt:
+        when = "" if frame.time is None else f" at {frame.time:.2f} s"
+        raise VideoError(f"damaged: the frame{when} is incomplete")
+
+
+def _stack(images: list[np.ndarray]) -> np.ndarray:
+    if len({image.shape for image in images}) > 1:
+        raise VideoError("the size of the frames changes within the video")
+    return np.stack(images)

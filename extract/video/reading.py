@@ -1,0 +1,80 @@
+"""A video file, or a folder of frame images, to evenly spaced RGB frames.
+
+The frames are, bit for bit, those of a full sequential decode: what FFmpeg shows when it plays the file's best video
+stream from the first frame to the last, with the frames that an edit list hides left out, turned and mirrored by the
+display matrix, as 8-bit RGB by libswscale's default conversion. The reader only decides how fast one gets there.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import av
+
+from hcl.extract.system.errors import VideoError
+from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, decord_version, read_with_decord
+from hcl.extract.video.frames import FrameChoice, VideoFrames, middle_frames
+from hcl.extract.video.image_folder import read_image_folder
+from hcl.extract.video.packet_index import read_packet_index
+from hcl.extract.video.pyav_reader import read_with_pyav
+
+__all__ = ["VideoFrames", "decoder_note", "middle_frames", "read_chosen_frames", "read_frames"]
+
+
+def read_frames(path: Path, frames: int, *, decoder: str = "auto") -> VideoFrames:
+    """Read the middles of `frames` equal segments of a video; all else as `read_chosen_frames`."""
+    return read_chosen_frames(path, partial(middle_frames, frames=frames), decoder=decoder)
+
+
+def read_chosen_frames(path: Path, choose: FrameChoice, *, decoder: str = "auto") -> VideoFrames:
+    """Read frames of a video in one pass, upright.
+
+    Args:
+        path: a video file, or a folder of frame images
+        choose: the indices that are wanted, told how many frames the video shows
+        decoder: "decord" or "pyav" whatever the file is; "auto": decord where it is exact, else PyAV
+
+    Raises:
+        VideoError: the video cannot be read, with a reason for people
+    """
+    if decoder not in ("auto", "decord", "pyav"):
+        raise ValueError(f"{decoder = } is none of auto, decord, pyav")
+    _check_readable(path)
+    if path.is_dir():
+        return read_image_folder(path, choose)
+    if decoder == "decord":
+        return read_with_decord(path, choose)
+    index = read_packet_index(path)
+    if decoder == "auto" and decord_module() and not decord_inexact_reason(index):
+        try:
+            return read_with_decord(path, choose, index)
+        except VideoError:
+            pass  # what PyAV makes of the file decides
+    return read_with_pyav(path, choose, index)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise VideoError("the file does not exist") from error
+    except OSError as error:
+        raise VideoError(f"unreadable: {error.strerror}") from error
+    if not os.access(path, os.R_OK):
+        raise VideoError("no permission to read it")
+    if not path.is_dir() and not path.is_file():
+        raise VideoError("neither a file nor a folder")
+    if path.is_file() and size == 0:
+        raise VideoError("the file is empty (0 bytes)")
+
+
+def decoder_note(decoder: str = "auto") -> str:
+    """Say in one line which reader is in use."""
+    pyav, decord = f"PyAV {av.__version__}", decord_version()
+    if decoder == "pyav":
+        return f"videos are read with {pyav}"
+    if not decord:
+        return f"videos are read with {pyav}: decord is not installed or has no build for this machine"
+    if decoder == "decord":
+        return f"videos are read with {decord}, whether it is exact or not"
+    return f"videos are read with {decord} where it is exact, else with {pyav}"

@@ -1,0 +1,74 @@
+"""From scores of pairs of videos to scores of classes in episodes: each distinct pair is scored once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.match.config import LEVELS
+from hcl.match.episodes.drawing import Episodes
+
+SPATIAL = 2  # the place of the level that costs nearly all the time
+COMBINATIONS = tuple(chosen for size in (1, 2, 3) for chosen in combinations(range(3), size))
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The distinct (query, support) pairs of some episodes and where each episode finds its own."""
+
+    pairs: NDArray[np.int64]  # (n, 2) row numbers of query and support
+    lookup: NDArray[np.int64]  # (E, N * M, N, K) into pairs
+    first: NDArray[np.int64]  # (n,) the first episode that asks for each pair
+
+
+def distinct_pairs(drawn: Episodes) -> PairTable:
+    """List the pairs of videos that episodes ask for: a score is a function of a pair."""
+    query = drawn.query.reshape(len(drawn.query), -1, 1, 1)  # (E, N * M, 1, 1)
+    support = drawn.support[:, None]  # (E, 1, N, K)
+    width = int(drawn.support.max()) + 1
+    asked = query * width + support  # (E, N * M, N, K)
+    codes, places, lookup = np.unique(asked, return_index=True, return_inverse=True)
+    first = places // asked[0].size
+    return PairTable(np.stack(np.divmod(codes, width), axis=1), lookup.reshape(asked.shape), first)
+
+
+def pool_supports(scores: NDArray[np.float64], lookup: NDArray[np.int64], aggregate: str) -> NDArray[np.float64]:
+    """Score classes by the mean or the largest score of their supports, level by level.
+
+    Args:
+        scores: (n, L) of the distinct pairs
+        lookup: (E, N * M, N, K)
+        aggregate: "mean" or "max"
+
+    Returns:
+        (E, N * M, N, L)
+    """
+    of_supports = scores[lookup]  # (E, N * M, N, K, L)
+    return np.asarray(of_supports.mean(axis=3) if aggregate == "mean" else of_supports.max(axis=3))
+
+
+def combination_name(chosen: Sequence[int]) -> str:
+    """Name some levels, such as "global+spatial"."""
+    return "+".join(LEVELS[level] for level in chosen)
+
+
+def combine_levels(of_classes: NDArray[np.float64], *, spatial: bool = True) -> dict[str, NDArray[np.float64]]:
+    """Add up the levels of every combination (Eq. 6 for all three).
+
+    Args:
+        of_classes: (E, N * M, N, 3)
+        spatial: False leaves out the combinations with the spatial level
+
+    Returns:
+        seven arrays (E, N * M, N), or three, by name; the last is the sum of all levels there are
+    """
+    chosen = [levels for levels in COMBINATIONS if spatial or SPATIAL not in levels]
+    return {combination_name(levels): of_classes[..., list(levels)].sum(axis=-1) for levels in chosen}
+
+
+def true_places(drawn: Episodes) -> NDArray[np.int64]:
+    """(N * M,) place of each query's class within an episode."""
+    _, n_way, n_query = drawn.query.shape
+    return np.repeat(np.arange(n_way), n_query)

@@ -1,0 +1,90 @@
+"""Evaluations of several folds of the classes and several trained seeds, put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.extract.system.errors import InputError
+from hcl.match.episodes.pooling import true_places
+from hcl.match.evaluation.bootstrap import QueryCounts, fold_intervals
+from hcl.match.evaluation.evaluation import Evaluation, Outcome
+from hcl.match.evaluation.statistics import SEED, count_queries
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over folds and seeds, in percent; of an accuracy or of a paired difference."""
+
+    mean: float
+    interval: tuple[float, float]  # 95 %, over folds, seeds, classes, groups and videos
+    by_fold: tuple[float, ...]  # means over seeds
+    by_seed: tuple[float, ...]  # means over folds
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of the JSON report."""
+        return {
+            "mean": self.mean,
+            "bootstrap95": list(self.interval),
+            "folds": list(self.by_fold),
+            "seeds": list(self.by_seed),
+        }
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """R folds, each evaluated with S trained seeds on the same episodes."""
+
+    evaluations: tuple[tuple[Evaluation, ...], ...]  # by fold, by seed
+
+    def outcomes(self, number: int) -> list[list[Outcome]]:
+        """One number of shots and aggregate, by fold and seed."""
+        return [[of.outcomes[number] for of in of_seeds] for of_seeds in self.evaluations]
+
+    def right(self, number: int, score: str) -> list[NDArray[np.float64]]:
+        """1 where a score recognised a query and 0 elsewhere, of each fold: (S, E, N * M)."""
+        found = []
+        for of_seeds, outcomes in zip(self.evaluations, self.outcomes(number), strict=True):
+            truth = true_places(of_seeds[0].drawn)
+            found.append(np.stack([outcome.predictions[score] == truth for outcome in outcomes]).astype(np.float64))
+        return found
+
+    def accuracy(self, number: int, score: str) -> Mean:
+        """The accuracy of a score in one case."""
+        return self._mean(self.right(number, score))
+
+    def difference(self, number: int, score: str, other: "CrossValidation", other_score: str) -> Mean:
+        """What a score recognises more than another one of the same or other runs over the same episodes."""
+        pairs = zip(self.right(number, score), other.right(number, other_score), strict=True)
+        if not self.asks_the_same_as(other):
+            raise InputError("runs over different episodes cannot be compared; rotate the same classes for both")
+        return self._mean([more - less for more, less in pairs])
+
+    def asks_the_same_as(self, other: "CrossValidation") -> bool:
+        """Whether both were asked the same episodes of the same videos."""
+        return all(
+            len(of_seeds) == len(others)
+            and np.array_equal(of_seeds[0].drawn.query, others[0].drawn.query)
+            and np.array_equal(of_seeds[0].drawn.support, others[0].drawn.support)
+            and of_seeds[0].store.videos.path == others[0].store.videos.path
+            for of_seeds, others in zip(self.evaluations, other.evaluations, strict=True)
+        )
+
+    def _mean(self, values: Sequence[NDArray[np.float64]]) -> Mean:
+        """Average values of each fold (S, E, N * M)."""
+        answers = []
+        for of_seeds, of_fold in zip(self.evaluations, values, strict=True):
+            first = of_seeds[0]
+            named = {str(seed): found for seed, found in enumerate(of_fold)}
+            counted = count_queries(named, first.drawn.query, first.store.videos.label, first.store.videos.group)
+            answers.append(QueryCounts(counted.sums[:, None], counted.counts, counted.labels, counted.groups))
+        low, high = fold_intervals(answers, SEED)[0]
+        table = 100 * np.array([[found.mean() for found in of_fold] for of_fold in values])  # (R, S)
+        return Mean(
+            float(table.mean()),
+            (float(low), float(high)),
+            tuple(table.mean(axis=1).tolist()),
+            tuple(table.mean(axis=0).tolist()),
+        )

@@ -1,0 +1,223 @@
+"""The zoom-in: clip pairs first, then patches of those clips alone (Zheng, Chen, Jin: Few-shot Action Recognition
+with Hierarchical Matching and Contrastive Learning, 2022; Eq. 3 to 5).
+
+Which pairs count is settled without gradients (`zoom_in`); the cosines of those pairs alone are then computed with
+gradients where they are needed (`with_gradients`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hcl.match.embeddings import Clips, Embeddings
+from hcl.match.scoring.cosines import chosen_dots, l2_normalise
+
+
+@dataclass(frozen=True)
+class ClipPairs:
+    """The aligned clip pairs that count, best first (Eq. 3)."""
+
+    query: Tensor  # (..., T) int64, clips of the query video
+    support: Tensor  # (..., T) int64, the clip of the support video most similar to each
+    cosines: Tensor  # (..., T)
+
+
+@dataclass(frozen=True)
+class PatchPairs:
+    """The aligned patch pairs that count in each clip pair, best first (Eq. 4)."""
+
+    query: Tensor  # (..., T, n) int64, patches of the query video, frame by frame
+    support: Tensor | None  # (..., T, n) int64 likewise; None where nobody asked for them
+    cosines: Tensor  # (..., T, n), 0 where they do not count
+    counts: Tensor  # (..., T) int64: so many count, fewer than n in clips with fewer patches
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """What the scores are made of; the first axes (...) are Q x S videos or a list of pairs of videos."""
+
+    clips: ClipPairs
+    patches: PatchPairs
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """`clip_frames` as tensors; shorter clips are filled up by their first frame."""
+
+    frames: Tensor  # (Nc, F) int64
+    sizes: Tensor  # (Nc) int64
+
+    @staticmethod
+    def of(clips: Clips, device: torch.device) -> ClipTable:
+        longest = max(map(len, clips))
+        frames = [(*clip, *clip[:1] * (longest - len(clip))) for clip in clips]
+        return ClipTable(torch.tensor(frames, device=device), torch.tensor([*map(len, clips)], device=device))
+
+
+def align_clips(query: Tensor, support: Tensor, top_clips: int) -> ClipPairs:
+    """Pair each query clip with its most similar support clip and keep the most similar pairs (Eq. 3).
+
+    Args:
+        query: (..., Nc, D), unit length
+        support: (..., Nc', D), unit length
+        top_clips: T, capped at Nc
+
+    Returns:
+        pairs of shape (..., T)
+    """
+    return top_clip_pairs(query @ support.mT, top_clips)
+
+
+def top_clip_pairs(cosines: Tensor, top_clips: int) -> ClipPairs:
+    """Do the same from the cosines (..., Nc, Nc') of query clips with support clips."""
+    best, partner = cosines.max(dim=-1)  # (..., Nc)
+    cosines, clip = best.topk(min(top_clips, best.shape[-1]), dim=-1)
+    return ClipPairs(clip, partner.gather(-1, clip), cosines)
+
+
+def pair_numbers(query: Embeddings, support: Embeddings, *, top_clips: int, top_patches: int) -> int:
+    """Count the numbers that `zoom_in` holds for one pair of videos, to size blocks by."""
+    clips, (frames, patches) = query.clips.shape[1], query.patches.shape[1:3]
+    support_clips, (support_frames, support_patches) = support.clips.shape[1], support.patches.shape[1:3]
+    longest, support_longest = max(map(len, query.clip_frames)), max(map(len, support.clip_frames))
+    of_clip = min(top_patches, longest * patches) * support_patches + longest * patches
+    return (
+        frames * patches * support_frames * support_patches
+        + clips * support_clips
+        + min(top_clips, clips) * support_longest * of_clip
+    )
+
+
+@torch.no_grad()
+def zoom_in(query: Embeddings, support: Embeddings, *, top_clips: int, top_patches: int, partners: bool) -> Zoom:
+    """Find the clip pairs and patch pairs that count.
+
+    Args:
+        partners: also name the support patch of each pair, which only gradients need
+
+    Returns:
+        pairs of all Q x S videos; holds T * P * U * P' products a pair meanwhile
+    """
+    clips = align_clips(l2_normalise(query.clips)[:, None], l2_normalise(support.clips)[None], top_clips)
+    query_patches, support_patches = l2_normalise(query.patches), l2_normalise(support.patches)
+    # Support patches go first: a maximum over an outer axis is far quicker than over the innermost.
+    product = support_patches.flatten(0, 2) @ query_patches.flatten(0, 2).T
+    product = product.view(*support_patches.shape[:3], *query_patches.shape[:3])  # (S, U, P', Q, T, P)
+    query_table = ClipTable.of(query.clip_frames, product.device)
+    support_table = ClipTable.of(support.clip_frames, product.device)
+    support_frames = support_table.frames[clips.support]  # (Q, S, T, G)
+    best = best_of_clip(product.amax(dim=2), query_table.frames[clips.query], support_frames)  # (Q, S, T, F, P)
+    patches = top_patch_pairs(best, query_table, clips.query, top_patches)
+    if partners:
+        patches = replace(patches, support=_partners(product, patches.query, support_frames))
+    return Zoom(clips, patches)
+
+
+def best_of_clip(best: Tensor, query_frames: Tensor, support_frames: Tensor) -> Tensor:
+    """Find how similar each patch of a query clip is to the most similar patch of its support clip.
+
+    Args:
+        best: (S, U, Q, T, P), the same for each frame of the support video
+        query_frames: (Q, S, T, F), the frames of the query clips that were chosen
+        support_frames: (Q, S, T, G), the frames of their partners
+
+    Returns:
+        (Q, S, T, F, P)
+    """
+    queries = torch.arange(len(query_frames), device=best.device)[:, None, None, None, None]
+    supports = torch.arange(len(best), device=best.device)[:, None, None, None]
+    chosen = best[supports, support_frames[..., None, :], queries, query_frames[..., :, None]]  # (Q, S, T, F, G, P)
+    return chosen.amax(dim=-2)
+
+
+def top_patch_pairs(best: Tensor, table: ClipTable, clips: Tensor, top_patches: int) -> PatchPairs:
+    """Keep the most similar patches of each query clip (Eq. 4).
+
+    Args:
+        best: (..., T, F, P), how similar each patch is to the most similar one of the support clip
+        table: the clips of the query
+        clips: (..., T) int64, the query clips that were chosen
+        top_patches: S, capped at the patches of each clip
+    """
+    patches, sizes = best.shape[-1], table.sizes[clips]  # (..., T)
+    best = best.masked_fill(~_counted(sizes, best.shape[-2])[..., None], -torch.inf).flatten(-2)  # (..., T, F * P)
+    cosines, place = best.topk(min(top_patches, best.shape[-1]), dim=-1)
+    counts = (sizes * patches).clamp(max=top_patches)
+    frames = table.frames[clips].gather(-1, place // patches)
+    cosines = torch.where(_counted(counts, cosines.shape[-1]), cosines, 0)
+    return PatchPairs(frames * patches + place % patches, None, cosines, counts)
+
+
+def _counted(counts: Tensor, width: int) -> Tensor:
+    return torch.arange(width, device=counts.device) < counts[..., None]  # (..., width)
+
+
+def _partners(product: Tensor, query_patches: Tensor, support_frames: Tensor) -> Tensor:
+    """Name the most similar support patch of each query patch.
+
+    Args:
+        product: (S, U, P', Q, T, P)
+        query_patches: (Q, S, T, n), patches of the query video, frame by frame
+        support_frames: (Q, S, T, G)
+
+    Returns:
+        (Q, S, T, n), patches of the support video, frame by frame
+    """
+    supports, patches, queries = product.shape[0], product.shape[2], product.shape[3]
+    product = product.view(supports, -1, queries, product.shape[4] * product.shape[5])  # (S, U * P', Q, T * P)
+    candidates = support_frames[..., None] * patches + torch.arange(patches, device=product.device)
+    candidates = candidates.flatten(-2)[..., None, :]  # (Q, S, T, 1, G * P')
+    query = torch.arange(queries, device=product.device)[:, None, None, None, None]
+    support = torch.arange(supports, device=product.device)[:, None, None, None]
+    cosines = product[support, candidates, query, query_patches[..., None]]  # (Q, S, T, n, G * P')
+    return candidates.expand_as(cosines).gather(-1, cosines.argmax(dim=-1, keepdim=True)).squeeze(-1)
+
+
+def with_gradients(zoom: Zoom, query: Embeddings, support: Embeddings) -> Zoom:
+    """Compute the cosines of the chosen pairs again, so that gradients reach the embeddings through them."""
+    if zoom.patches.support is None:
+        raise ValueError("zoom_in(partners=True) must have named the support patches")
+    cosines = _chosen_cosines(query.patches, support.patches, zoom.patches.query, zoom.patches.support)
+    cosines = torch.where(_counted(zoom.patches.counts, cosines.shape[-1]), cosines, 0)
+    clip_cosines = _chosen_cosines(query.clips, support.clips, zoom.clips.query, zoom.clips.support)
+    return Zoom(replace(zoom.clips, cosines=clip_cosines), replace(zoom.patches, cosines=cosines))
+
+
+def _chosen_cosines(query: Tensor, support: Tensor, query_places: Tensor, support_places: Tensor) -> Tensor:
+    """Compute cosines of parts (Q, ..., D) and (S, ..., D) at places (Q, S, ...) within each video."""
+    query, support = (
+        l2_normalise(query).flatten(1, -2),
+        l2_normalise(support).flatten(1, -2),
+    )  # (Q, parts, D), (S, parts, D)
+    later = (1,) * (query_places.dim() - 2)
+    queries = torch.arange(len(query), device=query.device).view(-1, 1, *later)
+    supports = torch.arange(len(support), device=query.device).view(1, -1, *later)
+    return chosen_dots(
+        query.flatten(0, 1),
+        support.flatten(0, 1),
+        query_places + queries * query.shape[1],
+        support_places + supports * support.shape[1],
+    )
+
+
+def clip_attention(logits: Tensor, zoom: Zoom, table: ClipTable) -> Tensor:
+    """Weigh the chosen patches of each clip by their part in the softmax over all patches of the clip (Eq. 5).
+
+    Args:
+        logits: (..., T, P)
+        zoom: the chosen clips and patches
+        table: the clips of the query
+
+    Returns:
+        (..., T, n), sums to 1 over all patches of a clip
+    """
+    chosen_frames, sizes = table.frames[zoom.clips.query], table.sizes[zoom.clips.query]  # (..., T, F), (..., T)
+    of_frames = logits.logsumexp(dim=-1)  # (..., T); a clip's total follows from its frames'
+    of_frames = of_frames.gather(-1, chosen_frames.flatten(-2)).view(chosen_frames.shape)
+    uncounted = ~_counted(sizes, chosen_frames.shape[-1])
+    of_clips = of_frames.masked_fill(uncounted, -torch.inf).logsumexp(dim=-1)  # (..., T)
+    chosen = logits.flatten(-2).gather(-1, zoom.patches.query.flatten(-2)).view(zoom.patches.query.shape)
+    return (chosen - of_clips[..., None]).exp()

@@ -1,0 +1,210 @@
+"""The embedding store that evaluation reads: one Zarr group, written whole or not at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.zarr_groups import compressors, open_group
+from hcl.match.config import HCL
+from hcl.match.embeddings import Embeddings
+from hcl.match.store.batch import AXES, EmbeddedBatch
+from hcl.match.store.fingerprint import Identity
+
+SCHEMA, VERSION = "hcl-embeddings", 2
+FACTS = ("path", "label", "split", "group", "content")
+IDENTIFYING = FACTS[:3]
+CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
+
+
+@dataclass(frozen=True)
+class EmbeddingStore:
+    """An open store: small arrays in memory, the others read on demand."""
+
+    path: Path
+    attributes: dict[str, Any]
+    videos: VideoTable
+    mean_map: NDArray[np.float32]  # (V, C)
+    _group: zarr.Group
+
+    @classmethod
+    def open(cls, path: Path) -> "EmbeddingStore":
+        """Open a store for reading.
+
+        Raises:
+            InputError: if it is missing, something else, or damaged
+        """
+        group = open_group(path, SCHEMA, VERSION, remedy="write the store anew with: hcl embed")
+        facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
+        return cls(path, dict(group.attrs), VideoTable(**facts), _read(path, group, "mean_map"), group)
+
+    @property
+    def method(self) -> str:
+        """What the store's arrays are for: "hcl" or a name in `BASELINES`."""
+        return str(self.attributes["method"])
+
+    @property
+    def identity(self) -> str:
+        """A SHA-256 that is the same for the same embeddings of the same videos."""
+        return str(self.attributes["identity"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All arrays that there are of each video."""
+        return tuple(name for name in AXES if name in self._group)
+
+    def arrays(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Read some arrays of some videos, in the precision they are stored in.
+
+        Args:
+            names: of the arrays
+            rows: (V,) row numbers
+
+        Returns:
+            (V, ...) each, on the CPU
+
+        Raises:
+            InputError: if the store has no such array, or it is damaged
+        """
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise InputError(
+                f"{self.path}: no array {missing[0]!r} in this store of method {self.method};"
+                " train the method that scores from it with: hcl train CACHE --method"
+            )
+        return {name: torch.from_numpy(self._take(name, rows)) for name in names}
+
+    def embeddings(self, rows: NDArray[np.int64]) -> Embeddings:
+        """Read the embeddings of some videos for HCL; patches keep the precision they are stored in.
+
+        Args:
+            rows: (V,) row numbers
+
+        Returns:
+            Embeddings of V videos on the CPU; class_keys is None where the store has none
+
+        Raises:
+            InputError: if the store is of another method
+        """
+        if self.method != HCL:
+            raise InputError(
+                f"{self.path}: a store of method {self.method}, not of {HCL}; evaluate it with --method {self.method}"
+            )
+        names = ("global", "clips", "patches", *(name for name in ("class_keys",) if name in self.names))
+        frames = tuple(tuple(int(frame) for frame in clip) for clip in self.attributes["clip_frames"])
+        return Embeddings.of_arrays({name: torch.from_numpy(self._take(name, rows)) for name in names}, frames)
+
+    def _take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read rows chunk by chunk: zarr's fancy indexing is far slower."""
+        if name == "mean_map":
+            return self.mean_map[rows]
+        array = _array(self.path, self._group, name)
+        out = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
+        size = array.chunks[0]
+        order = np.argsort(rows // size, kind="stable")  # places of the rows of a chunk follow one another
+        chunks, starts = np.unique(rows[order] // size, return_index=True)
+        for chunk, places in zip(chunks.tolist(), np.split(order, starts[1:]), strict=True):
+            some = _read(self.path, self._group, name, slice(chunk * size, (chunk + 1) * size))
+            out[places] = some[rows[places] - chunk * size]
+        return out
+
+
+def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    array = group.get(name)
+    if not isinstance(array, zarr.Array):
+        raise InputError(f"{path}: array {name!r} is missing; the store is damaged, write it anew with: hcl embed")
+    return array
+
+
+def _read(path: Path, group: zarr.Group, name: str, rows: slice = slice(None)) -> NDArray[Any]:
+    try:
+        return np.asarray(_array(path, group, name)[rows])
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"{path}: array {name!r} is damaged ({error}); write the store anew with: hcl embed"
+        ) from error
+
+
+def write_store(
+    path: Path,
+    attributes: Mapping[str, Any],
+    videos: VideoTable,
+    batches: Iterable[EmbeddedBatch],
+    *,
+    method: str = HCL,
+) -> None:
+    """Write a store beside `path` and rename it into place when it is whole.
+
+    Args:
+        path: of the new store; an embedding store that stands there is replaced
+        attributes: origin and settings; must be JSON
+        videos: the facts of all videos
+        batches: the arrays of all videos, in the same order
+        method: what the arrays are for
+
+    Raises:
+        InputError: if something other than an embedding store stands there, or it cannot be written
+    """
+    if path.exists():
+        open_group(path, SCHEMA, None)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(path) as building:
+            group = zarr.open_group(building, mode="w", zarr_format=3)
+            group.attrs.update({"schema": SCHEMA, "version": VERSION, "method": method, **attributes})
+            for name in FACTS:
+                _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
+                    getattr(videos, name), dtype=object
+                )
+            identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
+            _write_batches(group, len(videos), batches, identity)
+            group.attrs["identity"] = identity.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); check the disk and the permissions") from error
+
+
+def _write_batches(group: zarr.Group, count: int, batches: Iterable[EmbeddedBatch], identity: Identity) -> None:
+    start = 0
+    arrays: dict[str, zarr.Array[Any]] = {}
+    for batch in batches:
+        values = batch.stored()
+        if not arrays:
+            arrays = {name: _create_like(group, name, value, count) for name, value in values.items()}
+            if batch.clip_frames is not None:
+                group.attrs["clip_frames"] = [list(clip) for clip in batch.clip_frames]
+        stop = start + len(batch)
+        for name, value in values.items():
+            arrays[name][start:stop] = value
+            identity.add(name, value)
+        start = stop
+    if start != count:
+        raise ValueError(f"{start} embeddings for {count} videos")
+
+
+def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int) -> zarr.Array[Any]:
+    """Make room for an array of all videos, given that of some."""
+    fitting = CHUNK_BYTES // max(1, value[:1].nbytes)
+    chunk = 1 if name == "patches" else min(count, fitting)
+    return _create(group, name, (count, *value.shape[1:]), str(value.dtype), AXES[name], chunk=chunk)
+
+
+def _create(
+    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, axes: Sequence[str], *, chunk: int
+) -> zarr.Array[Any]:
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=(max(1, chunk), *(max(1, size) for size in shape[1:])),
+        dtype=dtype,
+        compressors=compressors(),
+        dimension_names=axes,
+    )

@@ -1,0 +1,69 @@
+"""Find the embedding store that the user means: a store, a run, or the latest run."""
+
+import json
+import os
+from pathlib import Path
+
+from hcl.extract.system.errors import InputError
+from hcl.match.config import BASELINE
+
+RUNS = Path("runs")
+LATEST = "latest"  # a link in RUNS to the newest run
+STORE = "embeddings.zarr"  # in a run's folder
+
+
+def find_store(path: Path | None, method: str | None = None) -> Path:
+    """The embedding store of a run, of the latest run (of a method), or the path itself if it is a store.
+
+    Raises:
+        InputError: if there is none; the message tells how to make one
+    """
+    if path is None:
+        path = latest_run() if method is None else latest_run_of(method)
+    if (path / "zarr.json").is_file():
+        return path
+    if (path / STORE).is_dir():
+        return path / STORE
+    if not path.exists():
+        raise InputError(f"{path}: no such run or embedding store; make one with: hcl train CACHE or hcl embed")
+    raise InputError(f"{path}: holds no embedding store; let the run finish with: hcl train CACHE --run {path}")
+
+
+def latest_run() -> Path:
+    """The newest run of this folder.
+
+    Raises:
+        InputError: if nothing was trained here
+    """
+    link = RUNS / LATEST
+    if link.is_file():  # where links are not allowed, a file holds the name
+        return RUNS / link.read_text(encoding="utf-8").strip()
+    if not link.exists():
+        raise InputError(f"{link}: no run in this folder yet; train one with: hcl train CACHE, or name a run or store")
+    return RUNS / os.readlink(link)
+
+
+def latest_run_of(method: str) -> Path:
+    """The newest finished run of a method; any run serves the untrained baseline.
+
+    Raises:
+        InputError: if there is none
+    """
+    stores = sorted(RUNS.glob(f"*/{STORE}/zarr.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in stores:
+        attributes = json.loads(file.read_text(encoding="utf-8")).get("attributes", {})
+        if method in (attributes.get("method"), BASELINE):
+            return file.parents[1]
+    raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
+
+
+def mark_latest(run: Path) -> None:
+    """Let the latest run be this one, atomic_file the link at once."""
+    RUNS.mkdir(exist_ok=True)
+    fresh = RUNS / f".{LATEST}.{os.getpid()}"
+    target = os.path.relpath(run, RUNS)
+    try:
+        fresh.symlink_to(target, target_is_directory=True)
+    except OSError:
+        fresh.write_text(target, encoding="utf-8")
+    os.replace(fresh, RUNS / LATEST)

@@ -1,0 +1,159 @@
+"""Workers that decode ahead: same frames, same order, and no harm from one that crashes, hangs or swells."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from hcl.extract.decoding.ahead import Failed, decode_ahead
+from hcl.extract.video.reading import read_frames
+
+SETTINGS = {"frames": 4, "size": 64, "decoder": "auto", "workers": 1}
+
+
+def write_video(path: Path, *, frames: int = 20, width: int = 96, height: int = 64) -> Path:
+    noise = np.random.default_rng(len(path.name)).integers(0, 256, (height + frames, width, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(noise[number : number + height], format="rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video that takes a good part of a second, so that a signal meets its worker at work."""
+    return write_video(tmp_path_factory.mktemp("slow") / "slow.mp4", frames=160, width=480, height=352)
+
+
+def test_results_come_in_order_with_the_state_of_the_file(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in (10, 9):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(images / f"{number}.png")
+    paths = [
+        (7, write_video(tmp_path / "long name ü.mp4", frames=90)),
+        (3, tmp_path / "missing.mp4"),
+        (5, images),
+        (4, write_video(tmp_path / "b.mkv", frames=2)),
+    ]
+    results = list(decode_ahead(paths, **{**SETTINGS, "workers": 2}))
+    assert [result.row for result in results] == [7, 3, 5, 4]
+    assert results[1] == Failed(3, "the file does not exist", "")
+    for (_, path), result in zip(paths, results, strict=True):
+        if isinstance(result, Failed):
+            continue
+        files = [images / "9.png", images / "10.png"] if path == images else [path]
+        video = read_frames(path, 4)
+        expected = [Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR) for image in video.images]
+        np.testing.assert_array_equal(result.images, [[np.asarray(image) for image in expected]])
+        assert (result.frame_count, result.decoder) == (video.frame_count, video.decoder)
+        assert result.content == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        assert result.bytes == sum(file.stat().st_size for file in files)
+        assert result.modified_ns == max(file.stat().st_mtime_ns for file in files)
+
+
+def test_no_videos_take_no_workers() -> None:
+    assert list(decode_ahead([], **SETTINGS)) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize(
+    ("blow", "reason"),
+    [("SIGSEGV", "the decoder crashed on it (SIGSEGV)"), ("SIGSTOP", "decoding it took longer than 4 seconds")],
+)
+def test_a_worker_that_ends_or_hangs_costs_one_video(slow: Path, blow: str, reason: str) -> None:
+    results = []
+    for result in decode_ahead([(row, slow) for row in range(5)], **SETTINGS, seconds_per_video=4):
+        if not results:
+            (worker,) = multiprocessing.active_children()
+            os.kill(worker.pid or 0, getattr(signal, blow))
+        results.append(result)
+    assert [result.row for result in results] == list(range(5))
+    (failed,) = [result for result in results if isinstance(result, Failed)]
+    assert failed.reason == reason
+    assert failed.content in ("", hashlib.sha256(slow.read_bytes()).hexdigest())
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say how large a process is")
+def test_a_worker_that_swells_is_ended(slow: Path) -> None:
+    (result,) = decode_ahead([(1, slow)], **SETTINGS, mib_per_video=1)
+    assert isinstance(result, Failed)
+    assert result.reason == "decoding it takes more than 1 MiB of memory"
+
+
+def test_closing_leaves_no_process(slow: Path) -> None:
+    results = decode_ahead([(row, slow) for row in range(5)], **SETTINGS)
+    next(results)
+    assert multiprocessing.active_children()
+    results.close()
+    assert multiprocessing.active_children() == []
+
+
+class Watched(list[tuple[int, Path]]):
+    """Paths that remember how far they were read."""
+
+    furthest = -1
+
+    def __getitem__(self, number: int) -> tuple[int, Path]:  # type: ignore[override]
+        self.furthest = max(self.furthest, number)
+        return super().__getitem__(number)
+
+
+def test_a_caller_that_rests_is_not_swamped(tmp_path: Path) -> None:
+    short = write_video(tmp_path / "short.mp4", frames=2)
+    paths = Watched((row, short) for row in range(60))
+    results = decode_ahead(paths, **SETTINGS)
+    next(results)
+    time.sleep(1.5)
+    reached = paths.furthest
+    assert 1 < reached < 25
+    assert [result.row for result in results] == list(range(1, 60))
+
+
+ORPHANS = """
+import multiprocessing, sys
+from pathlib import Path
+from hcl.extract.decoding.ahead import decode_ahead
+if __name__ == "__main__":
+    videos = [(row, Path(sys.argv[1])) for row in range(1000)]
+    for result in decode_ahead(videos, frames=4, size=64, decoder="auto", workers=2):
+        print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+"""
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers end after the video that they have")
+def test_workers_end_with_a_killed_parent(tmp_path: Path, slow: Path) -> None:
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    with subprocess.Popen([sys.executable, str(script), str(slow)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(workers) == 2
+    patience = time.monotonic() + 10
+    while any(is_running(pid) for pid in workers) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not any(is_running(pid) for pid in workers)
+
+
+def test_workers_are_small() -> None:
+    script = "import sys, hcl.extract.decoding.worker; print(*{'torch', 'zarr', 'transformers'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"

@@ -1,0 +1,413 @@
+"""The pipeline on real encoded videos: complete, resumable, and forgiving to broken videos alone."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hcl.extract.cache.base import DONE, FAILED
+from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding.ahead import Decoded, Failed
+from hcl.extract.decoding.worker import Answer, decode_video
+from hcl.extract.pipeline.dry_run import forecast
+from hcl.extract.pipeline.extraction import choose_backbone, extract, refuse_other_settings
+from hcl.extract.pipeline.inference import mapped
+from hcl.extract.pipeline.summary import as_text
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
+from hcl.extract.video.reading import decoder_note
+
+CLASSES = ("clap", "jump", "nod")
+
+
+@pytest.fixture
+def videos(tmp_path: Path, write_video: Any) -> Path:
+    for number, name in enumerate(CLASSES):
+        for copy in range(3):
+            write_video(tmp_path / "videos" / name / f"{copy}.mp4", seed=10 * number + copy)
+    return tmp_path / "videos"
+
+
+@pytest.fixture
+def config(small_config: ExtractConfig) -> ExtractConfig:
+    return replace(small_config, split_policy="all-novel")
+
+
+def bytes_of(cache: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(cache)): file.read_bytes() for file in sorted(cache.rglob("*")) if file.is_file()}
+
+
+def test_every_video_is_mapped(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    summary = extract(videos, tmp_path / "cache.zarr", config)
+    cache = Cache.open(tmp_path / "cache.zarr")
+    assert summary.extracted == 9 and not summary.failed
+    assert cache.shape == (8, 4, 512) and cache.rows("novel").tolist() == list(range(9))
+    assert all(np.isfinite(cache.maps(row)).all() and cache.maps(row).any() for row in range(9))
+    assert not np.array_equal(cache.maps(0), cache.maps(1))
+
+
+def test_running_again_changes_nothing(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, config)
+    before = bytes_of(path)
+    summary = extract(videos, path, config)
+    assert (summary.extracted, summary.plan.kept) == (0, 9)
+    assert bytes_of(path) == before
+
+
+def test_a_video_does_not_depend_on_its_neighbours(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    extract(videos, tmp_path / "all.zarr", config)
+    for file in sorted(videos.rglob("*.mp4"))[:-1]:
+        file.unlink()
+    extract(videos, tmp_path / "one.zarr", config)
+    alone, among = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "all.zarr")
+    np.testing.assert_array_equal(alone.maps(0), among.maps(among.videos.path.index(alone.videos.path[0])))
+
+
+def test_broken_videos_fail_alone_and_are_named(
+    videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    (videos / "clap" / "broken.mp4").write_bytes(b"this is no video")
+    (videos / "clap" / "empty.mp4").touch()
+    summary = extract(videos, tmp_path / "cache.zarr", config)
+    assert summary.extracted == 9 and [path for path, _ in summary.failed] == ["clap/broken.mp4", "clap/empty.mp4"]
+    assert all(f"{path}: {reason}" in as_text(summary) for path, reason in summary.failed)
+    cache = Cache.open(tmp_path / "cache.zarr")
+    assert (cache.sources.status == FAILED).sum() == 2 and (cache.sources.status == DONE).sum() == 9
+    write_video(videos / "clap" / "broken.mp4", seed=99)  # mended, it is read by the next run
+    again = extract(videos, tmp_path / "cache.zarr", config)
+    assert again.extracted == 1 and [path for path, _ in again.failed] == ["clap/empty.mp4"]
+
+
+def test_videos_and_classes_can_be_added(videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, config)
+    maps = [Cache.open(path).maps(row) for row in range(9)]
+    write_video(videos / "bow" / "0.mp4", seed=50)
+    write_video(videos / "nod" / "9.mp4", seed=51)
+    extract(videos, path, config)
+    cache = Cache.open(path)
+    assert cache.videos.path[9:] == ("bow/0.mp4", "nod/9.mp4") and cache.class_splits["bow"] == "novel"
+    for row, before in enumerate(maps):
+        np.testing.assert_array_equal(cache.maps(row), before)
+
+
+def test_twins_are_noticed(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    (videos / "nod" / "copy.mp4").write_bytes((videos / "nod" / "0.mp4").read_bytes())
+    summary = extract(videos, tmp_path / "cache.zarr", config)
+    assert summary.duplicates == (("nod/0.mp4", "nod/copy.mp4"),)
+    assert "nod/0.mp4 = nod/copy.mp4" in as_text(summary)
+
+
+@pytest.mark.parametrize("store", ["float16", "uint8"])
+def test_further_views_leave_the_first_as_it_is(
+    videos: Path, tmp_path: Path, config: ExtractConfig, store: str
+) -> None:
+    config = replace(config, cache_dtype=store)
+    extract(videos, tmp_path / "one.zarr", config)
+    summary = extract(videos, tmp_path / "three.zarr", replace(config, views=3, view_seed=4, flip=True))
+    one, three = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "three.zarr")
+    assert (one.n_views, three.n_views) == (1, 3)
+    assert (three.settings["views"], three.settings["view_seed"], three.settings["flip"]) == (3, 4, True)
+    assert bytes_of(tmp_path / "one.zarr" / "maps" / "c") == bytes_of(tmp_path / "three.zarr" / "maps" / "c")
+    for row in range(9):
+        views = [three.view(row, view) for view in range(3)]
+        assert all(view.any() for view in views)
+        assert not any(np.array_equal(views[a], views[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert ("stored as uint8: mean relative l2 error 0.00" in as_text(summary)) == (store == "uint8")
+
+
+def test_views_do_not_depend_on_path_or_order(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    (videos / "clap" / "00 duplicate.mp4").write_bytes((videos / "nod" / "2.mp4").read_bytes())
+    extract(videos, tmp_path / "cache.zarr", replace(config, views=2))
+    cache = Cache.open(tmp_path / "cache.zarr")
+    rows = [cache.videos.path.index(path) for path in ("clap/00 duplicate.mp4", "nod/2.mp4")]
+    np.testing.assert_array_equal(cache.view(rows[0], 1), cache.view(rows[1], 1))
+
+
+def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
+    plain: dict[str, Any] = {"frames": 8, "split_origin": "given"}
+    views = plain | {"views": 2, "view_seed": 0, "flip": False}
+    for then, now, message in (
+        (plain, plain | {"cache_dtype": "uint8"}, "cache_dtype float16 there, uint8 now"),
+        (plain, views, "views 1 there, 2 now"),
+        (views, plain, "views 2 there, 1 now"),
+        (views, views | {"view_seed": 1, "flip": True}, "view_seed 0 there, 1 now; flip False there, True now"),
+    ):
+        cache = Cache.create(tmp_path / f"{message[:8]}.zarr", then, shape=(8, 4, 2))
+        refuse_other_settings(cache, then | {"split_origin": "all-novel"})
+        with pytest.raises(InputError, match=message):
+            refuse_other_settings(cache, now)
+
+
+def test_flips_without_further_views_are_refused() -> None:
+    with pytest.raises(InputError, match="give --views 2 or more"):
+        ExtractConfig(flip=True)
+
+
+def test_damaged_views_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    path, config = tmp_path / "cache.zarr", replace(config, views=3, cache_dtype="uint8")
+    extract(videos, path, config)
+    before = bytes_of(path)
+    (path / "views" / "c" / "3" / "1" / "0" / "0" / "0").unlink()
+    (path / "scales" / "c" / "7" / "2" / "0" / "0").write_bytes(b"nonsense")
+    summary = extract(videos, path, config, repair=True)
+    assert summary.plan.damaged == ("jump/0.mp4", "nod/1.mp4") and summary.extracted == 2
+    assert bytes_of(path) == before
+
+
+def test_the_reader_is_named_before_and_counted_after(
+    videos: Path, tmp_path: Path, config: ExtractConfig, said: list[str]
+) -> None:
+    config = replace(config, decoder="pyav")
+    summary = extract(videos, tmp_path / "cache.zarr", config)
+    assert "\n".join(said).splitlines().count(decoder_note("pyav")) == 1 and summary.readers == (("pyav", 9),)
+    assert "read by: pyav 9" in as_text(summary)
+
+
+def test_names_of_every_kind_are_taken_as_they_are(tmp_path: Path, config: ExtractConfig, write_video: Any) -> None:
+    names = ["a clap/two words.mp4", "jump/größe 手.mp4", "jump/CAPITALS.MP4", "nod/it's #1 %20.AVI", "nod/-dash.mp4"]
+    for seed, name in enumerate(names):
+        write_video(tmp_path / "videos" / name, seed=seed)
+    write_video(tmp_path / "videos" / "nod" / ".hidden.mp4", seed=9)
+    write_video(tmp_path / "videos" / ".hidden class" / "1.mp4", seed=9)
+    (tmp_path / "videos" / "nod" / "notes.txt").write_text("no video")
+    summary = extract(tmp_path / "videos", tmp_path / "a cache ü.zarr", config)
+    cache = Cache.open(tmp_path / "a cache ü.zarr")
+    assert cache.videos.path == tuple(sorted(names)) and not summary.failed
+    assert summary.plan.catalog.ignored == ("nod/notes.txt",)
+    assert set(cache.class_names) == {"a clap", "jump", "nod"}
+    assert len({cache.maps(row).tobytes() for row in range(5)}) == 5
+
+
+def test_other_settings_are_refused_side_by_side(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    extract(videos, tmp_path / "cache.zarr", config)
+    with pytest.raises(InputError, match="frames 8 there, 4 now; size 64 there, 96 now"):
+        extract(videos, tmp_path / "cache.zarr", replace(config, frames=4, size=96))
+
+
+def test_a_video_that_changed_its_class_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    manifest = tmp_path / "videos.csv"
+    manifest.write_text("path,label\nvideos/nod/0.mp4,nod\n")
+    extract(manifest, tmp_path / "cache.zarr", config)
+    manifest.write_text("path,label\nvideos/nod/0.mp4,bow\n")
+    with pytest.raises(InputError, match=r"videos/nod/0\.mp4: class 'bow' now, 'nod' in"):
+        extract(manifest, tmp_path / "cache.zarr", config)
+
+
+def test_classes_of_one_name_are_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    (videos / "nod").rename(videos / "Jump")
+    with pytest.raises(InputError, match="'Jump' and 'jump' are both called 'jump'.*--names"):
+        extract(videos, tmp_path / "cache.zarr", config)
+    names = tmp_path / "names.csv"
+    names.write_text("label,name\nJump,jump high\n")
+    extract(videos, tmp_path / "cache.zarr", config, names=names)
+    assert Cache.open(tmp_path / "cache.zarr").class_texts == {"Jump": "jump high", "clap": "clap", "jump": "jump"}
+
+
+def test_a_names_file_with_unknown_classes_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    names = tmp_path / "names.csv"
+    names.write_text("label,name\nbow,bow down\n")
+    with pytest.raises(InputError, match="'bow' is no class; the classes are clap, jump, nod"):
+        extract(videos, tmp_path / "cache.zarr", config, names=names)
+
+
+def test_few_classes_without_splits_are_refused(videos: Path, tmp_path: Path, small_config: ExtractConfig) -> None:
+    with pytest.raises(InputError, match="3 classes are too few to split"):
+        extract(videos, tmp_path / "cache.zarr", small_config)
+    assert not (tmp_path / "cache.zarr").exists()
+
+
+def test_the_forecast_writes_nothing(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    text = forecast(videos, tmp_path / "cache.zarr", config)
+    assert "novel: 3 classes, 9 videos: clap (3), jump (3), nod (3)" in text
+    assert "9 videos to read, 0 done already" in text and "time: about" in text and "disk: about" in text
+    assert not (tmp_path / "cache.zarr").exists()
+
+
+def test_the_forecast_reads_all_views(
+    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Answer] = []
+    monkeypatch.setattr("hcl.extract.pipeline.dry_run.decode_video", lambda *given: read.append(decode_video(*given)))
+    forecast(videos, tmp_path / "cache.zarr", replace(config, views=3))
+    assert [answer.result.images.shape[:2] for answer in read] == [(3, 8)] * 5  # type: ignore[union-attr]
+
+
+def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> None:
+    backbone = choose_backbone(config)
+    rng = np.random.default_rng(0)
+    items: list[Decoded | Failed] = []
+    for row in range(5):
+        images = rng.integers(0, 255, (1 + row % 2, 3, 64, 64, 3), dtype=np.uint8)
+        items.append(Decoded(row, images, 30, "pyav", "", 0, 0) if row != 2 else Failed(row, "broken", ""))
+    for batch in (1, 4, 64):
+        found = list(mapped(items, backbone, batch))
+        assert [record.row for record in found] == [0, 1, 2, 3, 4] and found[2].reason == "broken"
+        for item, record in zip(items, found, strict=True):
+            if isinstance(item, Decoded) and record.maps is not None:
+                views = [record.maps, *(record.views if record.views is not None else ())]
+                expected = [backbone(torch.from_numpy(images)).numpy() for images in item.images]
+                np.testing.assert_allclose(np.stack(views), np.stack(expected), rtol=2e-2, atol=2e-2)
+
+
+def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> None:
+    path = tmp_path / "cache.zarr"
+    code = "import sys, time; from pathlib import Path; from hcl.extract.system.lock import sole_writer\n"
+    code += "with sole_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    try:
+        with pytest.raises(InputError, match=f"process {other.pid} is writing to it"), sole_writer(path):
+            pass
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        other.stdout.close()
+    with sole_writer(path):  # the lock of a killed process heals itself
+        pass
+
+
+class Disk:
+    """What zarr writes to, full once `room` more bytes are written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+        self.room = room
+        opened = Path.open
+
+        def open_file(path: Path, mode: str = "r", *others: Any, **named: Any) -> Any:
+            file = opened(path, mode, *others, **named)
+            return Narrow(self, file) if "w" in mode and "b" in mode else file
+
+        monkeypatch.setattr(Path, "open", open_file)
+
+
+class Narrow:
+    """An open file on such a disk: it takes what fits and then fails, as the system does."""
+
+    def __init__(self, disk: Disk, file: Any) -> None:
+        self.disk, self.file = disk, file
+
+    def __enter__(self) -> "Narrow":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, data: Any) -> int:
+        content = bytes(data)
+        self.disk.room -= self.file.write(content[: max(0, self.disk.room)])
+        if self.disk.room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(content)
+
+
+@pytest.mark.parametrize("room", [30_000, 45_000, 70_000])
+def test_a_full_disk_stops_with_the_remedy_and_loses_nothing(
+    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    config = replace(config, views=2)
+    extract(videos, tmp_path / "whole.zarr", config)
+    with monkeypatch.context() as patched:
+        Disk(patched, room)
+        with pytest.raises(InputError, match=r"cache\.zarr: cannot be written \(No space left on device\)"):
+            extract(videos, tmp_path / "cache.zarr", config)
+    extract(videos, tmp_path / "cache.zarr", config)
+    assert bytes_of(tmp_path / "cache.zarr") == bytes_of(tmp_path / "whole.zarr")
+
+
+RUNS = """
+import os, sys
+from pathlib import Path
+if __name__ == "__main__":  # and nowhere else: decoding processes read this file, too
+    from hcl.extract.config import ExtractConfig
+    from hcl.extract.pipeline.extraction import extract
+    config = ExtractConfig(
+        size=64, weights=sys.argv[3], precision="float32", text_model="none", workers=1, batch_size=16,
+        split_policy="all-novel", views=2, view_seed=3, flip=True,
+    )
+    for _ in sys.stdin:  # a line starts a run, without another import of torch
+        run = os.fork()
+        if not run:
+            extract(Path(sys.argv[1]), Path(sys.argv[2]), config)
+            os._exit(0)
+        print(run, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(run, 0)[1]), flush=True)
+"""
+
+
+def newest(cache: Path) -> int:
+    """When the last chunk of maps was written."""
+    return max((file.stat().st_mtime_ns for file in cache.glob("maps/c/*/0/0/0")), default=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_killed_ten_times_and_resumed_the_cache_is_the_same(
+    videos: Path, tmp_path: Path, small_weights: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    """Two kills come while a run starts; of the others half come while it writes its first maps, half later."""
+    config = replace(config, views=2, view_seed=3, flip=True)
+    for copy in range(80):
+        write_video(videos / "nod" / f"more {copy}.mp4", seed=100 + copy)
+    extract(videos, tmp_path / "whole.zarr", config)
+    script = tmp_path / "runs.py"
+    script.write_text(RUNS)
+    path = tmp_path / "killed.zarr"
+    rng = np.random.default_rng(0)
+    early, writing, later = rng.uniform(0, 1.5, 2), rng.uniform(0, 0.05, 4), rng.uniform(0.05, 0.2, 4)
+    ends = []
+    command = [sys.executable, str(script), str(videos), str(path), str(small_weights)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runs:
+        assert runs.stdin is not None and runs.stdout is not None
+        for delay in rng.permutation([*early, *writing, *later]):
+            before = newest(path)
+            print(file=runs.stdin, flush=True)
+            run = int(runs.stdout.readline())
+            while delay not in early and Path(f"/proc/{run}").exists() and newest(path) == before:
+                time.sleep(0.02)
+            time.sleep(delay)
+            with suppress(ProcessLookupError):
+                os.kill(run, signal.SIGKILL)
+            ends.append(int(runs.stdout.readline()))
+    assert ends.count(-signal.SIGKILL) >= 7  # a quick machine may be done before the last ones
+    extract(videos, path, config)
+    assert bytes_of(path) == bytes_of(tmp_path / "whole.zarr")
+
+
+def test_a_source_that_changed_is_read_again(
+    videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, config)
+    before = Cache.open(path).maps(0)
+    write_video(videos / "clap" / "0.mp4", seed=77)
+    os.utime(videos / "jump" / "0.mp4")  # touched, but of the same contents
+    summary = extract(videos, path, config)
+    assert summary.plan.changed == ("clap/0.mp4",) and summary.extracted == 1
+    assert "clap/0.mp4: its contents changed" in as_text(summary)
+    assert not np.array_equal(Cache.open(path).maps(0), before)
+
+
+def test_damaged_maps_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, config)
+    before = bytes_of(path)
+    chunks = [path / "maps" / "c" / row / "0" / "0" / "0" for row in "37"]
+    chunks[0].write_bytes(b"nonsense")
+    chunks[1].unlink()
+    assert extract(videos, path, config).extracted == 0  # not looked for unasked
+    summary = extract(videos, path, config, repair=True)
+    assert summary.plan.damaged == ("jump/0.mp4", "nod/1.mp4") and summary.extracted == 2
+    assert bytes_of(path) == before

@@ -1,0 +1,154 @@
+"""Episode lists: what is written is read, and dishonest or foreign ones are refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hcl.extract.system.errors import InputError
+from hcl.match.config import EpisodeConfig
+from hcl.match.episodes.episode_file import EpisodeList, read_episodes, write_episodes
+from hcl.match.evaluation.evaluation import draw_from
+from hcl.match.store.embedding_store import EmbeddingStore
+
+VIDEOS = 30
+WriteEmbeddings = Callable[..., Path]
+
+
+@pytest.fixture
+def store(tmp_path: Path, write_embeddings: WriteEmbeddings) -> EmbeddingStore:
+    return EmbeddingStore.open(write_embeddings(tmp_path / "store.zarr"))
+
+
+def listed(store: EmbeddingStore) -> EpisodeList:
+    config = EpisodeConfig(n_way=3, k_shot=2, n_query=2, episodes=7)
+    return EpisodeList.of(draw_from(store, "novel", config).drawn, store.videos)
+
+
+def written(tmp_path: Path, store: EmbeddingStore) -> Path:
+    write_episodes(tmp_path / "episodes.json", listed(store), {"seed": 0})
+    return tmp_path / "episodes.json"
+
+
+def test_episodes_come_back_row_by_row(tmp_path: Path, store: EmbeddingStore) -> None:
+    read = read_episodes(written(tmp_path, store))
+    assert read.shape == {"n_way": 3, "n_query": 2, "episodes": 7, "k_shot": 2}
+    config = EpisodeConfig(n_way=3, k_shot=2, n_query=2, episodes=7)
+    drawn, found = draw_from(store, "novel", config).drawn, read.rows(store, "novel")
+    np.testing.assert_array_equal(found.support, drawn.support)
+    np.testing.assert_array_equal(found.query, drawn.query)
+
+
+def test_videos_are_found_by_name_wherever_they_stand(
+    tmp_path: Path, store: EmbeddingStore, write_embeddings: WriteEmbeddings
+) -> None:
+    order = np.random.default_rng(0).permutation(VIDEOS).tolist()
+    facts = {name: tuple(getattr(store.videos, name)[row] for row in order) for name in ("path", "label", "content")}
+    other = EmbeddingStore.open(write_embeddings(tmp_path / "other.zarr", **facts))
+    here, there = (listed(store).rows(which, "novel") for which in (store, other))
+    assert [store.videos.path[row] for row in here.query.ravel()] == [
+        other.videos.path[row] for row in there.query.ravel()
+    ]
+
+
+def other_split(facts: dict[str, Any]) -> None:
+    facts["split"] = ("base",) * VIDEOS
+
+
+def other_class(facts: dict[str, Any]) -> None:
+    facts["label"] = ("x",) * VIDEOS
+
+
+def other_content(facts: dict[str, Any]) -> None:
+    facts["content"] = ("changed",) * VIDEOS
+
+
+def other_names(facts: dict[str, Any]) -> None:
+    facts["path"] = tuple(f"w{row}" for row in range(VIDEOS))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_split, "is of split base, not novel; choose with --split"),
+        (other_class, "is of class 'x', the episodes say 'class"),
+        (other_content, "is of content 'changed', the episodes say 'hash"),
+        (other_names, r"no video 'v\d+.mp4', which the episodes ask for"),
+    ],
+)
+def test_a_store_of_other_videos_is_refused(
+    tmp_path: Path,
+    store: EmbeddingStore,
+    write_embeddings: WriteEmbeddings,
+    change: Callable[[dict[str, Any]], None],
+    message: str,
+) -> None:
+    facts: dict[str, Any] = {}
+    change(facts)
+    other = EmbeddingStore.open(write_embeddings(tmp_path / "other.zarr", **facts))
+    with pytest.raises(InputError, match=message):
+        listed(store).rows(other, "novel")
+
+
+def query_among_supports(content: dict[str, Any]) -> None:
+    content["query"][4][1][0] = content["support"][4][1][0]
+
+
+def mixed_class(content: dict[str, Any]) -> None:
+    content["query"][2][0], content["query"][2][1] = content["query"][2][1], content["query"][2][0]
+
+
+def ragged(content: dict[str, Any]) -> None:
+    content["query"][2][0].pop()
+
+
+def beyond(content: dict[str, Any]) -> None:
+    content["support"][0][0][0] = 99
+
+
+def fractions(content: dict[str, Any]) -> None:
+    content["support"] = [[[0.5]]]
+
+
+def no_videos(content: dict[str, Any]) -> None:
+    del content["videos"]
+
+
+def other_schema(content: dict[str, Any]) -> None:
+    content["version"] = 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (query_among_supports, "episode 4 has one video in two places; draw the episodes anew"),
+        (mixed_class, "episode 2 mixes classes: all videos of a place must be of one class"),
+        (ragged, "not a list of episodes .*; write one with --save-episodes"),
+        (beyond, "video numbers must be 0 to"),
+        (fractions, "must be whole numbers by episode, class and video"),
+        (no_videos, "not a list of episodes"),
+        (other_schema, "version 7"),
+    ],
+)
+def test_dishonest_and_broken_lists_are_refused(
+    tmp_path: Path, store: EmbeddingStore, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    file = written(tmp_path, store)
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        read_episodes(file)
+
+
+def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path, store: EmbeddingStore) -> None:
+    (tmp_path / "text.json").write_text("episodes")
+    with pytest.raises(InputError, match=r"text.json: not a list of episodes"):
+        read_episodes(tmp_path / "text.json")
+    with pytest.raises(InputError, match=r"none.json: cannot be read .*write one with --save-episodes"):
+        read_episodes(tmp_path / "none.json")
+    with pytest.raises(InputError, match="name another file with --save-episodes"):
+        write_episodes(tmp_path / "nowhere" / "e.json", listed(store), {})

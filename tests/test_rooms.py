@@ -1,0 +1,166 @@
+"""Imports run one way, from stage to stage and from room to room, and heavy or narrow packages stay where they belong."""
+
+import ast
+import configparser
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Who may import whom: each name may import itself and those before it. Rooms are listed within their stage.
+STAGES = ("extract", "match", "train", "classify", "cli")
+ROOMS = {
+    "extract": (
+        *("system", "config", "catalog", "cache", "video", "decoding", "hub", "class_texts", "backbones", "demo"),
+        *("pipeline", "commands"),
+    ),
+    "match": (
+        *("config", "embeddings", "scoring", "pairwise", "methods", "store", "episodes", "evaluation", "reports"),
+        "commands",
+    ),
+    "train": (
+        *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "studies", "commands"),
+    ),
+}
+NARROW = {  # where a package may be imported
+    "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
+    "cloup": {"cli.py", "*/commands.py", "extract/system/options.py"},
+    "zarr": {"extract/system/zarr_groups.py", "extract/cache/*", "match/store/*", "match/evaluation/score_cache.py"},
+    "decord": {"extract/video/decord_reader.py"},
+    "torch.distributed": {"train/distributed.py"},
+    "torch.utils.tensorboard": {"train/runs/tensorboard_log.py"},
+}
+LIGHT = ("extract/config.py", "extract/demo/config.py", "match/config.py", "train/config.py", "*/commands.py", "cli.py")
+HEAVY = {"torch", "torchvision", "transformers", "zarr", "av", "decord", "numpy", "h5py", "pandas", "matplotlib"}
+
+
+def source_files(root: Path = ROOT) -> list[Path]:
+    """Every Python file of the package, in whatever room."""
+    return [
+        *(path for path in (root / "__main__.py", root / "__init__.py", root / "cli.py") if path.is_file()),
+        *(path for stage in STAGES for path in sorted((root / stage).rglob("*.py"))),
+    ]
+
+
+def imported(path: Path, *, at_start: bool = False) -> set[str]:
+    """The modules that a file imports; with `at_start`, only those that are imported when it is."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes: Iterable[ast.AST] = ast.walk(tree)
+    if at_start:
+        nodes = [node for node in tree.body if not isinstance(node, ast.If)]
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def wrong_imports(root: Path) -> list[str]:
+    """Imports against the flow, as "file imports module"."""
+    found = []
+    for path in source_files(root):
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts[0] not in STAGES:
+            continue
+        for name in sorted(imported(path)):
+            other = name.split(".")[1:]
+            if name.split(".")[0] != "hcl" or not other or other[0] not in STAGES:
+                continue
+            later_stage = STAGES.index(other[0]) > STAGES.index(parts[0])
+            rooms = ROOMS.get(parts[0], ())
+            same_stage = other[0] == parts[0] and len(other) > 1 and len(parts) > 1
+            later_room = same_stage and parts[1] in rooms and other[1] in rooms
+            if later_stage or (later_room and rooms.index(other[1]) > rooms.index(parts[1])):
+                found.append(f"{path.relative_to(root).as_posix()} imports {name}")
+    return found
+
+
+def within(name: str, package: str) -> bool:
+    return f"{name}.".startswith(f"{package}.")
+
+
+def test_imports_run_one_way() -> None:
+    assert wrong_imports(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("extract/cache/base.py", "from hcl.match.config import HCL"),
+        ("match/scoring/deep/nested.py", "from hcl.train import config"),
+        ("extract/system/errors.py", "def f():\n    import hcl.extract.video.frames"),
+        ("match/scoring/scores.py", "from hcl.match.store import batch"),
+        ("train/config.py", "from hcl.cli import main"),
+    ],
+)
+def test_an_import_against_the_flow_is_found(tmp_path: Path, file: str, line: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text("from hcl.extract.system.errors import InputError\n")
+    assert wrong_imports(tmp_path) == []
+    path.write_text(line + "\n")
+    assert len(wrong_imports(tmp_path)) >= 1
+
+
+@pytest.mark.parametrize("stage", ROOMS)
+def test_every_room_has_its_place_in_the_flow(stage: str) -> None:
+    names = {path.stem for path in (ROOT / stage).iterdir() if path.name not in ("__init__.py", "__pycache__")}
+    assert names == set(ROOMS[stage])
+
+
+def rooms() -> list[Path]:
+    return sorted({path.parent for path in source_files() if path.parent != ROOT})
+
+
+@pytest.mark.parametrize("room", rooms(), ids=lambda room: room.relative_to(ROOT).as_posix())
+def test_a_room_shows_4_to_12_names_and_says_what_happens_there(room: Path) -> None:
+    names = [path.name for path in room.iterdir() if path.name != "__pycache__"]
+    assert 4 <= len(names) <= 12, sorted(names)
+    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert len(text) > 60 and "In:" in text and "Out:" in text
+
+
+def test_every_room_is_installed() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    listed = set(settings["options"]["packages"].split())
+    assert listed == {"hcl." + room.relative_to(ROOT).as_posix().replace("/", ".") for room in rooms()}
+
+
+@pytest.mark.parametrize("package", sorted(NARROW))
+def test_narrow_packages_stay_where_they_belong(package: str) -> None:
+    users = {path.relative_to(ROOT) for path in source_files() if any(within(n, package) for n in imported(path))}
+    strangers = {user.as_posix() for user in users if not any(user.match(place) for place in NARROW[package])}
+    assert not strangers
+
+
+def test_settings_and_commands_import_nothing_heavy() -> None:
+    for place in LIGHT:
+        for path in ROOT.glob(place):
+            assert not {module.split(".")[0] for module in imported(path, at_start=True)} & HEAVY, path
+
+
+def loads_nothing_of(modules: set[str], code: str) -> bool:
+    code += f"; import sys; sys.exit(bool({modules!r} & set(sys.modules)))"
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_loads_no_torch() -> None:
+    assert loads_nothing_of({"torch", "zarr", "transformers", "av", "numpy"}, "import hcl, hcl.cli")
+
+
+def test_decoding_workers_load_no_torch() -> None:
+    assert loads_nothing_of({"torch", "zarr", "transformers"}, "import hcl.extract.decoding.worker")
+
+
+def test_no_pickle_is_ever_loaded() -> None:
+    for path in source_files():
+        text = path.read_text(encoding="utf-8")
+        assert "pickle.load" not in text and "allow_pickle=True" not in text and "weights_only=False" not in text
+        if "torch.load(" in text:
+            assert "weights_only=True" in text, path

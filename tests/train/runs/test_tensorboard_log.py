@@ -1,0 +1,135 @@
+"""That TensorBoard is shown what the metrics hold, once, however often a run was killed, and nothing if not wanted."""
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import hcl.train.runs.metrics_log as run_record
+from hcl.extract.cache.zarr_cache import Cache
+from hcl.match.store.locate import STORE
+from hcl.train.fitting.loop import EpochRecord, StepRecord
+from hcl.train.runs.run_folder import METRICS, TENSORBOARD
+from hcl.train.runs.running import train
+from hcl.train.runs.tensorboard_log import tensorboard_log
+
+Scalars = dict[str, list[tuple[int, float]]]
+PER_EPOCH, LOOK, LAST = 4, 2, 12  # steps
+SMALL = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 2, "steps_per_epoch": 12, "val_episodes": 20}
+
+
+def logged(folder: Path) -> Scalars:
+    """All that TensorBoard shows of a folder: (step, value) by tag."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def quick_train(run: str, **given: Any) -> None:
+    settings = {**SMALL, "device": "cpu", **given}
+    train(Path("cache.zarr"), run=Path(run), preset="quick", splits=None, settings=settings)
+
+
+@pytest.fixture
+def cache(make_cache: Callable[..., Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    make_cache(tmp_path / "cache.zarr")
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_log_of_a_run_holds_its_metrics() -> None:
+    quick_train("one", lr_step_size=1)
+    found = logged(Path("one", TENSORBOARD))
+    epochs = [json.loads(line) for line in Path("one", METRICS).read_text().splitlines()]
+    for name in epochs[0]["terms"]:
+        steps, values = zip(*found.pop(f"train/{name}"), strict=True)
+        assert steps == tuple(range(24))
+        means = [sum(values[:12]) / 12, sum(values[12:]) / 12]
+        assert means == pytest.approx([epoch["terms"][name] for epoch in epochs])
+    rates = [rate for _, rate in found.pop("train/learning_rate")]
+    assert rates == pytest.approx([epochs[0]["learning_rate"]] * 12 + [epochs[1]["learning_rate"]] * 12)
+    accuracies = [(epoch["step"], pytest.approx(epoch["validation"])) for epoch in epochs]
+    assert found.pop("validation/accuracy") == accuracies
+    waited = found.pop("train/waiting")
+    assert [step for step, _ in waited] == [9, 11, 19, 23] and all(0 <= share <= 1 for _, share in waited)
+    assert not found
+
+
+def of_step(step: int) -> StepRecord:
+    return StepRecord(step, learning_rate=1 / step, terms={"total": step / 2})
+
+
+def of_epoch(step: int) -> EpochRecord:
+    return EpochRecord(step // PER_EPOCH, step, 1.0, {}, validation=step / 4, best=True)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def follow(folder: Path, start: int, stop: int, *, last_told: bool = True) -> None:
+    """What `fit` calls back with after a checkpoint at `start`, until the process ends after `stop` steps."""
+    with tensorboard_log(folder) as log:
+        for step in range(PER_EPOCH, start + 1, PER_EPOCH):
+            log.epoch(of_epoch(step))
+        for step in range(start + LOOK, stop + 1, LOOK):
+            log.steps([of_step(number) for number in range(step - LOOK + 1, step + 1)], step / 100)
+            if step % PER_EPOCH == 0 and (last_told or step < stop):
+                log.epoch(of_epoch(step))
+        if stop < LAST or not last_told:
+            raise Killed
+
+
+@pytest.mark.parametrize(
+    "lives",
+    [
+        [(0, 6, True), (4, 12, True)],  # killed after steps that are in no checkpoint
+        [(0, 6, True), (0, 12, True)],  # before there was one
+        [(0, 6, True), (6, 6, True), (6, 12, True)],  # before it had gone on at all
+        [(0, 8, True), (8, 12, True)],
+        [(0, 8, False), (8, 12, True)],  # between the checkpoint of an epoch and the word of it
+        [(0, 12, False), (12, 12, True)],
+        [(0, 12, True), (12, 12, True)],
+        [(0, 10, True), (6, 8, False), (8, 10, True), (8, 12, True)],
+    ],
+)
+def test_a_run_that_goes_on_has_the_log_of_one_that_never_stopped(
+    lives: list[tuple[int, int, bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(10**9)  # of the names of files, by which they are sorted
+    monkeypatch.setattr(time, "time", lambda: float(next(seconds)))
+    follow(tmp_path / "whole", 0, LAST)
+    for start, stop, last_told in lives:
+        with suppress(Killed):
+            follow(tmp_path / "cut", start, stop, last_told=last_told)
+    whole = logged(tmp_path / "whole")
+    assert [step for step, _ in whole["train/total"]] == list(range(LAST))
+    assert logged(tmp_path / "cut") == whole
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_run_can_do_without_and_go_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(run: Path, records: list[EpochRecord]) -> None:
+        raise KeyboardInterrupt
+
+    quick_train("one", tensorboard=False)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(run_record, "write_metrics", killed)
+        quick_train("two")
+    quick_train("two", tensorboard=False)
+    assert not Path("one", TENSORBOARD).exists() and Path("two", STORE).is_dir()
+    assert len(logged(Path("two", TENSORBOARD))["train/total"]) == 12
+
+
+def test_tensorboard_is_imported_where_it_is_wanted_alone() -> None:
+    code = "import sys, hcl.train.runs.running; sys.exit('tensorboard' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

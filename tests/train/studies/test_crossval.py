@@ -1,0 +1,205 @@
+"""CrossValidation of the classes: honest splits, runs that are not repeated, means and differences against loops."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hcl.cli import main
+from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.system.errors import InputError
+from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
+from hcl.match.episodes.pooling import true_places
+from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.match.store.locate import STORE
+from hcl.train.runs import running
+from hcl.train.runs.run_folder import read_config
+from hcl.train.studies import ablation, ablation_report, crossval_report
+from hcl.train.studies.ablation import FULL, TABLES, ablate
+from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.crossval_config import CrossvalConfig, make_folds
+
+NAMES = tuple("abcdefghi")
+SPLITS = dict.fromkeys(NAMES, "novel")
+QUICK = {
+    "dim": 16,
+    "heads": 2,
+    "mlp_dim": 16,
+    "epochs": 1,
+    "steps_per_epoch": 2,
+    "val_episodes": 5,
+    "device": "cpu",
+}
+CONFIG = CrossvalConfig(novel=3, val=2, folds=2, seeds=(0, 1))
+EPISODES = EpisodeConfig(n_way=3, episodes=12)
+PLAN = EvaluationConfig(shots=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "config", "sizes", "folds"),
+    [
+        (12, CrossvalConfig(novel=5, val=0), (5, 0, 7), 3),
+        (12, CrossvalConfig(), (5, 2, 5), 3),
+        (10, CrossvalConfig(), (5, 0, 5), 2),
+        (28, CrossvalConfig(), (7, 3, 18), 4),
+        (100, CrossvalConfig(), (24, 12, 64), 5),
+        (28, CrossvalConfig(folds=2, val=4), (7, 4, 17), 2),
+    ],
+)
+def test_each_class_has_one_split_and_all_are_novel_in_turn(
+    count: int, config: CrossvalConfig, sizes: tuple[int, ...], folds: int
+) -> None:
+    names = [f"class {number}" for number in range(count)]
+    found = make_folds(names, config, 5)
+    assert len(found) == folds
+    for splits in found:
+        assert list(splits) == names
+        assert tuple(list(splits.values()).count(split) for split in ("novel", "val", "base")) == sizes
+    novel = [name for splits in found for name, split in splits.items() if split == "novel"]
+    if not config.folds:
+        assert set(novel) == set(names)
+
+
+def test_too_few_classes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"6 classes leave 1 to train on beside 5 novel and 0 val ones; lower --novel"):
+        make_folds(NAMES[:6], CrossvalConfig(), 5)
+    with pytest.raises(InputError, match="5-way episodes need 5 novel classes, a fold has 3; lower --way"):
+        make_folds(NAMES, CrossvalConfig(novel=3), 5)
+    with pytest.raises(InputError, match="need 3 val classes, a fold has 2"):
+        make_folds(NAMES, CrossvalConfig(novel=3, val=2), 3, "val")
+    with pytest.raises(InputError, match="--seeds must be distinct"):
+        CrossvalConfig(seeds=(1, 1))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Cache]) -> Path:
+    return make_cache(tmp_path_factory.mktemp("crossval") / "cache.zarr", splits=SPLITS).path
+
+
+def run(cache: Path, folder: Path, settings: Mapping[str, Any] = QUICK) -> CrossValidation:
+    return cross_validate(cache, folder, CONFIG, EPISODES, PLAN, settings, preset="quick")
+
+
+@pytest.fixture(scope="module")
+def found(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> CrossValidation:
+    return run(cache, tmp_path_factory.mktemp("runs") / "one")
+
+
+def test_means_equal_those_of_the_single_evaluations(found: CrossValidation) -> None:
+    for number, score in ((0, ALL_LEVELS), (1, "global"), (1, BASELINE)):
+        table = np.array(
+            [
+                [evaluate(of.store.path, EPISODES, PLAN).outcomes[number].accuracies[score].accuracy for of in of_seeds]
+                for of_seeds in found.evaluations
+            ]
+        )
+        mean = found.accuracy(number, score)
+        assert mean.mean == pytest.approx(table.mean())
+        assert mean.by_fold == pytest.approx(table.mean(axis=1)) and mean.by_seed == pytest.approx(table.mean(axis=0))
+        assert mean.interval[0] <= mean.mean <= mean.interval[1]
+
+
+def test_differences_are_paired(found: CrossValidation) -> None:
+    total = count = 0
+    for of_seeds in found.evaluations:
+        for of in of_seeds:
+            outcome, truth = of.outcomes[0], true_places(of.drawn)
+            total += (outcome.predictions["global"] == truth).sum() - (outcome.predictions[BASELINE] == truth).sum()
+            count += outcome.predictions["global"].size
+    assert found.difference(0, "global", found, BASELINE).mean == pytest.approx(100 * total / count)
+    assert found.difference(0, "global", found, "global").interval == (0, 0)
+
+
+def test_novel_classes_of_a_fold_train_nothing(found: CrossValidation) -> None:
+    novel = [set(of_seeds[0].class_names) for of_seeds in found.evaluations]
+    assert len(novel[0] | novel[1]) == 6
+    for of_seeds, names in zip(found.evaluations, novel, strict=True):
+        for seed, of in enumerate(of_seeds):
+            config = read_config(of.store.path.parent)
+            assert not names & set(config.base_classes) and len(config.base_classes) == 4
+            assert config.training.seed == seed
+
+
+def test_what_is_finished_is_not_trained_again_and_must_be_the_same(
+    cache: Path, found: CrossValidation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = found.evaluations[0][0].store.path.parents[1]
+
+    def refuse(*_: object, **__: object) -> str:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(running, "train", refuse)
+    again = run(cache, folder)
+    assert again.accuracy(0, ALL_LEVELS) == found.accuracy(0, ALL_LEVELS)
+    with pytest.raises(InputError, match=r"a finished run with another training \(dim 16 there, 8 now\).*--out"):
+        run(cache, folder, QUICK | {"dim": 8})
+
+
+def test_other_episodes_cannot_be_compared(cache: Path, found: CrossValidation, tmp_path: Path) -> None:
+    folder = found.evaluations[0][0].store.path.parents[1]
+    other = cross_validate(
+        *(cache, folder, CONFIG, EpisodeConfig(n_way=3, episodes=12, seed=1), PLAN, QUICK), preset="quick"
+    )
+    with pytest.raises(InputError, match="runs over different episodes cannot be compared"):
+        found.difference(0, "global", other, "global")
+
+
+def test_the_report_names_every_score(found: CrossValidation) -> None:
+    text = crossval_report.as_text(found)
+    for words in ("2 folds x 2 trained seeds", "1-shot, %", "2-shot, %", "untrained ResNet", "95 %"):
+        assert words in text
+    read = json.loads(json.dumps(crossval_report.as_json(found)))
+    assert len(read["outcomes"]) == 2 and len(read["outcomes"][0]["scores"]) == 8
+    assert read["runs"][1][1].endswith("fold1-seed1")
+
+
+@pytest.mark.parametrize(("number", "rows"), [(1, 7), (2, 4), (3, 2), (4, 12)])
+def test_tables_switch_what_the_paper_switches(number: int, rows: int) -> None:
+    table = TABLES[number]
+    assert len(table) == rows and table[-1].terms == FULL and table[-1].score == ALL_LEVELS
+    for row in table:
+        levels = set() if row.score == BASELINE else set(row.score.split("+"))
+        contrasts = {name.removesuffix("_contrast") for name in row.terms if name.endswith("_contrast")}
+        if number == 1 and row.score != BASELINE:
+            assert levels == (contrasts or {"global"})  # a level whose loss is off is left out
+        assert row.settings == {name: name in row.terms for name in FULL} | {"semantic_attention": row.attention}
+    assert len({(row.folder, row.score) for row in table}) == rows
+
+
+def test_an_ablation_trains_each_setting_once(cache: Path, found: CrossValidation, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def cross_validated(name: str, settings: Mapping[str, Any]) -> CrossValidation:
+        asked.append(name)
+        return found
+
+    rows = ablate(4, cross_validated)
+    assert len(asked) == len(set(asked)) == 2 and len(rows) == 12
+    assert rows[-1].differences[0].interval == (0, 0) and rows[0].accuracies == tuple(
+        found.accuracy(case, "global") for case in (0, 1)
+    )
+    text = ablation_report.as_text(4, rows, (1, 2))
+    assert "Table 4: levels at test time" in text and "62.5" in text and "not distinguishable" in text
+    assert len(json.loads(json.dumps(ablation_report.as_json({4: rows}, (1, 2))))["table 4"]) == 12
+
+
+def test_the_commands_run_and_go_on(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
+    rotated = ["--novel=3", "--val=0", "--folds=1", "--way=3", "--episodes=10", "--shot=1", *small]
+    first = CliRunner().invoke(main, ["crossval", str(cache), *rotated, "--json", "crossval.json"])
+    assert first.exit_code == 0 and "1-shot, %" in first.output, first.output
+    assert json.loads(Path("crossval.json").read_text())["outcomes"][0]["k_shot"] == 1
+    table = CliRunner().invoke(main, ["ablate", str(cache), "--table", "3", "--out", "ablation", *rotated])
+    assert table.exit_code == 0 and "Table 3: semantic attention" in table.output, table.output
+    assert (tmp_path / "ablation" / "full" / "fold0-seed0" / STORE).is_dir()
+    off = read_config(tmp_path / "ablation" / "without-semantic_attention" / "fold0-seed0").training
+    assert not off.semantic_attention and off.cross_entropy
+    wrong = CliRunner().invoke(main, ["ablate", str(cache), "--table", "7", *rotated])
+    assert wrong.exit_code == 2 and "--table must be of 1, 2, 3, 4, got 7" in wrong.output
+    assert ablation.TABLES.keys() == {1, 2, 3, 4}

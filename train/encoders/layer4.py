@@ -1,0 +1,112 @@
+"""Layer 4 of a ResNet behind cached maps of its layer 3: as the backbone has it, or tuned, as the paper does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hcl.extract.backbones.resnet import blank_layer4, resnet_trunk
+from hcl.extract.backbones.weights import TORCHVISION, content_hash, read_weights
+from hcl.extract.config import LAYERS
+from hcl.extract.system.errors import InputError
+
+Settings = Mapping[str, Any]  # of a cache
+
+
+class Layer4(nn.Module):
+    """Turns maps of layer 3 into those of layer 4; batch norms are folded into the convolutions.
+
+    Args:
+        blocks: (N, C / 2, 2 h, 2 w) -> (N, C, h, w)
+        grid: rows and columns of the patches that come in
+    """
+
+    def __init__(self, blocks: nn.Module, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.blocks, self.grid = blocks.to(memory_format=torch.channels_last), grid
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map the maps of videos: (B, T, 4 P, C / 2) to (B, T, P, C), an odd grid rounded up."""
+        images = _as_images(maps, self.grid)
+        return _as_maps(self.blocks(to_matmul_dtype(images, next(self.parameters()))), len(maps))
+
+
+class Averaged(nn.Module):
+    """Brings maps of layer 3 to the grid of layer 4 by the mean of each 2 x 2 patches, in its stead.
+
+    Args:
+        grid: rows and columns of the patches that come in
+    """
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Average the maps of videos: (B, T, 4 P, C) to (B, T, P, C), at odd edges over the patches that there are."""
+        return _as_maps(functional.avg_pool2d(_as_images(maps, self.grid), 2, ceil_mode=True), len(maps))
+
+
+def _as_images(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Lay (B, T, P, C) out as (B * T, C, rows, columns), channels last, as they lie."""
+    if maps.shape[2] != grid[0] * grid[1]:
+        raise ValueError(f"{maps.shape = } are not maps of {grid = }")
+    return maps.reshape(-1, *grid, maps.shape[3]).permute(0, 3, 1, 2)
+
+
+def _as_maps(images: Tensor, videos: int) -> Tensor:
+    """Undo `_as_images`: (B * T, C, h, w) to (B, T, h * w, C)."""
+    patches = images.flatten(2).transpose(1, 2)  # (B * T, h * w, C)
+    return patches.reshape(videos, -1, *patches.shape[1:])
+
+
+def to_matmul_dtype(maps: Tensor, weights: Tensor) -> Tensor:
+    """Give maps the type that products with these weights have: once, where autocast would do it for each."""
+    kind = maps.device.type
+    return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
+
+
+def lacks_layer4(settings: Settings) -> bool:
+    """Whether a cache's maps are those that layer 4 takes: of layer 3, not pooled."""
+    return bool(settings.get("backbone_layer", LAYERS[0]) == "layer3")
+
+
+def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped: bool = False) -> tuple[int, int, int]:
+    """The (T, P, C) that an encoder sees of a cache's (T, P, C): those of layer 4, or of its grid if it is skipped."""
+    if not lacks_layer4(settings):
+        return shape
+    rows, columns = settings["grid"]
+    return shape[0], -(-rows // 2) * -(-columns // 2), shape[2] if skipped else 2 * shape[2]
+
+
+def make_layer4(settings: Settings) -> Layer4 | None:
+    """Make layer 4 for weights that are loaded into it; None where a cache's maps are not what it takes."""
+    return Layer4(blank_layer4(settings["backbone"]), tuple(settings["grid"])) if lacks_layer4(settings) else None
+
+
+def load_layer4(settings: Settings, weights: str = "auto") -> Layer4 | None:
+    """Load layer 4 of the backbone that a cache was extracted with; None where its maps are not what it takes.
+
+    Args:
+        settings: of the cache
+        weights: as for an extraction; "auto": those that the cache names
+
+    Raises:
+        InputError: if they cannot be read or are not the cache's
+    """
+    if not lacks_layer4(settings):
+        return None
+    named, wanted = settings["weights"], settings["weights_sha256"]
+    chosen = named if weights == "auto" else weights
+    remedy = f"give the weights that the cache was extracted with, {named} (SHA-256 {wanted[:12]}...), with --weights"
+    if chosen not in ("default", *TORCHVISION) and not Path(chosen).is_file():
+        raise InputError(f"layer 4 is still to run, and there is no file {chosen}; {remedy}")
+    tensors = read_weights(chosen, settings["backbone"]).tensors
+    if (found := content_hash(tensors)) != wanted:
+        raise InputError(f"{chosen}: other weights than the cache's (SHA-256 {found[:12]}...); {remedy}")
+    return Layer4(resnet_trunk(settings["backbone"], tensors, shown=chosen)[-1], tuple(settings["grid"]))

@@ -1,0 +1,117 @@
+"""What every encoder begins with: from frame maps to patch embeddings that know the whole video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hcl.train.config import TrainConfig
+from hcl.train.encoders.augmentation import Augmentation
+from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
+
+
+@contextmanager
+def first_weights(seed: int) -> Iterator[None]:
+    """Let the weights that are made here follow from a seed alone, and leave the generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class Trunk(nn.Module):
+    """A linear projection and a transformer over all patches of a video; the encoders of all methods share it.
+
+    Args:
+        config: the encoder's settings are read, the others are not
+        channels: of the maps, behind layer 4
+        frames: T, of the maps
+        patches: P, of the maps, behind layer 4
+        layer4: runs first where maps are those of layer 3; config says whether a copy is tuned, or all of it skipped
+    """
+
+    def __init__(
+        self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
+    ) -> None:
+        super().__init__()
+        self.layer4 = Averaged(layer4.grid) if layer4 is not None and config.skip_layer4 else deepcopy(layer4)
+        if self.layer4 is not None:
+            self.layer4.requires_grad_(config.finetune == "layer4")
+        self.augment = Augmentation(patch_keep_rate=config.patch_keep_rate, channel_dropout=config.channel_dropout)
+        self.normalise = config.normalise_maps
+        self.projection = nn.Linear(channels, config.dim)
+        self.motion_projection = nn.Linear(channels, config.dim, bias=False) if config.motion else None
+        self.frame_position = nn.Parameter(torch.empty(frames, 1, config.dim))
+        self.patch_position = nn.Parameter(torch.empty(patches, config.dim))
+        nn.init.trunc_normal_(self.frame_position, std=0.02)
+        nn.init.trunc_normal_(self.patch_position, std=0.02)
+        self.blocks = nn.Sequential(*(TransformerBlock(config) for _ in range(config.depth)))
+        self.norm = nn.LayerNorm(config.dim)
+
+    def patch_embeddings(self, maps: Tensor) -> Tensor:
+        """Embed the patches of videos, or some of them while training.
+
+        Args:
+            maps: (B, T, P, C), float16, bfloat16 or float32; what layer 4 takes, where it runs first
+
+        Returns:
+            (B, T, P or fewer, D), float32
+        """
+        if self.layer4 is not None:
+            maps = self.layer4(maps)
+        frames, patches, channels = len(self.frame_position), len(self.patch_position), self.projection.in_features
+        if maps.shape[1:] != (frames, patches, channels):
+            raise ValueError(f"{maps.shape = } is not (B, {frames}, {patches}, {channels})")
+        maps, places = self.augment(maps)  # (B, T, K, C), (B, K)
+        patch_position = self.patch_position if places is None else F.embedding(places, self.patch_position)[:, None]
+        tokens = self._project(maps) + self.frame_position + patch_position  # (B, T, K, D)
+        tokens = self.norm(self.blocks(tokens.flatten(1, 2))).float()  # (B, T * K, D)
+        embeddings: Tensor = tokens.unflatten(1, (frames, -1))
+        return embeddings
+
+    def _project(self, maps: Tensor) -> Tensor:
+        """(B, T, K, C) to (B, T, K, D); what a patch shows, and how that differs from its mean over the frames."""
+        maps = to_matmul_dtype(maps, self.projection.weight)
+        if self.normalise:
+            maps = F.layer_norm(maps, maps.shape[-1:])
+        tokens: Tensor = self.projection(maps)
+        if self.motion_projection is not None:
+            change = self.motion_projection(maps)
+            tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
+        return tokens
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and a feed-forward layer, each normalised first and added to what came in.
+
+    No dropout within the attention: with it torch leaves its fused attention, which is several times faster.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.attention_norm = nn.LayerNorm(config.dim)
+        self.queries_keys_values = nn.Linear(config.dim, 3 * config.dim)
+        self.attention_out = nn.Linear(config.dim, config.dim)
+        self.feedforward_norm = nn.LayerNorm(config.dim)
+        self.feedforward = nn.Sequential(
+            nn.Linear(config.dim, config.mlp_dim), nn.GELU(), nn.Linear(config.mlp_dim, config.dim)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, D) to (B, N, D)."""
+        tokens = tokens + self.dropout(self._attend(self.attention_norm(tokens)))
+        enriched: Tensor = tokens + self.dropout(self.feedforward(self.feedforward_norm(tokens)))
+        return enriched
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        parts = self.queries_keys_values(tokens).unflatten(2, (3, self.heads, -1))  # (B, N, 3, heads, D / heads)
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D / heads)
+        attended = F.scaled_dot_product_attention(queries, keys, values)
+        joined: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2))
+        return joined

@@ -1,0 +1,118 @@
+"""From frame maps to embeddings on three levels: section 3.1 of the paper.
+
+Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
+2022. The backbone is frozen and ran before: its maps are the input. Its layer 4 alone may run, and learn, here.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from hcl.extract.system.errors import InputError
+from hcl.match.embeddings import Clips, Embeddings
+from hcl.train.config import TrainConfig
+from hcl.train.encoders.layer4 import Layer4
+from hcl.train.encoders.trunk import Trunk, first_weights
+
+
+def all_clips(frames: int, sizes: tuple[int, ...]) -> Clips:
+    """List every increasing tuple of frames of the given sizes: 28 pairs of 8 frames."""
+    if max(sizes) > frames:
+        raise InputError(
+            f"clips of {max(sizes)} frames need as many frames per video, the cache has {frames}; lower --clip-sizes"
+        )
+    return tuple(clip for size in sizes for clip in combinations(range(frames), size))
+
+
+class VideoEncoder(Trunk):
+    """HCL's encoder: the trunk, one MLP for each size of clip, and a projection of class texts.
+
+    Its first weights follow from config.seed alone.
+
+    Args:
+        config: the encoder's settings are read, the others are not
+        channels: of the maps, of layer 4
+        frames: T, of the maps
+        patches: P, of the maps, of layer 4
+        classes: base classes, for the cross entropy
+        text_width: width of the class text embeddings; None: there are none, hence no class keys
+        layer4: as the trunk takes it
+    """
+
+    method = "hcl"
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        channels: int,
+        frames: int,
+        patches: int,
+        classes: int,
+        text_width: int | None = None,
+        layer4: Layer4 | None = None,
+    ) -> None:
+        with first_weights(config.seed):
+            super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
+            self.clip_mlps = nn.ModuleDict({str(size): clip_mlp(config, size) for size in config.clip_sizes})
+            self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None
+            self.classifier = nn.Linear(config.dim, classes)
+        self.clip_frames = all_clips(frames, config.clip_sizes)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether class texts become class keys."""
+        return self.class_projection is not None
+
+    def forward(self, maps: Tensor, text: Tensor | None = None) -> Embeddings:
+        """Embed videos.
+
+        Args:
+            maps: (B, T, P, C), float16, bfloat16 or float32
+            text: (B, E), text embedding of each video's class; None: no class keys
+
+        Returns:
+            un-normalised float32 embeddings of the B videos
+        """
+        patch_embeddings = self.patch_embeddings(maps)  # (B, T, P, D)
+        frame_features = patch_embeddings.mean(dim=2)  # (B, T, D)
+        return Embeddings(
+            global_=frame_features.mean(dim=1),
+            clips=self._clips(frame_features).float(),
+            patches=patch_embeddings,
+            clip_frames=self.clip_frames,
+            class_keys=None if text is None else self.class_keys(text),
+        )
+
+    def logits(self, global_: Tensor) -> Tensor:
+        """Score the base classes: (B, D) to (B, classes)."""
+        logits: Tensor = self.classifier(global_)
+        return logits
+
+    def class_keys(self, text: Tensor) -> Tensor:
+        """Project text embeddings to the keys W e_y of Eq. 5: (K, E) to (K, D)."""
+        if self.class_projection is None:
+            raise ValueError("this encoder was made without text_width and has no class projection")
+        keys: Tensor = self.class_projection(text)
+        return keys.float()
+
+    def _clips(self, frame_features: Tensor) -> Tensor:
+        """Embed the clips, in the order of clip_frames: (B, T, D) to (B, Nc, D), Eq. 1."""
+        embedded = []
+        for size, mlp in self.clip_mlps.items():
+            clips = [clip for clip in self.clip_frames if len(clip) == int(size)]
+            embedded.append(mlp(frame_features[:, clips].flatten(2)))  # (B, Nc of this size, D)
+        return torch.cat(embedded, dim=1)
+
+
+def clip_mlp(config: TrainConfig, size: int) -> nn.Sequential:
+    """Make the MLP of Eq. 1 for clips of `size` frames."""
+    return nn.Sequential(
+        nn.Linear(size * config.dim, config.dim),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.dim, config.dim),
+    )

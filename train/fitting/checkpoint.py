@@ -1,0 +1,40 @@
+"""Checkpoints: written at once or not at all, and loaded without running code."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.errors import InputError, first_line
+
+
+def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
+    """Write a state of tensors, numbers and strings beside `file`, then put it in its place."""
+    try:
+        with atomic_file(file) as fresh, fresh.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise InputError(
+            f"{file}: cannot be written ({error.strerror}); free some space or name another run"
+        ) from error
+
+
+def load_checkpoint(file: Path) -> dict[str, Any]:
+    """Read a state back, on the CPU.
+
+    Raises:
+        InputError: if it is damaged or holds anything but tensors, numbers and strings
+    """
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
+        raise InputError(
+            f"{file}: damaged or no checkpoint ({first_line(error)}); remove it to train from the start"
+        ) from error
+    return state

@@ -1,0 +1,223 @@
+"""The training loop: epochs, validation, checkpoints. It knows neither the cache nor the run folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from hcl.extract.system.errors import InputError
+from hcl.train.config import TrainConfig
+from hcl.train.data.batches import Batch
+from hcl.train.distributed import is_main_process, run_on_main
+from hcl.train.encoders.factory import Trainable
+from hcl.train.fitting.checkpoint import load_checkpoint, save_checkpoint
+from hcl.train.fitting.step import Stepper
+
+LOOK_EVERY = 10  # steps; to look at the losses is to wait for the device
+FREE_TO_CHANGE = ("device", "map_storage", "num_workers", "checkpoint_every", "tensorboard")  # when a run goes on
+
+Validate = Callable[[Trainable], float | None]
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
+        """Yield the batches of steps `start` to `stop`: the same for a step whatever came before."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step saw."""
+
+    step: int  # counted from 1
+    learning_rate: float
+    terms: dict[str, float]  # the total, every term that is on (unweighted), and the gradient's norm before clipping
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch did; all of it repeats exactly on a CPU."""
+
+    epoch: int  # counted from 1
+    step: int  # steps done by its end
+    learning_rate: float
+    terms: dict[str, float]  # means over the epoch
+    validation: float | None
+    best: bool  # so far
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of a training."""
+
+    state: dict[str, Tensor]  # of the encoder, on the CPU: the best by validation, else the last
+    best_epoch: int
+    epochs: tuple[EpochRecord, ...]
+
+
+def fit(
+    encoder: Trainable,
+    source: Source,
+    config: TrainConfig,
+    *,
+    text: Tensor | None = None,
+    validate: Validate | None = None,
+    checkpoint: Path | None = None,
+    on_steps: Callable[[Sequence[StepRecord], float], object] | None = None,
+    on_epoch: Callable[[EpochRecord], object] | None = None,
+) -> Fitted:
+    """Train an encoder; it holds the weights of `Fitted.state` afterwards.
+
+    Of several processes the first one alone reads and writes the checkpoint, validates and calls back.
+
+    Args:
+        encoder: on the device to train on
+        source: of batches
+        config: objective and schedule
+        text: (classes, E), text embedding of each base class; None: no semantic attention
+        validate: called after each epoch, in evaluation mode without gradients; higher is better
+        checkpoint: file to go on from if it is there, and to write; None: neither
+        on_steps: called every few steps with their records and the share of their time spent waiting for batches
+        on_epoch: called after each epoch, and at once for each epoch of a checkpoint
+
+    Raises:
+        InputError: if a loss is not finite, or the checkpoint is damaged or of other settings
+    """
+    loop = _Loop(Stepper(encoder, config, text), source)
+    if checkpoint is not None and (state := run_on_main(lambda: _found(checkpoint))):
+        loop.restore(state, checkpoint)
+    for record in loop.epochs:
+        _call(on_epoch, record)
+    while len(loop.epochs) < config.epochs:
+        for records, waiting in loop.run_epoch():
+            _call(on_steps, records, waiting)
+            if checkpoint is not None and loop.steps - loop.saved >= config.checkpoint_every:
+                loop.save(checkpoint)
+        loop.end_epoch(validate)
+        if checkpoint is not None:
+            loop.save(checkpoint)
+        _call(on_epoch, loop.epochs[-1])
+    encoder.load_state_dict(loop.best_state)
+    return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs))
+
+
+def _found(checkpoint: Path) -> dict[str, Any] | None:
+    return load_checkpoint(checkpoint) if checkpoint.exists() else None
+
+
+def _call(callback: Callable[..., object] | None, *values: object) -> None:
+    if callback is not None and is_main_process():
+        callback(*values)
+
+
+class _Loop:
+    """How far a training has come."""
+
+    def __init__(self, stepper: Stepper, source: Source) -> None:
+        self.stepper, self.source, self.config = stepper, source, stepper.config
+        self.steps = self.saved = 0  # done, and done when last saved
+        self.seen: list[list[float]] = []  # the values of each step of the epoch under way
+        self.epochs: list[EpochRecord] = []
+        self.best_state: dict[str, Tensor] = {}
+        self.best_epoch = 0
+        self.best_validation: float | None = None
+
+    def run_epoch(self) -> Iterator[tuple[list[StepRecord], float]]:
+        """Take the steps that are left of the epoch; yield the records of a few at a time, and the time waited."""
+        self.stepper.encoder.train()
+        last = (len(self.epochs) + 1) * self.config.steps_per_epoch
+        unseen: list[Tensor] = []
+        waited, since = 0.0, perf_counter()
+        with closing(self.source.batches(self.steps, last)) as batches:
+            for batch in batches:
+                unseen.append(self.stepper.step(self.steps, batch))
+                self.steps += 1
+                waited += batch.waited
+                if self.steps % LOOK_EVERY == 0 or self.steps == last:
+                    yield self._look(unseen), waited / (perf_counter() - since)
+                    unseen, waited, since = [], 0.0, perf_counter()
+
+    def _look(self, unseen: list[Tensor]) -> list[StepRecord]:
+        """Fetch the values of the latest steps and refuse to go on from any that are not finite."""
+        records = []
+        for number, values in enumerate(torch.stack(unseen).tolist(), start=self.steps - len(unseen) + 1):
+            terms = dict(zip(self.stepper.names, values, strict=True))
+            broken = [f"{name} {value}" for name, value in terms.items() if not math.isfinite(value)]
+            if broken:
+                raise InputError(
+                    f"step {number}: not finite: {', '.join(broken)}; lower --learning-rate (now"
+                    f" {self.stepper.learning_rate:g}), raise --temperature (now {self.config.temperature:g})"
+                    " or set --precision float32"
+                )
+            self.seen.append(values)
+            records.append(StepRecord(number, self.stepper.learning_rate, terms))
+        return records
+
+    def end_epoch(self, validate: Validate | None) -> None:
+        """Validate, keep the weights if they are the best, and lower the learning rate when it is time."""
+        encoder, validation = self.stepper.kept, None
+        if validate is not None:
+            encoder.eval()
+            with torch.no_grad():
+                validation = run_on_main(lambda: validate(encoder))
+        best = validation is None or self.best_validation is None or validation > self.best_validation
+        if best:
+            self.best_state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
+            self.best_epoch, self.best_validation = len(self.epochs) + 1, validation
+        means = [math.fsum(column) / len(column) for column in zip(*self.seen, strict=True)]
+        terms = dict(zip(self.stepper.names, means, strict=True))
+        rate = self.stepper.learning_rate
+        self.epochs.append(EpochRecord(len(self.epochs) + 1, self.steps, rate, terms, validation, best))
+        self.seen = []
+        self.stepper.schedule.step()
+
+    def save(self, file: Path) -> None:
+        """Write all that the rest of the training follows from."""
+        stepper = self.stepper
+        state = {
+            "config": asdict(self.config),
+            "encoder": stepper.encoder.state_dict(),
+            "ema_decay": None if stepper.average is None else stepper.average.state_dict(),
+            "optimiser": stepper.optimiser.state_dict(),
+            "schedule": stepper.schedule.state_dict(),
+            "steps": self.steps,
+            "seen": self.seen,
+            "epochs": [asdict(record) for record in self.epochs],
+            "best_state": self.best_state,
+            "best_epoch": self.best_epoch,
+            "best_validation": self.best_validation,
+        }
+        if is_main_process():
+            save_checkpoint(file, state)
+        self.saved = self.steps
+
+    def restore(self, state: dict[str, Any], file: Path) -> None:
+        """Go on where `save` was called.
+
+        Raises:
+            InputError: if it was called under other settings
+        """
+        now, then = asdict(self.config), state["config"]
+        other = [name for name in now if name not in FREE_TO_CHANGE and now[name] != then.get(name)]
+        if other:
+            listed = ", ".join(f"{name} {then.get(name)} there, {now[name]} now" for name in other)
+            raise InputError(f"{file}: of a run with other settings ({listed}); give the same or name another --run")
+        self.stepper.encoder.load_state_dict(state["encoder"])
+        if self.stepper.average is not None:
+            self.stepper.average.load_state_dict(state["ema_decay"])
+        self.stepper.optimiser.load_state_dict(state["optimiser"])
+        self.stepper.schedule.load_state_dict(state["schedule"])
+        self.steps = self.saved = state["steps"]
+        self.seen = state["seen"]
+        self.epochs = [EpochRecord(**record) for record in state["epochs"]]
+        self.best_state, self.best_epoch = state["best_state"], state["best_epoch"]
+        self.best_validation = state["best_validation"]

@@ -1,0 +1,42 @@
+"""The loss of HCL's baselines: a batch is an episode, learned by the very scores that it is evaluated by.
+
+Cross entropy over the classes of the batch, with the scores as they are for logits: squared distances (ProtoNet, TRX)
+and sums of distances (OTAM) have no temperature in the papers, and the log-probabilities of Matching Networks hold
+theirs already.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hcl.match.methods.registry import Arrays, Method
+
+
+def episodic_loss(method: Method, arrays: Arrays, n_way: int) -> Tensor:
+    """Let the first half of each class's videos be supports of the others, then the other way round.
+
+    Args:
+        method: whose scores are learned
+        arrays: of a batch of n_way classes with equally many videos, class by class, two or more each
+        n_way: N
+
+    Returns:
+        the mean of both cross entropies
+    """
+    classes = {name: array.view(n_way, -1, *array.shape[1:]) for name, array in arrays.items()}  # (N, M, ...)
+    count = next(iter(classes.values())).shape[1]
+    if count < 2:
+        raise ValueError(f"{count} videos of each of {n_way} classes: no query beside a support")
+    first = {name: array[:, : count // 2] for name, array in classes.items()}
+    others = {name: array[:, count // 2 :] for name, array in classes.items()}
+    return (_cross_entropy(method, first, others) + _cross_entropy(method, others, first)) / 2
+
+
+def _cross_entropy(method: Method, queries: Arrays, supports: Arrays) -> Tensor:
+    """Classify queries (N, M, ...), whose classes are those of the supports (N, K, ...)."""
+    scores = method.class_scores({name: array.flatten(0, 1) for name, array in queries.items()}, supports)
+    n_way = scores.shape[1]
+    truth = torch.arange(n_way, device=scores.device).repeat_interleave(len(scores) // n_way)
+    return F.cross_entropy(scores, truth)

@@ -1,0 +1,206 @@
+"""The training objective of a whole batch: Eq. 11 of the paper, put together from its six terms.
+
+Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
+2022. It is a function of embeddings, not of an encoder, so that embeddings gathered from several devices can be fed;
+and it can be asked for some rows alone, so that several devices share the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hcl.match.embeddings import Embeddings
+from hcl.match.scoring.blocks import by_blocks
+from hcl.match.scoring.cosines import l2_normalise
+from hcl.match.scoring.scores import Scores, scores_of, semantic_attention
+from hcl.match.scoring.zoom import ClipPairs, ClipTable, align_clips, pair_numbers, with_gradients, zoom_in
+from hcl.train.config import TrainConfig
+from hcl.train.losses.losses import ALL_ROWS, spatial_cycle, supervised_contrastive, temporal_cycle
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, and its terms before they are weighted; None where a term is switched off."""
+
+    total: Tensor
+    cross_entropy: Tensor | None = None
+    global_contrast: Tensor | None = None
+    temporal_contrast: Tensor | None = None
+    temporal_cycle: Tensor | None = None
+    spatial_contrast: Tensor | None = None
+    spatial_cycle: Tensor | None = None
+
+    def values(self) -> dict[str, Tensor]:
+        """Name what was computed, detached: the total and the terms that are on."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.detach() for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class VideoPairs:
+    """The M ordered pairs of two videos of one class whose first video is in some rows of the batch."""
+
+    query: Tensor  # (M,) int64
+    support: Tensor  # (M,) int64
+    total: int  # in all rows
+
+    @classmethod
+    def of(cls, labels: Tensor, device: torch.device, rows: slice = ALL_ROWS) -> VideoPairs:
+        """Find them on the host, so that the device need not be waited for when the labels lie there."""
+        labels = labels.cpu()
+        same = (labels[:, None] == labels[None, :]).fill_diagonal_(False)
+        query, support = same[rows].nonzero().unbind(dim=1)
+        query = query + (rows.start or 0)
+        return cls(query.to(device, non_blocking=True), support.to(device, non_blocking=True), int(same.sum()))
+
+
+def objective(
+    embeddings: Embeddings,
+    logits: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    *,
+    rows: slice = ALL_ROWS,
+    choose_in: torch.dtype | None = None,
+) -> Objective:
+    """Weigh and add the terms of Eq. 11; a term that is off, or of weight 0, is not computed.
+
+    Args:
+        embeddings: of the B videos of a batch; class keys of each video's own class, or none
+        logits: (B, classes), of the global embeddings; of these rows alone
+        labels: (B,) int64, best on the host: the pairs of a class are found there
+        config: weights, switches and temperatures
+        rows: of the batch; every term is a sum over rows, divided by what it has in all rows, so terms add up
+        choose_in: dtype in which patches are compared to choose the pairs that count; None: their own. The chosen
+            cosines are computed in the patches' dtype always
+    """
+    weights = term_weights(config)
+    if not config.semantic_attention:
+        embeddings = replace(embeddings, class_keys=None)
+    pairs = VideoPairs.of(labels, embeddings.global_.device, rows)
+    labels = labels.to(embeddings.global_.device, non_blocking=True)
+    terms: dict[str, Tensor] = {}
+    if "cross_entropy" in weights:
+        of_rows = F.cross_entropy(logits.float(), labels[rows], label_smoothing=config.label_smoothing)
+        terms["cross_entropy"] = of_rows * (len(logits) / len(labels))
+    for name, scores in level_scores(embeddings, rows, weights, config, choose_in or embeddings.patches.dtype).items():
+        literal = supervised_contrastive(scores, labels, config.temperature, rows)
+        per_positive = config.contrast_normalisation == "per_positive"
+        terms[name] = literal * (len(labels) ** 2 / max(1, pairs.total)) if per_positive else literal
+    if "temporal_cycle" in weights:
+        query = embeddings.clips.index_select(0, pairs.query)  # not [...]: its gradient adds up in a fixed order
+        support = embeddings.clips.index_select(0, pairs.support)
+        losses = temporal_cycle(query, support, config.top_clips, config.cycle_temperature)
+        terms["temporal_cycle"] = losses.sum() / max(1, pairs.total)
+    if "spatial_cycle" in weights:
+        terms["spatial_cycle"] = mean_spatial_cycle(embeddings, pairs, config)
+    total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
+    return Objective(total=total, **terms)
+
+
+def term_weights(config: TrainConfig) -> dict[str, float]:
+    """Name the terms that count, with their weights in Eq. 11."""
+    weights = {
+        "cross_entropy": 1.0,
+        "global_contrast": config.global_weight,
+        "temporal_contrast": config.temporal_weight,
+        "temporal_cycle": config.temporal_weight,
+        "spatial_contrast": config.spatial_weight,
+        "spatial_cycle": config.spatial_weight,
+    }
+    return {name: weight for name, weight in weights.items() if weight > 0 and getattr(config, name)}
+
+
+def level_scores(
+    embeddings: Embeddings, rows: slice, wanted: dict[str, float], config: TrainConfig, choose_in: torch.dtype
+) -> dict[str, Tensor]:
+    """Score the videos of some rows of a batch against all of it on the levels whose contrast is wanted.
+
+    Returns:
+        (rows, B) for each, by the name of its term
+    """
+    scores: dict[str, Tensor] = {}
+    if "spatial_contrast" in wanted:
+        all_levels = all_scores(embeddings, rows, config, choose_in)
+        scores = {
+            "global_contrast": all_levels.global_,
+            "temporal_contrast": all_levels.temporal,
+            "spatial_contrast": all_levels.spatial,
+        }
+        return {name: value for name, value in scores.items() if name in wanted}
+    if "global_contrast" in wanted:
+        globals_ = l2_normalise(embeddings.global_)
+        scores["global_contrast"] = globals_[rows] @ globals_.T
+    if "temporal_contrast" in wanted:
+        clips = l2_normalise(embeddings.clips)
+        scores["temporal_contrast"] = align_clips(clips[rows, None], clips[None], config.top_clips).cosines.mean(dim=-1)
+    return scores
+
+
+def all_scores(embeddings: Embeddings, rows: slice, config: TrainConfig, choose_in: torch.dtype) -> Scores:
+    """Do what `match` does, with the patches rounded to `choose_in` for the search: half the time in bfloat16."""
+    t, s = config.top_clips, config.top_patches
+    # No slice of all rows: gradients would add up in another order than without.
+    queries = embeddings if rows == ALL_ROWS else embeddings.rows(rows)
+    rounded = replace(embeddings, patches=embeddings.patches.detach().to(choose_in))
+    search = partial(zoom_in, top_clips=t, top_patches=s, partners=True)
+    zoom = by_blocks(search, rounded.rows(rows), rounded, pair_numbers(rounded, rounded, top_clips=t, top_patches=s))
+    return scores_of(queries, embeddings, with_gradients(zoom, queries, embeddings), config.attention_scale)
+
+
+def mean_spatial_cycle(embeddings: Embeddings, pairs: VideoPairs, config: TrainConfig) -> Tensor:
+    """Average Eq. 10 over the T clip pairs that the zoom-in chooses for each pair of videos of a class.
+
+    The sum is over the pairs that are given, the divisor counts those of all rows.
+    """
+    with torch.no_grad():
+        clips = l2_normalise(embeddings.clips)
+        chosen = align_clips(clips[pairs.query], clips[pairs.support], config.top_clips)  # (M, T)
+    losses = [
+        spatial_cycle(queries, supports, attention, config.cycle_temperature).sum()
+        for queries, supports, attention in _clip_patches(embeddings, pairs, chosen, config.attention_scale)
+    ]
+    return torch.stack(losses).sum() / max(1, pairs.total * chosen.query.shape[1])
+
+
+def _clip_patches(
+    embeddings: Embeddings, pairs: VideoPairs, chosen: ClipPairs, scale: str
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Gather the patches of chosen clip pairs, one group for each two sizes of clips.
+
+    Returns:
+        query patches (G, Np, D), support patches (G, Np', D) and attention (G, Np) of each group
+    """
+    table = ClipTable.of(embeddings.clip_frames, embeddings.clips.device)
+    clip_sizes = {len(clip) for clip in embeddings.clip_frames}
+    groups = []
+    for query_size, support_size in product(clip_sizes, clip_sizes):
+        at: slice | Tensor = slice(None)
+        if len(clip_sizes) > 1:
+            at = (table.sizes[chosen.query] == query_size) & (table.sizes[chosen.support] == support_size)
+            at = at.flatten().nonzero().squeeze(1)  # waits for the device, which only mixed sizes need
+        query_videos = pairs.query[:, None].expand_as(chosen.query).flatten()[at]  # (G,)
+        support_videos = pairs.support[:, None].expand_as(chosen.support).flatten()[at]
+        query_frames = table.frames[chosen.query.flatten()[at], :query_size]  # (G, F)
+        support_frames = table.frames[chosen.support.flatten()[at], :support_size]
+        queries = _patches_at(embeddings.patches, query_videos, query_frames)
+        supports = _patches_at(embeddings.patches, support_videos, support_frames)
+        if embeddings.class_keys is None:
+            attention = queries.new_ones(queries.shape[:2])
+        else:
+            attention = semantic_attention(queries, embeddings.class_keys.index_select(0, support_videos), scale)
+        groups.append((queries, supports, attention))
+    return groups
+
+
+def _patches_at(patches: Tensor, videos: Tensor, frames: Tensor) -> Tensor:
+    """Gather the patches of clips: patches (B, T, P, D), videos (G,), frames (G, F) to (G, F * P, D)."""
+    rows = (videos[:, None] * patches.shape[1] + frames).flatten()  # (G * F,)
+    gathered = patches.flatten(0, 1).index_select(0, rows)  # (G * F, P, D)
+    return gathered.view(*frames.shape, *patches.shape[2:]).flatten(1, 2)
