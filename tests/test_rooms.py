@@ -2,6 +2,8 @@
 
 import ast
 import configparser
+import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -129,7 +131,31 @@ def test_every_room_is_installed() -> None:
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
     listed = set(settings["options"]["packages"].split())
-    assert listed == {"hcl." + room.relative_to(ROOT).as_posix().replace("/", ".") for room in rooms()}
+    assert listed == {"hcl", *("hcl." + room.relative_to(ROOT).as_posix().replace("/", ".") for room in rooms())}
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}  # all of it is installed
+
+
+def declared(*, extras: bool) -> set[str]:
+    """The distributions that the project asks for, by their normalised names."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    lists = [settings["options"]["install_requires"]]
+    lists += settings["options.extras_require"].values() if extras else []
+    lines = [line for text in lists for line in text.splitlines() if line]
+    return {re.split(r"[\s><=!~;\[]", line)[0].lower().replace("_", "-") for line in lines}
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_what_is_imported_is_declared(at_start: bool) -> None:
+    """A package of an extra is imported where it is used, never when the module is."""
+    known = importlib.metadata.packages_distributions()
+    asked_for = declared(extras=not at_start)
+    for path in source_files():
+        for name in {module.split(".")[0] for module in imported(path, at_start=at_start)}:
+            if name in sys.stdlib_module_names or name in ("hcl", "_typeshed"):
+                continue
+            givers = {giver.lower().replace("_", "-") for giver in known.get(name, [name])}
+            assert givers & asked_for, f"{path.relative_to(ROOT)} imports {name}"
 
 
 @pytest.mark.parametrize("package", sorted(NARROW))
