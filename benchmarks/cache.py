@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 
 BATCH = 48
@@ -36,8 +36,8 @@ def invented(number: int) -> Maps:
     return np.maximum(values - np.quantile(values[:, ::7], ZEROS), 0).astype(np.float16)
 
 
-def write(path: Path, videos: list[Maps], store: str) -> Cache:
-    made = Cache.create(path, {}, shape=videos[0].shape, dtype=store)  # type: ignore[arg-type]
+def write(path: Path, videos: list[Maps], store: str) -> ZarrCache:
+    made = ZarrCache.create(path, {}, shape=videos[0].shape, dtype=store)  # type: ignore[arg-type]
     made.add_classes({"all": "base"}, {"all": "all"}, None)
     made.add_videos([Video(str(row), Path(), "all") for row in range(len(videos))])
     made.write([MapRecord(row, maps) for row, maps in enumerate(videos)])
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     if options.cache:
-        source = Cache.open(options.cache)
+        source = ZarrCache.open(options.cache)
         videos = [source.maps(int(row)) for row in source.rows()[: options.videos]]
     else:
         videos = [invented(number) for number in range(options.videos)]

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from hcl.extract.backbones.backbone import Backbone
 from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import VIDEO_SUFFIXES, Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video, read_source
@@ -62,7 +62,7 @@ def map_alone(videos: list[Decoded], backbone: Backbone, config: ExtractConfig) 
 def write_alone(records: list[MapRecord], folder: Path) -> tuple[float, float]:
     """CPU seconds a video, and bytes of a video's maps relative to raw float16."""
     shape = next(record.maps.shape for record in records if record.maps is not None)
-    cache = Cache.create(folder / "alone.zarr", {}, shape=shape)  # type: ignore[arg-type]
+    cache = ZarrCache.create(folder / "alone.zarr", {}, shape=shape)  # type: ignore[arg-type]
     cache.add_classes({"all": "novel"}, {"all": "all"}, None)
     cache.add_videos([Video(f"{row}", Path(), "all") for row in range(len(records))])
     numbered = [MapRecord(row, record.maps) for row, record in enumerate(records)]

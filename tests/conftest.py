@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 
 from hcl.extract.cache.base import MapRecord
 from hcl.extract.cache.video_table import VideoTable
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.config import ExtractConfig
 from hcl.match.embeddings import Embeddings
@@ -121,11 +121,13 @@ def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[...
 
 
 @pytest.fixture(scope="session")
-def make_cache() -> Callable[..., Cache]:
+def make_cache() -> Callable[..., ZarrCache]:
     """A function that makes a cache of drawn maps with a class signal, four videos a class."""
     seven = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
 
-    def make(path: Path, *, text: bool = True, splits: dict[str, str] = seven, seed: int = 0, views: int = 1) -> Cache:
+    def make(
+        path: Path, *, text: bool = True, splits: dict[str, str] = seven, seed: int = 0, views: int = 1
+    ) -> ZarrCache:
         settings = {
             "backbone": "resnet50-v1",
             "weights_sha256": "w",
@@ -134,7 +136,7 @@ def make_cache() -> Callable[..., Cache]:
             "grid": [2, 2],
             "channels": 12,
         }
-        cache = Cache.create(path, settings | {"split_origin": "given"}, shape=(4, 4, 12), views=views)
+        cache = ZarrCache.create(path, settings | {"split_origin": "given"}, shape=(4, 4, 12), views=views)
         rng = np.random.default_rng(seed)
         if text:
             cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})

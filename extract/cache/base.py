@@ -50,7 +50,7 @@ class MapRecord:
     views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
 
 
-class StoredCache(ABC):
+class FrameMapCache(ABC):
     """Frame maps of videos, with the classes and the settings they were made by.
 
     A kind of file says how attributes, arrays and chunks are read; all else is the same.

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.opening import HDF5_SUFFIXES, open_cache
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
@@ -42,9 +42,9 @@ def convert(source: Path, target: Path) -> str:
     return f"{target}: {len(rows)} of {len(cache.videos)} videos have maps, all copied"
 
 
-def _write_zarr(source: StoredCache, target: Path, rows: list[int], count: Callable[[int], object]) -> None:
+def _write_zarr(source: FrameMapCache, target: Path, rows: list[int], count: Callable[[int], object]) -> None:
     with atomic_folder(target) as fresh:
-        made = Cache.restore(fresh, source)
+        made = ZarrCache.restore(fresh, source)
         for row in rows:
             for piece in source.layout.pieces(row):
                 made.write_piece(piece, source.piece(piece))

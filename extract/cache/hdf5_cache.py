@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from hcl.extract.cache.base import SCHEMA, VERSION, StoredCache
+from hcl.extract.cache.base import SCHEMA, VERSION, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError
@@ -16,7 +16,7 @@ from hcl.extract.system.errors import InputError
 ATTRIBUTES = "attributes"  # one JSON text: HDF5's own attributes know neither dictionaries nor null
 
 
-class Hdf5Cache(StoredCache):
+class Hdf5Cache(FrameMapCache):
     """A cache in an HDF5 file, read only."""
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -87,7 +87,7 @@ def _refuse_strangers(path: Path, file: h5py.File) -> None:
         raise InputError(f"{path}: dataset 'maps' is missing; convert the cache anew")
 
 
-def write_hdf5(source: StoredCache, path: Path, rows: Sequence[int], count: Callable[[int], object]) -> None:
+def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Callable[[int], object]) -> None:
     """Write a cache as an HDF5 file beside `path` and rename it into place.
 
     Args:

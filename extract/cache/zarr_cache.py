@@ -18,8 +18,8 @@ from hcl.extract.cache.base import (
     SCHEMA,
     TEXT_COLUMNS,
     VERSION,
+    FrameMapCache,
     MapRecord,
-    StoredCache,
 )
 from hcl.extract.cache.chunk_reader import read_chunk
 from hcl.extract.cache.layout import ChunkKey, MapArray, MapLayout
@@ -34,7 +34,7 @@ PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
 CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch
 
 
-class Cache(StoredCache):
+class ZarrCache(FrameMapCache):
     """A cache in a folder in Zarr v3 format; the only form that is written to while extracting."""
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
@@ -48,7 +48,7 @@ class Cache(StoredCache):
         self._orders = {name: _stored_order(array) for name, array in self._pieces.items()}
 
     @classmethod
-    def open(cls, path: Path, *, mode: str = "r") -> "Cache":
+    def open(cls, path: Path, *, mode: str = "r") -> "ZarrCache":
         """Open a cache for reading ("r") or writing ("r+").
 
         Raises:
@@ -65,7 +65,7 @@ class Cache(StoredCache):
         shape: tuple[int, int, int],
         views: int = 1,
         dtype: str = "float16",
-    ) -> "Cache":
+    ) -> "ZarrCache":
         """Make an empty cache at once or not at all: it is built beside `path` and renamed into place.
 
         Args:
@@ -94,7 +94,7 @@ class Cache(StoredCache):
         return cls.open(path, mode="r+")
 
     @classmethod
-    def restore(cls, path: Path, source: StoredCache) -> "Cache":
+    def restore(cls, path: Path, source: FrameMapCache) -> "ZarrCache":
         """Make a cache of everything in another one but its maps, which are to be written by `write_piece`."""
         layout = source.layout
         made = cls.create(path, source.settings, shape=layout.shape, views=layout.views, dtype=layout.dtype)

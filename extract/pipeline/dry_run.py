@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hcl.extract.backbones.backbone import Backbone
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.ahead import Decoded
 from hcl.extract.decoding.worker import DecodeTask, decode_video, read_source
@@ -30,7 +30,7 @@ def forecast(videos: Path, path: Path, config: ExtractConfig, *, names: Path | N
     Raises:
         InputError: as the extraction would
     """
-    cache = Cache.open(path) if path.exists() else None
+    cache = ZarrCache.open(path) if path.exists() else None
     config = with_cache_choices(config, cache) if cache else config
     plan = make_plan(videos, cache, config, names)
     backbone = choose_backbone(config)

@@ -11,7 +11,7 @@ import torch
 
 from hcl.extract.backbones.backbone import Backbone, load_backbone
 from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.class_texts import ClassTexts, embed_texts
 from hcl.extract.config import LAYERS, ExtractConfig
 from hcl.extract.decoding.ahead import decode_ahead
@@ -58,7 +58,7 @@ def extract(
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
     """
     with sole_writer(path):
-        cache = Cache.open(path, mode="r+") if path.exists() else None
+        cache = ZarrCache.open(path, mode="r+") if path.exists() else None
         config = with_cache_choices(config, cache) if cache else config
         plan = make_plan(videos, cache, config, names, repair=repair)
         backbone = choose_backbone(config)
@@ -66,7 +66,7 @@ def extract(
         if cache is None:
             grid_rows, grid_columns = backbone.identity.grid
             shape = (config.frames, grid_rows * grid_columns, backbone.identity.channels)
-            cache = Cache.create(path, settings, shape=shape, views=config.views, dtype=config.cache_dtype)
+            cache = ZarrCache.create(path, settings, shape=shape, views=config.views, dtype=config.cache_dtype)
         else:
             refuse_other_settings(cache, settings)
         texts = _texts_for(cache, plan, config)
@@ -119,7 +119,7 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
     }
 
 
-def refuse_other_settings(cache: Cache, settings: dict[str, Any]) -> None:
+def refuse_other_settings(cache: ZarrCache, settings: dict[str, Any]) -> None:
     """Refuse to mix maps of different settings in one cache."""
     then, now = UNSAID | cache.settings, UNSAID | settings
     differing = [name for name in then | now if name not in SHOWN_ALONE and now.get(name) != then.get(name)]
@@ -130,7 +130,7 @@ def refuse_other_settings(cache: Cache, settings: dict[str, Any]) -> None:
         )
 
 
-def _texts_for(cache: Cache, plan: Plan, config: ExtractConfig) -> ClassTexts | None:
+def _texts_for(cache: ZarrCache, plan: Plan, config: ExtractConfig) -> ClassTexts | None:
     """Embed the texts of the new classes by the cache's model; settle that model where there is none yet.
 
     A cache that was made without embeddings gets them when a text model is named.
@@ -154,14 +154,14 @@ def _texts_for(cache: Cache, plan: Plan, config: ExtractConfig) -> ClassTexts | 
     return found
 
 
-def _add_classes(cache: Cache, plan: Plan, texts: ClassTexts | None) -> None:
+def _add_classes(cache: ZarrCache, plan: Plan, texts: ClassTexts | None) -> None:
     """Append the new classes with their splits, texts and embeddings."""
     if plan.new_classes:
         vectors = texts.embeddings[-len(plan.new_classes) :] if texts else None
         cache.add_classes({name: plan.splits[name] for name in plan.new_classes}, plan.texts, vectors)
 
 
-def _run(cache: Cache, plan: Plan, config: ExtractConfig, backbone: Backbone) -> None:
+def _run(cache: ZarrCache, plan: Plan, config: ExtractConfig, backbone: Backbone) -> None:
     """Drive the three stages over all pending videos."""
     decoded = decode_ahead(
         plan.pending,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Catalog, Video, read_catalog, read_names, split_classes
 from hcl.extract.class_texts import clean_name
 from hcl.extract.config import SPLITS, ExtractConfig
@@ -42,7 +42,7 @@ class Plan:
 
 
 def make_plan(
-    videos: Path, cache: Cache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
+    videos: Path, cache: ZarrCache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
 ) -> Plan:
     """Read the catalog, settle splits and texts, and find what is not done yet.
 
@@ -87,7 +87,7 @@ def make_plan(
     )
 
 
-def _state(video: Video, cache: Cache, row: int, repair: bool) -> str:
+def _state(video: Video, cache: ZarrCache, row: int, repair: bool) -> str:
     """Whether a known video is "kept", or must be read: "pending", "changed" or "damaged".
 
     Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
@@ -110,7 +110,7 @@ def split_origin(catalog: Catalog, config: ExtractConfig) -> str:
     return "given" if any(video.split for video in catalog.videos) else "seeded"
 
 
-def _settle_splits(catalog: Catalog, cache: Cache | None, config: ExtractConfig) -> dict[str, str]:
+def _settle_splits(catalog: Catalog, cache: ZarrCache | None, config: ExtractConfig) -> dict[str, str]:
     """Decide the split of each class; classes of the cache keep theirs."""
     settled = cache.class_splits if cache else {}
     kind = split_origin(catalog, config)
@@ -142,7 +142,7 @@ def _split(catalog: Catalog, settled: Mapping[str, str], kind: str, seed: int) -
     return {name: split[name] for name in catalog.class_names}
 
 
-def _class_texts(catalog: Catalog, cache: Cache | None, names: Path | None) -> dict[str, str]:
+def _class_texts(catalog: Catalog, cache: ZarrCache | None, names: Path | None) -> dict[str, str]:
     """The text of each class: from the names file, else the cleaned label; no two alike."""
     override = read_names(names) if names else {}
     unknown = sorted(set(override) - set(catalog.class_names))
@@ -164,7 +164,7 @@ def _class_texts(catalog: Catalog, cache: Cache | None, names: Path | None) -> d
     return texts
 
 
-def _refuse_other_facts(video: Video, cache: Cache, row: int) -> None:
+def _refuse_other_facts(video: Video, cache: ZarrCache, row: int) -> None:
     """Refuse a video whose class or group is not what the cache says."""
     for what, now, then in (
         ("class", video.label, cache.videos.label[row]),
@@ -176,7 +176,7 @@ def _refuse_other_facts(video: Video, cache: Cache, row: int) -> None:
             )
 
 
-def with_cache_choices(config: ExtractConfig, cache: Cache) -> ExtractConfig:
+def with_cache_choices(config: ExtractConfig, cache: ZarrCache) -> ExtractConfig:
     """Let settings that were left open be those of the cache.
 
     Precision is resolved by the machine at hand: a cache begun elsewhere goes on in its own.

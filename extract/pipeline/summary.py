@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.pipeline.plan import Plan
 
 
@@ -23,7 +23,7 @@ class Summary:
     quantisation_error: float | None  # of the cache's maps
 
 
-def summarise(cache: Cache, plan: Plan) -> Summary:
+def summarise(cache: ZarrCache, plan: Plan) -> Summary:
     """Count what the cache holds after an extraction."""
     videos, sources_of = cache.videos, cache.sources
     sources: dict[str, list[str]] = {}

@@ -10,7 +10,7 @@ import pytest
 from hcl.extract.cache.base import MapRecord
 from hcl.extract.cache.conversion import convert
 from hcl.extract.cache.opening import open_cache
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.system.errors import InputError
 
@@ -19,7 +19,9 @@ SHAPE = (2, 3, 4)
 
 @pytest.fixture(params=[True, False], ids=["text", "no text"])
 def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    made = Cache.create(tmp_path / "cache.zarr", {"frames": 2, "split_origin": "given", "grid": [3, 1]}, shape=SHAPE)
+    made = ZarrCache.create(
+        tmp_path / "cache.zarr", {"frames": 2, "split_origin": "given", "grid": [3, 1]}, shape=SHAPE
+    )
     vectors = np.random.default_rng(1).normal(size=(2, 5)).astype(np.float32) if request.param else None
     if vectors is not None:
         made.set_text_model(vectors[:0], {"model": "m", "sha256": "s"})
@@ -36,7 +38,9 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(params=["float16", "uint8"])
 def views(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A cache with three views of each video, in either form."""
-    made = Cache.create(tmp_path / "views.zarr", {"split_origin": "given"}, shape=SHAPE, views=3, dtype=request.param)
+    made = ZarrCache.create(
+        tmp_path / "views.zarr", {"split_origin": "given"}, shape=SHAPE, views=3, dtype=request.param
+    )
     made.add_classes({"run": "base"}, {"run": "run"}, None)
     made.add_videos([Video(f"{row}.mp4", Path("x"), "run") for row in range(3)])
     drawn = np.random.default_rng(0).normal(size=(2, 3, *SHAPE)).astype(np.float16)

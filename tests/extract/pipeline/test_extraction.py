@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from hcl.extract.cache.base import DONE, FAILED
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.ahead import Decoded, Failed
 from hcl.extract.decoding.worker import Answer, decode_video
@@ -50,7 +50,7 @@ def bytes_of(cache: Path) -> dict[str, bytes]:
 
 def test_every_video_is_mapped(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     summary = extract(videos, tmp_path / "cache.zarr", config)
-    cache = Cache.open(tmp_path / "cache.zarr")
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
     assert summary.extracted == 9 and not summary.failed
     assert cache.shape == (8, 4, 512) and cache.rows("novel").tolist() == list(range(9))
     assert all(np.isfinite(cache.maps(row)).all() and cache.maps(row).any() for row in range(9))
@@ -71,7 +71,7 @@ def test_a_video_does_not_depend_on_its_neighbours(videos: Path, tmp_path: Path,
     for file in sorted(videos.rglob("*.mp4"))[:-1]:
         file.unlink()
     extract(videos, tmp_path / "one.zarr", config)
-    alone, among = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "all.zarr")
+    alone, among = ZarrCache.open(tmp_path / "one.zarr"), ZarrCache.open(tmp_path / "all.zarr")
     np.testing.assert_array_equal(alone.maps(0), among.maps(among.videos.path.index(alone.videos.path[0])))
 
 
@@ -83,7 +83,7 @@ def test_broken_videos_fail_alone_and_are_named(
     summary = extract(videos, tmp_path / "cache.zarr", config)
     assert summary.extracted == 9 and [path for path, _ in summary.failed] == ["clap/broken.mp4", "clap/empty.mp4"]
     assert all(f"{path}: {reason}" in as_text(summary) for path, reason in summary.failed)
-    cache = Cache.open(tmp_path / "cache.zarr")
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
     assert (cache.sources.status == FAILED).sum() == 2 and (cache.sources.status == DONE).sum() == 9
     write_video(videos / "clap" / "broken.mp4", seed=99)  # mended, it is read by the next run
     again = extract(videos, tmp_path / "cache.zarr", config)
@@ -93,11 +93,11 @@ def test_broken_videos_fail_alone_and_are_named(
 def test_videos_and_classes_can_be_added(videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any) -> None:
     path = tmp_path / "cache.zarr"
     extract(videos, path, config)
-    maps = [Cache.open(path).maps(row) for row in range(9)]
+    maps = [ZarrCache.open(path).maps(row) for row in range(9)]
     write_video(videos / "bow" / "0.mp4", seed=50)
     write_video(videos / "nod" / "9.mp4", seed=51)
     extract(videos, path, config)
-    cache = Cache.open(path)
+    cache = ZarrCache.open(path)
     assert cache.videos.path[9:] == ("bow/0.mp4", "nod/9.mp4") and cache.class_splits["bow"] == "novel"
     for row, before in enumerate(maps):
         np.testing.assert_array_equal(cache.maps(row), before)
@@ -117,7 +117,7 @@ def test_further_views_leave_the_first_as_it_is(
     config = replace(config, cache_dtype=store)
     extract(videos, tmp_path / "one.zarr", config)
     summary = extract(videos, tmp_path / "three.zarr", replace(config, views=3, view_seed=4, flip=True))
-    one, three = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "three.zarr")
+    one, three = ZarrCache.open(tmp_path / "one.zarr"), ZarrCache.open(tmp_path / "three.zarr")
     assert (one.n_views, three.n_views) == (1, 3)
     assert (three.settings["views"], three.settings["view_seed"], three.settings["flip"]) == (3, 4, True)
     assert bytes_of(tmp_path / "one.zarr" / "maps" / "c") == bytes_of(tmp_path / "three.zarr" / "maps" / "c")
@@ -131,7 +131,7 @@ def test_further_views_leave_the_first_as_it_is(
 def test_views_do_not_depend_on_path_or_order(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     (videos / "clap" / "00 duplicate.mp4").write_bytes((videos / "nod" / "2.mp4").read_bytes())
     extract(videos, tmp_path / "cache.zarr", replace(config, views=2))
-    cache = Cache.open(tmp_path / "cache.zarr")
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
     rows = [cache.videos.path.index(path) for path in ("clap/00 duplicate.mp4", "nod/2.mp4")]
     np.testing.assert_array_equal(cache.view(rows[0], 1), cache.view(rows[1], 1))
 
@@ -145,7 +145,7 @@ def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
         (views, plain, "views 2 there, 1 now"),
         (views, views | {"view_seed": 1, "flip": True}, "view_seed 0 there, 1 now; flip False there, True now"),
     ):
-        cache = Cache.create(tmp_path / f"{message[:8]}.zarr", then, shape=(8, 4, 2))
+        cache = ZarrCache.create(tmp_path / f"{message[:8]}.zarr", then, shape=(8, 4, 2))
         refuse_other_settings(cache, then | {"split_origin": "all-novel"})
         with pytest.raises(InputError, match=message):
             refuse_other_settings(cache, now)
@@ -184,7 +184,7 @@ def test_names_of_every_kind_are_taken_as_they_are(tmp_path: Path, config: Extra
     write_video(tmp_path / "videos" / ".hidden class" / "1.mp4", seed=9)
     (tmp_path / "videos" / "nod" / "notes.txt").write_text("no video")
     summary = extract(tmp_path / "videos", tmp_path / "a cache ü.zarr", config)
-    cache = Cache.open(tmp_path / "a cache ü.zarr")
+    cache = ZarrCache.open(tmp_path / "a cache ü.zarr")
     assert cache.videos.path == tuple(sorted(names)) and not summary.failed
     assert summary.plan.catalog.ignored == ("nod/notes.txt",)
     assert set(cache.class_names) == {"a clap", "jump", "nod"}
@@ -213,7 +213,7 @@ def test_classes_of_one_name_are_refused(videos: Path, tmp_path: Path, config: E
     names = tmp_path / "names.csv"
     names.write_text("label,name\nJump,jump high\n")
     extract(videos, tmp_path / "cache.zarr", config, names=names)
-    assert Cache.open(tmp_path / "cache.zarr").class_texts == {"Jump": "jump high", "clap": "clap", "jump": "jump"}
+    assert ZarrCache.open(tmp_path / "cache.zarr").class_texts == {"Jump": "jump high", "clap": "clap", "jump": "jump"}
 
 
 def test_a_names_file_with_unknown_classes_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
@@ -391,13 +391,13 @@ def test_a_source_that_changed_is_read_again(
 ) -> None:
     path = tmp_path / "cache.zarr"
     extract(videos, path, config)
-    before = Cache.open(path).maps(0)
+    before = ZarrCache.open(path).maps(0)
     write_video(videos / "clap" / "0.mp4", seed=77)
     os.utime(videos / "jump" / "0.mp4")  # touched, but of the same contents
     summary = extract(videos, path, config)
     assert summary.plan.changed == ("clap/0.mp4",) and summary.extracted == 1
     assert "clap/0.mp4: its contents changed" in as_text(summary)
-    assert not np.array_equal(Cache.open(path).maps(0), before)
+    assert not np.array_equal(ZarrCache.open(path).maps(0), before)
 
 
 def test_damaged_maps_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
