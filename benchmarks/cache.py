@@ -49,7 +49,7 @@ def size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def num_workers(videos: list[Maps], folder: Path, out: Maps) -> dict[str, tuple[int, Callable[[list[int]], None]]]:
+def readers(videos: list[Maps], folder: Path, out: Maps) -> dict[str, tuple[int, Callable[[list[int]], None]]]:
     """Bytes on the disk, and a function that reads a batch into `out`, by name."""
     np.save(folder / "raw.npy", np.stack(videos))
     raw = np.load(folder / "raw.npy", mmap_mode="r")
@@ -99,7 +99,7 @@ def main() -> None:
     out = np.empty((BATCH, *videos[0].shape), np.float16)
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        found = num_workers(videos, Path(folder), out)
+        found = readers(videos, Path(folder), out)
         rates: dict[str, list[float]] = {name: [] for name in found}
         for turn in range(options.rounds + 1):
             rows = rng.integers(0, len(videos), size=BATCH).tolist()

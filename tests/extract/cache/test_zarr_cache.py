@@ -151,7 +151,7 @@ def test_rows_that_were_being_appended_when_a_run_was_killed_do_not_count(cache:
 def test_many_rows_span_chunks(cache: ZarrCache) -> None:
     cache.add_videos([Video(f"w{row}.mp4", Path("x"), "run") for row in range(2000)])
     cache.write([MapRecord(row, None, reason=f"r{row}") for row in (1, 1500, 2004)])
-    found = ZarrCache.open(cache.path).videos
+    found = ZarrCache.open(cache.path).sources
     assert {row: found.reason[row] for row in np.flatnonzero(found.status == FAILED)} == {
         1: "r1",
         1500: "r1500",

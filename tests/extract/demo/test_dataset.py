@@ -331,5 +331,6 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     "setting", [{"classes": 0}, {"classes": 99}, {"videos_per_class": 0}, {"seed": -1}, {"workers": -1}]
 )
 def test_config_checks_itself(setting: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(setting))} must be from"):
+    option = "--" + next(iter(setting)).replace("_", "-")
+    with pytest.raises(InputError, match=f"{option} must be from"):
         DemoConfig(**setting)
