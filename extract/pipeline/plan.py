@@ -6,9 +6,9 @@ from pathlib import Path
 
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Catalog, Video, read_catalog, read_names, split_classes
+from hcl.extract.catalog import Catalog, Video, describe_splits, read_catalog, read_names, split_classes
 from hcl.extract.class_texts import clean_name
-from hcl.extract.config import SPLITS, ExtractConfig
+from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.worker import read_source, stat_source
 from hcl.extract.system.errors import InputError
 
@@ -29,16 +29,7 @@ class Plan:
 
     def split_lines(self) -> list[str]:
         """One line a split: its classes and their number of videos."""
-        counts: dict[str, int] = {}
-        for video in self.catalog.videos:
-            counts[video.label] = counts.get(video.label, 0) + 1
-        lines = []
-        for split in SPLITS:
-            names = [name for name in self.catalog.class_names if self.splits[name] == split]
-            total = sum(counts[name] for name in names)
-            listed = ", ".join(f"{name} ({counts[name]})" for name in names)
-            lines.append(f"{split:>5}: {len(names)} classes, {total} videos{': ' if names else ''}{listed}")
-        return lines
+        return describe_splits((video.label for video in self.catalog.videos), self.splits)
 
 
 def make_plan(
