@@ -15,8 +15,8 @@ from hcl.extract.catalog import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
-from hcl.extract.system.version import package_version
 from hcl.match.store.locate import STORE, mark_latest
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.data.class_augmentation import versions_of
