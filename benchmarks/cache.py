@@ -17,7 +17,7 @@ import zarr
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 

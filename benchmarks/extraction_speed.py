@@ -13,13 +13,13 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.backbones.backbone import Backbone
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import VIDEO_SUFFIXES, Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video, read_source
 from hcl.extract.pipeline.extraction import choose_backbone, extract
-from hcl.extract.pipeline.inference import mapped
+from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.system.threads import cores
 
 ALONE = 24  # videos that each part is timed on
@@ -55,7 +55,7 @@ def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[
 def map_alone(videos: list[Decoded], backbone: Backbone, config: ExtractConfig) -> tuple[float, list[MapRecord]]:
     """CPU seconds a video, and the maps."""
     records: list[MapRecord] = []
-    seconds = cpu_seconds(lambda: records.extend(mapped(videos, backbone, config.batch_size)))
+    seconds = cpu_seconds(lambda: records.extend(map_videos(videos, backbone, config.batch_size)))
     return seconds / len(videos), records
 
 

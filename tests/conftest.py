@@ -12,11 +12,12 @@ from hypothesis import settings
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding.source import Source
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import write_store
@@ -150,7 +151,7 @@ def make_cache() -> Callable[..., ZarrCache]:
         drawn = [(signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16) for video in videos]
         cache.write(
             [
-                MapRecord(row, maps[0], content=f"h{row}", views=maps[1:] if views > 1 else None)
+                MapRecord(row, maps[0], source=Source(f"h{row}"), views=maps[1:] if views > 1 else None)
                 for row, maps in enumerate(drawn)
             ]
         )

@@ -1,15 +1,15 @@
 """What an extraction has to do: the catalog held against what the cache has already."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Catalog, Video, describe_splits, read_catalog, read_names, split_classes
-from hcl.extract.class_texts import clean_name
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.worker import read_source, stat_source
+from hcl.extract.decoding.source import read_source, stat_source
+from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.errors import InputError
 
 
@@ -165,11 +165,3 @@ def _refuse_other_facts(video: Video, cache: ZarrCache, row: int) -> None:
             raise InputError(
                 f"{video.path}: {what} {now!r} now, {then!r} in {cache.path}; keep that or extract into a new cache"
             )
-
-
-def with_cache_choices(config: ExtractConfig, cache: ZarrCache) -> ExtractConfig:
-    """Let settings that were left open be those of the cache.
-
-    Precision is resolved by the machine at hand: a cache begun elsewhere goes on in its own.
-    """
-    return replace(config, precision=str(cache.settings["precision"])) if config.precision == "auto" else config

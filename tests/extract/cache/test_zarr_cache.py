@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import zarr
 
-from hcl.extract.cache.base import DONE, FAILED, PENDING, MapRecord
+from hcl.extract.cache.base import DONE, FAILED, PENDING
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 
 SHAPE = (2, 3, 4)
@@ -28,7 +30,7 @@ def cache(tmp_path: Path) -> ZarrCache:
 
 
 def test_what_is_written_is_read(cache: ZarrCache) -> None:
-    cache.write([MapRecord(row, maps(row), 30, "pyav", f"hash{row}", 7, 8) for row in (0, 3)])
+    cache.write([MapRecord(row, maps(row), 30, "pyav", Source(f"hash{row}", 7, 8)) for row in (0, 3)])
     cache.write([MapRecord(1, None, reason="not a video")])
     found = ZarrCache.open(cache.path)
     assert found.sources.status.tolist() == [DONE, FAILED, PENDING, DONE, PENDING]
@@ -173,7 +175,7 @@ def test_text_embeddings_follow_the_classes(cache: ZarrCache) -> None:
 def test_identity_changes_with_the_contents(cache: ZarrCache) -> None:
     before = cache.identity
     assert ZarrCache.open(cache.path).identity == before
-    cache.write([MapRecord(0, maps(0), content="abc")])
+    cache.write([MapRecord(0, maps(0), source=Source("abc"))])
     assert cache.identity != before
 
 
@@ -216,10 +218,24 @@ def test_a_grid_of_other_patches_is_refused(cache: ZarrCache, grid: object) -> N
     assert ZarrCache.open(cache.path).grid == (1, 3)
 
 
-def test_a_newer_version_is_refused_by_name(cache: ZarrCache) -> None:
-    edit_attributes(cache.path, version=2)
-    with pytest.raises(InputError, match="hcl-cache version 2, this program reads version 1"):
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(1, "extract it anew with: hcl extract VIDEOS CACHE"), (3, "use the version of hcl that")]
+)
+def test_other_versions_are_refused_by_name_with_the_remedy(cache: ZarrCache, version: int, remedy: str) -> None:
+    edit_attributes(cache.path, version=version)
+    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 2; {remedy}"):
         ZarrCache.open(cache.path)
+
+
+def test_a_cache_of_hcl_0_1_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    """As version 1 wrote it: splits were called folds."""
+    group = zarr.open_group(tmp_path / "old.zarr", mode="w", zarr_format=3)
+    settings = {"frames": 8, "until": "layer3", "store": "uint8", "folds": "given"}
+    group.attrs.update({"schema": "hcl-cache", "version": 1, "settings": settings, "videos": 1, "classes": 1})
+    group.create_array("maps", shape=(1, 2, 3, 4), dtype="uint8")
+    group.create_array("class_fold", shape=(1,), dtype="string")
+    with pytest.raises(InputError, match=r"old\.zarr: written by an older hcl.*extract it anew with: hcl extract"):
+        ZarrCache.open(tmp_path / "old.zarr")
 
 
 def test_other_stores_are_refused(cache: ZarrCache, tmp_path: Path) -> None:
@@ -232,7 +248,7 @@ def test_other_stores_are_refused(cache: ZarrCache, tmp_path: Path) -> None:
         ZarrCache.open(tmp_path)
 
 
-def test_a_version_2_store_is_never_opened(tmp_path: Path) -> None:
+def test_a_store_in_zarr_v2_format_is_never_opened(tmp_path: Path) -> None:
     group = zarr.open_group(tmp_path / "old.zarr", mode="w", zarr_format=2)
     group.attrs.update({"schema": "hcl-cache", "version": 1})
     with pytest.raises(InputError, match="not a Zarr v3 store"):

@@ -235,7 +235,7 @@ def test_running_again_draws_what_is_missing_alone(demo: Path, monkeypatch: pyte
     before = files(demo)
     lost = demo / DemoVideo(1, 0, 0).path
     lost.unlink()
-    (demo / "push the cup left" / ".half.mp4.unfinished").write_bytes(b"half")
+    (demo / "push the cup left" / "half.mp4.new").write_bytes(b"half")
     assert write_demo_videos(demo, SMALL) == [lost]
     assert files(demo) == before
     monkeypatch.setattr(demo_videos, "encode", None)  # nothing is drawn from here on

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 import hcl.train.runs.metrics_log as run_record
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.evaluation import predictions
@@ -69,7 +70,7 @@ def make_cache(splits: dict[str, str] = SPLITS, *, frames: int = FRAMES, videos:
     for row, video in enumerate(listed):
         maps = 0.3 * rng.normal(size=shape) + 1.5 * rng.normal(size=CHANNELS) * (np.arange(CHANNELS) >= SIGNAL)
         maps[..., :SIGNAL] += signal[video.label]
-        records.append(MapRecord(row, maps.astype(np.float16), content=f"h{row}"))
+        records.append(MapRecord(row, maps.astype(np.float16), source=Source(f"h{row}")))
     cache.write(records)
     return cache.path
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from hcl.extract import class_texts as text
-from hcl.extract.class_texts import ClassTexts, clean_name, embed_texts
+from hcl.extract.hub import class_texts as text
 from hcl.extract.hub import loading as pretrained
+from hcl.extract.hub.class_texts import ClassTexts, clean_name, embed_texts
 from hcl.extract.system.errors import InputError
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] play trumpet fan down up".split()
