@@ -312,7 +312,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
         TrainConfig(finetune="layer4", method="resnet")
     with pytest.raises(InputError, match="backbone_lr must be above 0"):
         TrainConfig(backbone_lr=0.0)
-    with pytest.raises(InputError, match="backbone_layer must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
+    with pytest.raises(InputError, match="--backbone-layer must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
         ExtractConfig(backbone_layer="layer2")
     for backbone_layer in LAYERS[1:]:
         with pytest.raises(InputError, match=f"--backbone-layer {backbone_layer}: .* is no ResNet"):
