@@ -17,9 +17,11 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import VIDEO_SUFFIXES, Video
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video, read_source
-from hcl.extract.pipeline.extraction import choose_backbone, extract
+from hcl.extract.decoding.source import read_source
+from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
+from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.inference import map_videos
+from hcl.extract.pipeline.preparation import choose_backbone
 from hcl.extract.system.threads import cores
 
 ALONE = 24  # videos that each part is timed on
@@ -41,7 +43,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[Decoded]]:
     """CPU seconds a video that can be read, and these."""
-    task = DecodeTask(frames=config.frames, size=config.size, decoder=config.decoder, mib_per_video=4096)
+    task = DecodeTask.of(config)
     found: list[Decoded] = []
 
     def decode() -> None:

@@ -29,12 +29,8 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     made.add_classes({"run": "base", "wäve": "novel"}, {"run": "run", "wäve": "wäve"}, vectors)
     made.add_videos([Video(f"{row}.mp4", Path("x"), ("run", "wäve")[row % 2], group="g") for row in range(4)])
     rng = np.random.default_rng(0)
-    made.write(
-        [
-            MapRecord(row, rng.normal(size=SHAPE).astype(np.float16), 9, "pyav", Source(f"h{row}", 1, 2))
-            for row in (0, 3)
-        ]
-    )
+    maps = {row: rng.normal(size=SHAPE).astype(np.float16) for row in (0, 3)}
+    made.write([MapRecord(row, drawn, 9, "pyav", Source(f"h{row}", 1, 2)) for row, drawn in maps.items()])
     made.write([MapRecord(1, None, reason="broken"), MapRecord(2, np.zeros(SHAPE, np.float16))])
     return made.path
 

@@ -230,7 +230,7 @@ def test_other_versions_are_refused_by_name_with_the_remedy(cache: ZarrCache, ve
 def test_a_cache_of_hcl_0_1_is_refused_with_the_remedy(tmp_path: Path) -> None:
     """As version 1 wrote it: splits were called folds."""
     group = zarr.open_group(tmp_path / "old.zarr", mode="w", zarr_format=3)
-    settings = {"frames": 8, "until": "layer3", "store": "uint8", "folds": "given"}
+    settings = {"frames": 8, "until": "layer3", "store": "uint8", "split": "given"}
     group.attrs.update({"schema": "hcl-cache", "version": 1, "settings": settings, "videos": 1, "classes": 1})
     group.create_array("maps", shape=(1, 2, 3, 4), dtype="uint8")
     group.create_array("class_fold", shape=(1,), dtype="string")
