@@ -45,12 +45,13 @@ def extract(
     columns path,label[,split][,group] (the column split may be called fold). An interrupted extraction resumes when
     it is run again.
     """
-    from hcl.extract.pipeline import dry_run as forecasting
+    from hcl.extract.pipeline import dry_run as dry_running
     from hcl.extract.pipeline import extraction, summary
 
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
     if dry_run:
-        click.echo(forecasting.as_text(forecasting.forecast(videos, cache, config, names=names, repair=repair)))
+        forecast = dry_running.forecast(videos, cache, config, names=names, repair=repair)
+        click.echo(dry_running.describe_forecast(forecast))
         return
     done = extraction.extract(videos, cache, config, names=names, repair=repair)
     click.echo(summary.as_text(done))

@@ -18,7 +18,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 
 SCHEMA, VERSION = "hcl-cache", 2
-REMEDY = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one
+REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one
 PENDING, DONE, FAILED = 0, 1, 2
 TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from hcl.extract.cache.base import REMEDY, SCHEMA, VERSION, FrameMapCache
+from hcl.extract.cache.base import REMAKE, SCHEMA, VERSION, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, check_version
@@ -78,7 +78,7 @@ def _refuse_strangers(path: Path, file: h5py.File) -> None:
         raise InputError(f"{path}: an HDF5 file, but not a cache; convert one with: hcl convert") from error
     if schema != SCHEMA:
         raise InputError(f"{path}: holds {schema!r} where {SCHEMA!r} was expected")
-    check_version(path, SCHEMA, version, VERSION, remedy=REMEDY)
+    check_version(path, SCHEMA, version, VERSION, remedy=REMAKE)
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise InputError(f"{path}: {name!r} is a link out of its place; only plain datasets are read")

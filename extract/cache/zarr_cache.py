@@ -15,7 +15,7 @@ from hcl.extract.cache.base import (
     ERROR_COLUMN,
     FAILED,
     NUMBER_COLUMNS,
-    REMEDY,
+    REMAKE,
     SCHEMA,
     TEXT_COLUMNS,
     VERSION,
@@ -54,7 +54,7 @@ class ZarrCache(FrameMapCache):
         Raises:
             InputError: if it is missing, not a cache, of another version, or damaged
         """
-        return cls(Path(path), open_group(Path(path), SCHEMA, VERSION, mode=mode, remedy=REMEDY))
+        return cls(Path(path), open_group(Path(path), SCHEMA, VERSION, mode=mode, remedy=REMAKE))
 
     @classmethod
     def create(

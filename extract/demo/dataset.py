@@ -94,8 +94,8 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
             yield
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
-        drawn = [pool.submit(_draw, folder, video) for video in videos]
         try:
+            drawn = [pool.submit(_draw, folder, video) for video in videos]
             for future in as_completed(drawn):
                 yield future.result()
         except BrokenProcessPool as error:

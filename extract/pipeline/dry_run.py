@@ -90,7 +90,7 @@ def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> 
     return per_video + decoding if backbone.device.type == "cpu" else max(per_video, decoding)
 
 
-def as_text(forecast: Forecast) -> str:
+def describe_forecast(forecast: Forecast) -> str:
     """What the command prints of a forecast."""
     disk, raw, duration = _bytes(forecast.bytes_on_disk), _bytes(forecast.raw_bytes), _duration(forecast.seconds)
     counts = f"{forecast.to_read} videos to read, {forecast.cached} already cached"

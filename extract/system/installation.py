@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hcl.extract.system.errors import InputError, first_line
 
-REMEDY = "install both in one command: pip install --upgrade --force-reinstall torch torchvision"
+REINSTALL = "install both in one command: pip install --upgrade --force-reinstall torch torchvision"
 
 
 def package_version() -> str:
@@ -27,7 +27,7 @@ def check_torchvision() -> None:
         torch.ops.torchvision.nms  # noqa: B018
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
         found = ", ".join(f"{name} {_version(name) or 'not installed'}" for name in ("torch", "torchvision"))
-        raise InputError(f"torch and torchvision do not match ({found}: {first_line(error)}); {REMEDY}") from error
+        raise InputError(f"torch and torchvision do not match ({found}: {first_line(error)}); {REINSTALL}") from error
 
 
 def _version(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hcl.extract.config import ExtractConfig
-from hcl.extract.pipeline.dry_run import as_text, forecast
+from hcl.extract.pipeline.dry_run import describe_forecast, forecast
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 
@@ -57,6 +57,6 @@ def test_the_text_tells_every_number(videos: Path, tmp_path: Path, config: Extra
         raw_bytes=7_000_000,
         seconds=600.0,
     )
-    text = as_text(found)
+    text = describe_forecast(found)
     for told in (*found.splits, "345 videos", "678 already cached", "91 other files", "2.5 GB", "7 MB", "10 min"):
         assert told in text
