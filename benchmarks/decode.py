@@ -19,10 +19,11 @@ from tabulate import tabulate
 
 from hcl.extract.system.errors import VideoError
 from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, read_with_decord
+from hcl.extract.video.frames import middle_frames
 from hcl.extract.video.orientation import apply_display_matrix
 from hcl.extract.video.packet_index import read_packet_index
 from hcl.extract.video.pyav_reader import read_indexed, read_sequentially
-from hcl.extract.video.reading import decoder_note, middle_frames, read_frames
+from hcl.extract.video.reading import decoder_note, read_frames
 
 FRAMES = 8
 MIDDLES = partial(middle_frames, frames=FRAMES)
