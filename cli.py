@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from hcl.extract.config import CACHE_DTYPES, DECODERS, LAYERS, PRECISIONS, SPLIT_POLICIES, SPLITS, ExtractConfig
-from hcl.extract.demo.config import DemoConfig
+from hcl.extract import commands as extract_commands
+from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.version import package_version
+from hcl.extract.system.installation import package_version
 from hcl.match.config import AGGREGATES, ATTENTION_SCALES, METHODS, EpisodeConfig, EvaluationConfig
 from hcl.train.config import CHOICES, PRESETS, TERMS, TrainConfig
 from hcl.train.option_help import HELP
@@ -49,81 +49,6 @@ def main() -> None:
 
     Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 wrong use.
     """
-
-
-@main.command()
-@click.argument("videos", type=PATH)
-@click.argument("cache", type=PATH)
-@click.option("--frames", default=ExtractConfig.frames, show_default=True, help="Frames per video.")
-@click.option("--size", default=ExtractConfig.size, show_default=True, help="Frames are resized to SIZE x SIZE pixels.")
-@click.option("--backbone", help="resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).")
-@click.option(
-    "--weights", default=ExtractConfig.weights, show_default=True, help="default, IMAGENET1K_V1, IMAGENET1K_V2, a file."
-)
-@click.option(
-    "--backbone-layer",
-    type=click.Choice(LAYERS),
-    default=ExtractConfig.backbone_layer,
-    show_default=True,
-    help="The last layer of a ResNet to run: layer3 for hcl train --finetune layer4, pooled to do without layer 4.",
-)
-@click.option("--decoder", type=click.Choice(DECODERS), default=ExtractConfig.decoder, show_default=True)
-@click.option("--precision", type=click.Choice(PRECISIONS), default=ExtractConfig.precision, show_default=True)
-@click.option("--batch-size", default=ExtractConfig.batch_size, show_default=True, help="Frames a backbone call.")
-@click.option("--compile", is_flag=True, help="Compile the backbone for a GPU first, which takes half a minute.")
-@click.option("--workers", default=ExtractConfig.workers, help="Decoding processes; 0 (default) is one a core.")
-@click.option(
-    "--views", default=ExtractConfig.views, show_default=True, help="Of a video; all are learned and embedded."
-)
-@click.option("--view-seed", default=ExtractConfig.view_seed, show_default=True, help="Of the further views.")
-@click.option("--flip/--no-flip", default=ExtractConfig.flip, show_default=True, help="Mirror half of these views.")
-@click.option(
-    "--cache-dtype",
-    type=click.Choice(CACHE_DTYPES),
-    default=ExtractConfig.cache_dtype,
-    show_default=True,
-    help="uint8: a byte a value, each channel with its own scale; smaller, and the error is reported.",
-)
-@click.option(
-    "--split-policy",
-    type=click.Choice(SPLIT_POLICIES),
-    default=ExtractConfig.split_policy,
-    show_default=True,
-    help="auto: the splits given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
-)
-@click.option("--split-seed", default=ExtractConfig.split_seed, show_default=True)
-@click.option("--names", type=PATH, help="CSV file with label,name: the texts of classes.")
-@click.option("--text-model", default=ExtractConfig.text_model, show_default=True, help="BERT: a folder or hub name.")
-@click.option("--no-text", is_flag=True, help="Do without text embeddings, hence without semantic attention.")
-@click.option("--repair", is_flag=True, help="Read all maps back and redo the damaged ones.")
-@click.option("--dry-run", is_flag=True, help="Print classes, counts, disk and time; write nothing.")
-@click.pass_context
-def extract(
-    ctx: click.Context,
-    /,
-    videos: Path,
-    cache: Path,
-    names: Path | None,
-    no_text: bool,
-    repair: bool,
-    dry_run: bool,
-    **settings: Any,
-) -> None:
-    """Write the frame maps of VIDEOS to CACHE, once per video.
-
-    VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
-    columns path,label[,split][,group]. Run it again to go on where it stopped.
-    """
-    from hcl.extract.pipeline import dry_run as forecast
-    from hcl.extract.pipeline import extraction, summary
-
-    config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
-    if dry_run:
-        click.echo(forecast.forecast(videos, cache, config, names=names))
-        return
-    done = extraction.extract(videos, cache, config, names=names, repair=repair)
-    click.echo(summary.as_text(done))
-    ctx.exit(1 if done.failed else 0)
 
 
 def training_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
@@ -423,28 +348,8 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     ctx.exit(1 if damaged else 0)
 
 
-@main.command()
-@click.argument("source", type=PATH)
-@click.argument("target", type=PATH)
-def convert(source: Path, target: Path) -> None:
-    """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
-    from hcl.extract.cache import conversion
-
-    click.echo(conversion.convert(source, target))
-
-
-@main.command("demo-videos")
-@click.argument("folder", type=PATH)
-@click.option("--classes", default=DemoConfig.classes, show_default=True)
-@click.option("--videos-per-class", default=DemoConfig.videos_per_class, show_default=True)
-@click.option("--seed", default=DemoConfig.seed, show_default=True)
-@click.option("--workers", default=DemoConfig.workers, help="Drawing processes; 0 (default) is one a core.")
-def demo_videos(folder: Path, **drawn: int) -> None:
-    """Draw a set of video files of invented actions into FOLDER: class folders and a manifest.csv."""
-    from hcl.extract.demo.dataset import write_demo_videos
-
-    write_demo_videos(folder, DemoConfig(**drawn))
-    click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+for command in (extract_commands.extract, extract_commands.convert, extract_commands.demo_videos):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

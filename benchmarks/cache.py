@@ -17,8 +17,8 @@ import zarr
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.layout import MapRecord
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 
 BATCH = 48
@@ -36,8 +36,8 @@ def invented(number: int) -> Maps:
     return np.maximum(values - np.quantile(values[:, ::7], ZEROS), 0).astype(np.float16)
 
 
-def write(path: Path, videos: list[Maps], store: str) -> Cache:
-    made = Cache.create(path, {}, shape=videos[0].shape, dtype=store)  # type: ignore[arg-type]
+def write(path: Path, videos: list[Maps], store: str) -> ZarrCache:
+    made = ZarrCache.create(path, {}, shape=videos[0].shape, dtype=store)  # type: ignore[arg-type]
     made.add_classes({"all": "base"}, {"all": "all"}, None)
     made.add_videos([Video(str(row), Path(), "all") for row in range(len(videos))])
     made.write([MapRecord(row, maps) for row, maps in enumerate(videos)])
@@ -49,7 +49,7 @@ def size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def num_workers(videos: list[Maps], folder: Path, out: Maps) -> dict[str, tuple[int, Callable[[list[int]], None]]]:
+def readers(videos: list[Maps], folder: Path, out: Maps) -> dict[str, tuple[int, Callable[[list[int]], None]]]:
     """Bytes on the disk, and a function that reads a batch into `out`, by name."""
     np.save(folder / "raw.npy", np.stack(videos))
     raw = np.load(folder / "raw.npy", mmap_mode="r")
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     if options.cache:
-        source = Cache.open(options.cache)
+        source = ZarrCache.open(options.cache)
         videos = [source.maps(int(row)) for row in source.rows()[: options.videos]]
     else:
         videos = [invented(number) for number in range(options.videos)]
@@ -99,7 +99,7 @@ def main() -> None:
     out = np.empty((BATCH, *videos[0].shape), np.float16)
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        found = num_workers(videos, Path(folder), out)
+        found = readers(videos, Path(folder), out)
         rates: dict[str, list[float]] = {name: [] for name in found}
         for turn in range(options.rounds + 1):
             rows = rng.integers(0, len(videos), size=BATCH).tolist()

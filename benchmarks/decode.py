@@ -19,10 +19,11 @@ from tabulate import tabulate
 
 from hcl.extract.system.errors import VideoError
 from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, read_with_decord
+from hcl.extract.video.frames import middle_frames
 from hcl.extract.video.orientation import apply_display_matrix
 from hcl.extract.video.packet_index import read_packet_index
 from hcl.extract.video.pyav_reader import read_indexed, read_sequentially
-from hcl.extract.video.reading import decoder_note, middle_frames, read_frames
+from hcl.extract.video.reading import decoder_note, read_frames
 
 FRAMES = 8
 MIDDLES = partial(middle_frames, frames=FRAMES)
@@ -78,14 +79,14 @@ def cpu_ms(read: Callable[[], object]) -> float:
 def measure(path: Path, rounds: int = 7) -> list[float]:
     """Return the median CPU time of each reader, in turns, so that a busy machine is so to all."""
     index = read_packet_index(path)
-    num_workers: list[Callable[[], object]] = [
+    readers: list[Callable[[], object]] = [
         lambda: read_packet_index(path),
         lambda: read_with_decord(path, MIDDLES, index),
         lambda: read_sequentially(path, MIDDLES, index.shown),
         lambda: read_indexed(path, MIDDLES, index, leave_out=False),
         lambda: read_indexed(path, MIDDLES, index),
     ]
-    return list(np.median([[cpu_ms(read) for read in num_workers] for _ in range(rounds)], axis=0))
+    return list(np.median([[cpu_ms(read) for read in readers] for _ in range(rounds)], axis=0))
 
 
 def speed() -> None:

@@ -6,7 +6,7 @@
 The first takes the videos of a folder, over and over until there are enough. What the machine allows is cores /
 (CPU seconds of decoding and of the backbone, for a video, each measured alone); the ratio to it is what counts. It is
 the product of two: the share of the cores' time that the run got, less on a busy machine, and the share of that time
-which went into decoding and the backbone. --memory extracts links to small drawn videos and prints the map_storage
+which went into decoding and the backbone. --memory extracts links to small drawn videos and prints the resident
 memory of all processes on the way.
 """
 

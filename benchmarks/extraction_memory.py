@@ -33,7 +33,7 @@ def draw_videos(folder: Path) -> list[Path]:
     return paths
 
 
-def map_storage(status: Path) -> int:
+def resident_bytes(status: Path) -> int:
     """Bytes of a process that are in memory; 0 if it is gone."""
     try:
         return int((status / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -50,9 +50,9 @@ def watched(cache: Path, total: int) -> Iterator[list[tuple[int, float, float]]]
     def watch() -> None:
         peak = (0, 0.0, 0.0)
         while not ended.wait(0.1):
-            own = map_storage(Path("/proc/self"))
+            own = resident_bytes(Path("/proc/self"))
             children = [
-                map_storage(Path("/proc") / child)
+                resident_bytes(Path("/proc") / child)
                 for task in Path("/proc/self/task").iterdir()
                 for child in (task / "children").read_text().split()
             ]

@@ -13,13 +13,15 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.backbones.backbone import Backbone
-from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.layout import MapRecord
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import VIDEO_SUFFIXES, Video
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video, read_source
-from hcl.extract.pipeline.extraction import choose_backbone, extract
-from hcl.extract.pipeline.inference import mapped
+from hcl.extract.decoding.source import read_source
+from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
+from hcl.extract.pipeline.extraction import extract
+from hcl.extract.pipeline.inference import map_videos
+from hcl.extract.pipeline.preparation import choose_backbone
 from hcl.extract.system.threads import cores
 
 ALONE = 24  # videos that each part is timed on
@@ -41,7 +43,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[Decoded]]:
     """CPU seconds a video that can be read, and these."""
-    task = DecodeTask(frames=config.frames, size=config.size, decoder=config.decoder, mib_per_video=4096)
+    task = DecodeTask.of(config)
     found: list[Decoded] = []
 
     def decode() -> None:
@@ -55,14 +57,14 @@ def decode_alone(paths: list[Path], config: ExtractConfig) -> tuple[float, list[
 def map_alone(videos: list[Decoded], backbone: Backbone, config: ExtractConfig) -> tuple[float, list[MapRecord]]:
     """CPU seconds a video, and the maps."""
     records: list[MapRecord] = []
-    seconds = cpu_seconds(lambda: records.extend(mapped(videos, backbone, config.batch_size)))
+    seconds = cpu_seconds(lambda: records.extend(map_videos(videos, backbone, config.batch_size)))
     return seconds / len(videos), records
 
 
 def write_alone(records: list[MapRecord], folder: Path) -> tuple[float, float]:
     """CPU seconds a video, and bytes of a video's maps relative to raw float16."""
     shape = next(record.maps.shape for record in records if record.maps is not None)
-    cache = Cache.create(folder / "alone.zarr", {}, shape=shape)  # type: ignore[arg-type]
+    cache = ZarrCache.create(folder / "alone.zarr", {}, shape=shape)  # type: ignore[arg-type]
     cache.add_classes({"all": "novel"}, {"all": "all"}, None)
     cache.add_videos([Video(f"{row}", Path(), "all") for row in range(len(records))])
     numbered = [MapRecord(row, record.maps) for row, record in enumerate(records)]

@@ -2,7 +2,8 @@
 
 Convolutions of layers 2 to 4 become int8 with one scale per output channel. The first convolution and layer 1 stay
 float16: together they are 1 % of the weights and bring two thirds of the error of int8 throughout, as
-extract/backbones/shipped/README.md shows. Batch norms stay float32: bn1.running_var exceeds the range of float16. No classifier.
+extract/backbones/shipped/README.md shows. Batch norms stay float32: bn1.running_var exceeds the range of float16. There
+is no classifier.
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .gif".split()
 )  # compared in lower case
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+SPLIT_COLUMNS = ("split", "fold")  # either is understood in a CSV file
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,13 @@ class Catalog:
         return splits
 
 
-def read_catalog(videos: Path) -> Catalog:
+def read_catalog(videos: str | Path) -> Catalog:
     """List the videos of a folder of class folders, a folder with base/val/novel folders, or a CSV manifest.
 
     Raises:
         InputError: if nothing usable is there; the message says what was expected
     """
+    videos = Path(videos)
     if videos.is_dir():
         catalog = _read_folder(videos)
     elif videos.is_file() and videos.suffix.lower() == ".csv":
@@ -130,18 +133,29 @@ def _videos_below(folder: Path, ignored: list[str], root: Path) -> list[Path]:
 def _read_manifest(manifest: Path) -> Catalog:
     """Read path,label[,split][,group] from a CSV file with a header, columns in any order."""
     rows = read_csv(manifest, required=("path", "label"))
-    found: dict[str, Video] = {}
+    videos: dict[str, Video] = {}
     for line, row in rows:
-        path, label, split = row["path"], row["label"], row.get("split", "")
+        path, label = row["path"], row["label"]
         if not path or not label:
             raise InputError(f"{manifest} line {line}: path and label must not be empty")
-        if split and split not in SPLITS:
-            raise InputError(f"{manifest} line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
         name = Path(os.path.normpath(path)).as_posix()
-        if name in found:
+        if name in videos:
             raise InputError(f"{manifest} line {line}: {path} is listed twice; keep one of the lines")
-        found[name] = Video(name, manifest.parent / path, label, split, row.get("group", ""))
-    return Catalog(tuple(found.values()))
+        split = _split_in(row, f"{manifest} line {line}")
+        videos[name] = Video(name, manifest.parent / path, label, split, row.get("group", ""))
+    return Catalog(tuple(videos.values()))
+
+
+def _split_in(row: Mapping[str, str], where: str) -> str:
+    """The split that a row of a file names in one of SPLIT_COLUMNS; "" if it names none."""
+    named = {column: row[column] for column in SPLIT_COLUMNS if row.get(column)}
+    for column, split in named.items():
+        if split not in SPLITS:
+            raise InputError(f"{where}: {column} {split!r} is not one of {', '.join(SPLITS)}")
+    if len(set(named.values())) > 1:
+        both = " and ".join(f"{column} {split!r}" for column, split in named.items())
+        raise InputError(f"{where}: {both} differ; both columns give the split, keep one of them")
+    return next(iter(named.values()), "")
 
 
 def read_csv(path: Path, *, required: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
@@ -196,17 +210,46 @@ def split_classes(names: Iterable[str], seed: int, settled: Mapping[str, str] | 
     return {name: settled[name] for name in names}
 
 
-def read_names(path: Path) -> dict[str, str]:
-    """Read the text of classes from a CSV file with the columns label,name."""
-    return {row["label"]: row["name"] for _, row in read_csv(path, required=("label", "name"))}
+def read_names(path: str | Path) -> dict[str, str]:
+    """Read the text of classes from a CSV file with the columns label,name.
+
+    Raises:
+        InputError: if it cannot be read or lacks a column
+    """
+    return {row["label"]: row["name"] for _, row in read_csv(Path(path), required=("label", "name"))}
 
 
-def read_splits(path: Path) -> dict[str, str]:
-    """Read the split of classes from a CSV file with the columns label,split."""
+def read_splits(path: str | Path) -> dict[str, str]:
+    """Read the split of classes from a CSV file with the columns label,split (which may be called fold).
+
+    Raises:
+        InputError: if it cannot be read, lacks a column, or gives a class no split or two
+    """
     splits: dict[str, str] = {}
-    for line, row in read_csv(path, required=("label", "split")):
-        if row["split"] not in SPLITS:
-            raise InputError(f"{path} line {line}: split {row['split']!r} is not one of {', '.join(SPLITS)}")
-        if splits.setdefault(row["label"], row["split"]) != row["split"]:
-            raise InputError(f"{path} line {line}: class {row['label']!r} is already in {splits[row['label']]}")
+    for line, row in read_csv(Path(path), required=("label",)):
+        if not any(column in row for column in SPLIT_COLUMNS):
+            raise InputError(f"{path}: no column 'split' (or 'fold'); the first line must name label, split")
+        where, label = f"{path} line {line}", row["label"]
+        split = _split_in(row, where)
+        if not split:
+            raise InputError(f"{where}: class {label!r} has no split; give one of {', '.join(SPLITS)}")
+        if splits.setdefault(label, split) != split:
+            raise InputError(f"{where}: class {label!r} is already in {splits[label]}")
     return splits
+
+
+def describe_splits(labels: Iterable[str], splits: Mapping[str, str]) -> list[str]:
+    """Describe each split in one line: its classes, and how many videos each of them has.
+
+    Args:
+        labels: of the videos, one each
+        splits: of the classes, which have no split in common
+    """
+    counts = Counter(labels)
+    lines = []
+    for split in SPLITS:
+        names = [name for name in sorted(counts) if splits[name] == split]
+        total = sum(counts[name] for name in names)
+        listed = ", ".join(f"{name} ({counts[name]})" for name in names)
+        lines.append(f"{split:>5}: {len(names)} classes, {total} videos{': ' if names else ''}{listed}")
+    return lines

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_settings, setting
 
 BACKBONES = ("resnet50-v1", "resnet50", "resnet18", "resnet34", "resnet101")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -10,47 +11,62 @@ DECODERS = ("auto", "decord", "pyav")
 SPLITS = ("base", "val", "novel")
 SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
-LAYERS = ("layer4", "layer3", "layer3-pooled")  # where a ResNet may end; the first, where nothing is said
+LAYERS = ("layer4", "layer3", "layer3-pooled")  # where a ResNet may end; the first is the default
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig:
     """How videos become frame maps."""
 
-    frames: int = 8  # per video, the middles of equal segments
-    size: int = 224  # pixels; every frame is resized to size x size
-    backbone: str | None = None  # None: the network that the weights say they are
-    weights: str = "default"  # "default" (shipped), "IMAGENET1K_V1", "IMAGENET1K_V2" or a file
-    backbone_layer: str = "layer4"  # the last layer of a ResNet that runs; "-pooled": averaged to the grid of layer 4
-    decoder: str = "auto"
-    precision: str = "auto"
-    batch_size: int = 64  # frames per backbone call; the last batch is padded
-    compile: bool = False  # the backbone, by torch, on a GPU; its maps differ in rounding
-    workers: int = 0  # decoding processes; 0 means one per core
-    views: int = 1  # of each video; those beyond the first are drawn for training
-    view_seed: int = 0
-    flip: bool = False  # mirror half of the further views; left and right may matter to a class
-    cache_dtype: str = "float16"
-    split_policy: str = "auto"
-    split_seed: int = 0
-    text_model: str = "auto"  # "auto", "none", a local folder or a hub name
+    frames: int = setting(8, "Frames per video: the middles of as many equal segments.", at_least=1)
+    size: int = setting(224, "Frames are resized to SIZE x SIZE pixels.", at_least=32)
+    views: int = setting(1, "Views stored per video (frame and crop augmentation).", at_least=1)
+    flip: bool = setting(False, "Mirror half of the further views; leave it off where left and right tell classes.")
+    view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)
+    backbone: str | None = setting(
+        None,
+        "resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).  "
+        "[default: the network that the weights say they are]",
+    )
+    weights: str = setting("default", "default (shipped), IMAGENET1K_V1, IMAGENET1K_V2, or a file.")
+    backbone_layer: str = setting(
+        LAYERS[0],
+        "Last layer of a ResNet to run: layer3 for hcl train --finetune layer4, pooled to do without layer 4.",
+        choices=LAYERS,
+    )
+    cache_dtype: str = setting(
+        "float16",
+        "uint8: one byte per value, scaled per channel; smaller, and the error is reported.",
+        choices=CACHE_DTYPES,
+    )
+    text_model: str = setting("auto", "BERT for the class names: auto, none, a folder or a hub name.")
+    split_policy: str = setting(
+        "auto",
+        "auto: the splits given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
+        group=INPUT,
+        choices=SPLIT_POLICIES,
+    )
+    split_seed: int = setting(0, "Seed of the shuffle of classes into splits.", group=INPUT, at_least=0)
+    batch_size: int = setting(64, "Frames per backbone call; the last batch is padded.", group=SPEED, at_least=1)
+    workers: int = setting(0, "Decoding processes; 0: one per core.", group=SPEED, at_least=0)
+    compile: bool = setting(False, "Compile the backbone for a GPU first, which takes half a minute.", group=SPEED)
+    precision: str = setting(
+        "auto",
+        "Number type of the backbone; auto: the fastest that the device has in hardware.",
+        group=SPEED,
+        choices=PRECISIONS,
+    )
+    decoder: str = setting(
+        "auto",
+        "Video reader; auto: decord where it is exact, else PyAV.",
+        group=ADVANCED,
+        choices=DECODERS,
+    )
 
     def __post_init__(self) -> None:
-        seeds = (("view_seed", 0), ("split_seed", 0))
-        for name, least in (("frames", 1), ("size", 32), ("batch_size", 1), ("workers", 0), ("views", 1), *seeds):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        """Refuse settings out of range, or that contradict each other."""
+        check_settings(self)
         if self.flip and self.views == 1:
-            raise InputError("flip mirrors further views, and there are none; give --views 2 or more, or leave it out")
-
-
-_CHOICES = {
-    "decoder": DECODERS,
-    "precision": PRECISIONS,
-    "split_policy": SPLIT_POLICIES,
-    "cache_dtype": CACHE_DTYPES,
-    "backbone_layer": LAYERS,
-}
+            raise InputError(
+                "--flip mirrors further views, and there are none; give --views 2 or more, or leave it out"
+            )

@@ -12,11 +12,12 @@ from hypothesis import settings
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.video_table import VideoTable
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding.source import Source
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import write_store
@@ -121,11 +122,13 @@ def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[...
 
 
 @pytest.fixture(scope="session")
-def make_cache() -> Callable[..., Cache]:
+def make_cache() -> Callable[..., ZarrCache]:
     """A function that makes a cache of drawn maps with a class signal, four videos a class."""
     seven = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
 
-    def make(path: Path, *, text: bool = True, splits: dict[str, str] = seven, seed: int = 0, views: int = 1) -> Cache:
+    def make(
+        path: Path, *, text: bool = True, splits: dict[str, str] = seven, seed: int = 0, views: int = 1
+    ) -> ZarrCache:
         settings = {
             "backbone": "resnet50-v1",
             "weights_sha256": "w",
@@ -134,7 +137,7 @@ def make_cache() -> Callable[..., Cache]:
             "grid": [2, 2],
             "channels": 12,
         }
-        cache = Cache.create(path, settings | {"split_origin": "given"}, shape=(4, 4, 12), views=views)
+        cache = ZarrCache.create(path, settings | {"split_origin": "given"}, shape=(4, 4, 12), views=views)
         rng = np.random.default_rng(seed)
         if text:
             cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
@@ -148,7 +151,7 @@ def make_cache() -> Callable[..., Cache]:
         drawn = [(signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16) for video in videos]
         cache.write(
             [
-                MapRecord(row, maps[0], content=f"h{row}", views=maps[1:] if views > 1 else None)
+                MapRecord(row, maps[0], source=Source(f"h{row}"), views=maps[1:] if views > 1 else None)
                 for row, maps in enumerate(drawn)
             ]
         )

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.progress import progress_bar
 from hcl.match.embeddings import Embeddings
@@ -27,7 +27,7 @@ OF_ONE_VIEW = ("patches", "class_keys")  # a crop's patches lie elsewhere than t
 
 def embed_to_store(
     encoder: Encoder,
-    cache: StoredCache,
+    cache: FrameMapCache,
     rows: NDArray[np.int64],
     path: Path,
     attributes: Mapping[str, Any],
@@ -75,7 +75,7 @@ def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -
 
 def embedded_batches(
     encoder: Encoder,
-    cache: StoredCache,
+    cache: FrameMapCache,
     rows: NDArray[np.int64],
     device: torch.device,
     layer4: Layer4 | None = None,
@@ -119,7 +119,7 @@ def mean_of_views(of_views: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
     return replace(first, arrays=arrays)
 
 
-def views_to_embed(cache: StoredCache, asked: int) -> int:
+def views_to_embed(cache: FrameMapCache, asked: int) -> int:
     """How many views of each video are embedded; asked for 0, all of them.
 
     Raises:

@@ -29,7 +29,7 @@ class BackboneIdentity:
 
 
 @dataclass(frozen=True)
-class Trunk:
+class FrozenNetwork:
     """A frozen network (N, 3, size, size) -> (N, C, h, w) and how its images are normalised."""
 
     network: nn.Module
@@ -50,7 +50,7 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(
-        self, trunk: Trunk, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
+        self, trunk: FrozenNetwork, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
     ) -> None:
         super().__init__()
         self.size, self.dtype, self.device = size, dtype, device
@@ -135,7 +135,7 @@ def load_backbone(
     return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
 
 
-def resnet(name: str | None, weights: str) -> Trunk:
+def resnet(name: str | None, weights: str) -> FrozenNetwork:
     """Build a ResNet after making sure that its weights are those of the network asked for."""
     if weights == "default" and name not in (None, SHIPPED_ARCHITECTURE):
         raise InputError(
@@ -155,20 +155,20 @@ def resnet(name: str | None, weights: str) -> Trunk:
         )
     chosen = name or file.architecture or ""
     network = resnet_trunk(chosen, file.tensors, shown=weights)
-    return Trunk(network, chosen, file.shown, content_hash(file.tensors))
+    return FrozenNetwork(network, chosen, file.shown, content_hash(file.tensors))
 
 
-def _transformer(name: str, weights: str, size: int) -> Trunk:
+def _transformer(name: str, weights: str, size: int) -> FrozenNetwork:
     from hcl.extract.hub.vision_model import load_vision_model
 
     if weights != "default":
         raise InputError(f"--backbone {name} brings its own weights; leave out --weights {weights}")
     network, normalisation = load_vision_model(name, size)
     mean, std = normalisation or (MEAN, STD)
-    return Trunk(network, name, "default", content_hash(network.state_dict()), mean, std)
+    return FrozenNetwork(network, name, "default", content_hash(network.state_dict()), mean, std)
 
 
-def _without_layer4(trunk: Trunk, backbone_layer: str) -> Trunk:
+def _without_layer4(trunk: FrozenNetwork, backbone_layer: str) -> FrozenNetwork:
     if trunk.name not in BACKBONES:
         raise InputError(
             f"--backbone-layer {backbone_layer}: {trunk.name} is no ResNet and has no such layer; leave it out"

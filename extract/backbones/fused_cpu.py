@@ -58,12 +58,13 @@ class FusedBlock(nn.Module):
 
 
 @torch.inference_mode()
-def fused_trunk(trunk: nn.Sequential, images: Tensor) -> nn.Module:
+def fused_trunk(trunk: nn.Sequential, images: Tensor, *, agreement: float = AGREEMENT) -> nn.Module:
     """Fuse a folded trunk of resnet_trunk, or give it back where this torch cannot.
 
     Args:
         trunk: on the CPU, in the type that it will run in; a pool may stand behind its layers
         images: (N, 3, size, size) as they will come, to try it on
+        agreement: the least cosine between the maps of both
     """
     sizes: dict[nn.Module, torch.Size] = {}
 
@@ -84,5 +85,5 @@ def fused_trunk(trunk: nn.Sequential, images: Tensor) -> nn.Module:
         found = fused(images)
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):
         return trunk
-    agree = torch.cosine_similarity(found.float().flatten(), expected.float().flatten(), dim=0) > AGREEMENT
+    agree = torch.cosine_similarity(found.float().flatten(), expected.float().flatten(), dim=0) > agreement
     return fused.eval() if agree else trunk

@@ -12,12 +12,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_piece
+from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 
-SCHEMA, VERSION = "hcl-cache", 1
+SCHEMA, VERSION = "hcl-cache", 2
+REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one
 PENDING, DONE, FAILED = 0, 1, 2
 TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
@@ -35,22 +36,7 @@ class SourceTable:
     source_modified: NDArray[np.int64]  # (V,) nanoseconds since 1970
 
 
-@dataclass(frozen=True)
-class MapRecord:
-    """One finished video: its map, or the reason why it has none."""
-
-    row: int
-    maps: NDArray[np.float16] | None  # (T, P, C) of the canonical view
-    frame_count: int = 0
-    decoder: str = ""
-    content: str = ""
-    source_bytes: int = 0
-    source_modified: int = 0  # nanoseconds since 1970
-    reason: str = ""
-    views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
-
-
-class StoredCache(ABC):
+class FrameMapCache(ABC):
     """Frame maps of videos, with the classes and the settings they were made by.
 
     A kind of file says how attributes, arrays and chunks are read; all else is the same.
@@ -77,7 +63,7 @@ class StoredCache(ABC):
         """The first values of an array; None if there is no such array."""
 
     @abstractmethod
-    def _read_piece(self, piece: ChunkKey, out: NDArray[Any]) -> None:
+    def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
         """Read a chunk of the maps as stored; any of ValueError, RuntimeError, OSError, KeyError if it is damaged."""
 
     @property
@@ -258,7 +244,7 @@ class StoredCache(ABC):
         return float(self.column(ERROR_COLUMN)[rows].mean()) if self.layout.is_quantised and len(rows) else None
 
     def maps(self, row: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
-        """Read the maps of one finished video: its canonical view; all else as `view`."""
+        """Read the maps of one finished video: those of its canonical view, (T, P, C) float16; see `view`."""
         return self.view(row, 0, out)
 
     def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
@@ -282,36 +268,36 @@ class StoredCache(ABC):
             raise ValueError(f"{found}, expected {self.shape} float16 in one piece")
         maps = np.empty(self.shape, np.float16) if out is None else out
         if not self.layout.is_quantised:
-            self._read_checked(maps_piece(row, view), maps)
+            self._read_checked(maps_key(row, view), maps)
             return maps
-        restore(self.piece(maps_piece(row, view)), self.piece(("scales", (row, view))), maps)
+        restore(self.chunk(maps_key(row, view)), self.chunk(("scales", (row, view))), maps)
         return maps
 
-    def piece(self, piece: ChunkKey) -> NDArray[Any]:
+    def chunk(self, key: ChunkKey) -> NDArray[Any]:
         """Read a chunk of the maps as it is stored.
 
         Raises:
             InputError: if it is damaged
         """
-        array = self.layout.arrays[piece[0]]
+        array = self.layout.arrays[key[0]]
         values = np.empty(array.shape, array.dtype)
-        self._read_checked(piece, values)
+        self._read_checked(key, values)
         return values
 
-    def _read_checked(self, piece: ChunkKey, out: NDArray[Any]) -> None:
+    def _read_checked(self, key: ChunkKey, out: NDArray[Any]) -> None:
         try:
-            self._read_piece(piece, out)
+            self._read_chunk(key, out)
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             raise InputError(
-                f"{self.path}: the maps of {self.videos.path[piece[1][0]]} are damaged ({error});"
+                f"{self.path}: the maps of {self.videos.path[key[1][0]]} are damaged ({error});"
                 " run hcl extract with --repair to redo them"
             ) from error
 
     def intact(self, row: int) -> bool:
         """Whether all maps of a finished video can be read back."""
         try:
-            for piece in self.layout.pieces(row):
-                self.piece(piece)
+            for key in self.layout.chunk_keys(row):
+                self.chunk(key)
         except InputError:
             return False
         return True

@@ -8,15 +8,15 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from hcl.extract.cache.base import SCHEMA, VERSION, StoredCache
+from hcl.extract.cache.base import REMAKE, SCHEMA, VERSION, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, check_version
 
 ATTRIBUTES = "attributes"  # one JSON text: HDF5's own attributes know neither dictionaries nor null
 
 
-class Hdf5Cache(StoredCache):
+class Hdf5Cache(FrameMapCache):
     """A cache in an HDF5 file, read only."""
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -25,12 +25,13 @@ class Hdf5Cache(StoredCache):
         self._attributes: dict[str, Any] = json.loads(file.attrs[ATTRIBUTES])
 
     @classmethod
-    def open(cls, path: Path) -> "Hdf5Cache":
+    def open(cls, path: str | Path) -> "Hdf5Cache":
         """Open a file; nothing outside it is ever read.
 
         Raises:
             InputError: if it is missing, no cache, of another version, or refers to other files
         """
+        path = Path(path)
         try:
             file = h5py.File(path, "r")
         except FileNotFoundError as error:
@@ -63,8 +64,8 @@ class Hdf5Cache(StoredCache):
         values: NDArray[Any] = array.asstr()[:count] if h5py.check_string_dtype(array.dtype) else array[:count]
         return values
 
-    def _read_piece(self, piece: ChunkKey, out: NDArray[Any]) -> None:
-        name, place = piece
+    def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
+        name, place = key
         out[...] = self._file[name][place]
 
 
@@ -75,8 +76,9 @@ def _refuse_strangers(path: Path, file: h5py.File) -> None:
         schema, version = attributes["schema"], attributes["version"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: an HDF5 file, but not a cache; convert one with: hcl convert") from error
-    if (schema, version) != (SCHEMA, VERSION):
-        raise InputError(f"{path}: schema {schema} version {version}, this program reads {SCHEMA} version {VERSION}")
+    if schema != SCHEMA:
+        raise InputError(f"{path}: holds {schema!r} where {SCHEMA!r} was expected")
+    check_version(path, SCHEMA, version, VERSION, remedy=REMAKE)
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise InputError(f"{path}: {name!r} is a link out of its place; only plain datasets are read")
@@ -87,7 +89,7 @@ def _refuse_strangers(path: Path, file: h5py.File) -> None:
         raise InputError(f"{path}: dataset 'maps' is missing; convert the cache anew")
 
 
-def write_hdf5(source: StoredCache, path: Path, rows: Sequence[int], count: Callable[[int], object]) -> None:
+def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Callable[[int], object]) -> None:
     """Write a cache as an HDF5 file beside `path` and rename it into place.
 
     Args:
@@ -110,6 +112,6 @@ def write_hdf5(source: StoredCache, path: Path, rows: Sequence[int], count: Call
             coded = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
             file.create_dataset(name, shape, array.dtype, chunks=chunks, **coded)
         for row in rows:
-            for name, place in source.layout.pieces(row):
-                file[name][place] = source.piece((name, place))
+            for name, place in source.layout.chunk_keys(row):
+                file[name][place] = source.chunk((name, place))
             count(1)

@@ -1,11 +1,28 @@
-"""How the maps of a video lie in the arrays of a cache: in one view or several, as float16 or a byte a value."""
+"""How the maps of a video lie in the arrays of a cache: in one view or several, as float16 or one byte per value."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hcl.extract.config import CACHE_DTYPES
+from hcl.extract.decoding.source import Source
 
 ChunkKey = tuple[str, tuple[int, ...]]  # an array, and the place of one of its chunks: the video, and the view
+
+
+@dataclass(frozen=True)
+class MapRecord:
+    """One finished video: its maps, or the reason why it has none."""
+
+    row: int  # in the cache
+    maps: NDArray[np.float16] | None  # (T, P, C) of the canonical view
+    frame_count: int = 0  # frames that the video shows
+    decoder: str = ""  # that read it
+    source: Source = Source()
+    reason: str = ""  # why it failed
+    views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ class MapLayout:
         """Whether values are stored as codes that need a scale."""
         return self.dtype == "uint8"
 
-    def pieces(self, row: int) -> Iterator[ChunkKey]:
+    def chunk_keys(self, row: int) -> Iterator[ChunkKey]:
         """Name all chunks of a video."""
         for name, array in self.arrays.items():
             yield from ((name, (row, view)) for view in range(array.views)) if array.views else [(name, (row,))]
@@ -62,6 +79,6 @@ class MapLayout:
         return f"{frames} frames x {patches} patches x {channels} channels{views}, {self.dtype}"
 
 
-def maps_piece(row: int, view: int) -> ChunkKey:
+def maps_key(row: int, view: int) -> ChunkKey:
     """Name the chunk that holds the maps of a view."""
     return ("views", (row, view - 1)) if view else ("maps", (row,))

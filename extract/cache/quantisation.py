@@ -1,13 +1,40 @@
-"""Maps as a byte a value, with the smallest value and the step of each channel."""
+"""What is stored of maps: themselves, or one byte per value with the smallest value and the step of each channel."""
+
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord, maps_key
 from hcl.extract.system.errors import InputError
 
 LEVELS = 255
 ONE_THREAD = 30_000  # values; torch shares out more
+
+
+def encode_views(record: MapRecord, layout: MapLayout) -> tuple[dict[ChunkKey, NDArray[Any]], float]:
+    """Turn the maps of a finished video into the chunks that are stored.
+
+    Returns:
+        the chunks, and the relative l2 error that rounding brings
+
+    Raises:
+        ValueError: if the maps are not those of the layout
+    """
+    canonical = np.zeros((0, *layout.shape), np.float16) if record.maps is None else record.maps[None]
+    views = canonical if record.views is None else np.concatenate([canonical, record.views])
+    if views.shape != (layout.views, *layout.shape):
+        raise ValueError(f"{views.shape = } in a cache of {layout}")
+    if not layout.is_quantised:
+        return {maps_key(record.row, view): maps for view, maps in enumerate(views)}, 0.0
+    chunks: dict[ChunkKey, NDArray[Any]] = {}
+    restored = np.empty_like(views)
+    for view, maps in enumerate(views):
+        codes, scales = quantise(maps)
+        restore(codes, scales, restored[view])
+        chunks |= {maps_key(record.row, view): codes, ("scales", (record.row, view)): scales}
+    return chunks, relative_error(views, restored)
 
 
 def quantise(maps: NDArray[np.float16]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

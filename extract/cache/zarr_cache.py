@@ -15,15 +15,15 @@ from hcl.extract.cache.base import (
     ERROR_COLUMN,
     FAILED,
     NUMBER_COLUMNS,
+    REMAKE,
     SCHEMA,
     TEXT_COLUMNS,
     VERSION,
-    MapRecord,
-    StoredCache,
+    FrameMapCache,
 )
 from hcl.extract.cache.chunk_reader import read_chunk
-from hcl.extract.cache.layout import ChunkKey, MapArray, MapLayout
-from hcl.extract.cache.map_encoding import encode_views
+from hcl.extract.cache.layout import ChunkKey, MapArray, MapLayout, MapRecord
+from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.catalog import Video
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError
@@ -34,7 +34,7 @@ PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
 CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch
 
 
-class Cache(StoredCache):
+class ZarrCache(FrameMapCache):
     """A cache in a folder in Zarr v3 format; the only form that is written to while extracting."""
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
@@ -42,19 +42,19 @@ class Cache(StoredCache):
         self._group = group
         self._layout = self._read_layout()
         # A map may be all zeros.
-        self._pieces = {
+        self._map_arrays = {
             name: self._array(name).with_config({"write_empty_chunks": True}) for name in self._layout.arrays
         }
-        self._orders = {name: _stored_order(array) for name, array in self._pieces.items()}
+        self._orders = {name: _stored_order(array) for name, array in self._map_arrays.items()}
 
     @classmethod
-    def open(cls, path: Path, *, mode: str = "r") -> "Cache":
+    def open(cls, path: str | Path, *, mode: str = "r") -> "ZarrCache":
         """Open a cache for reading ("r") or writing ("r+").
 
         Raises:
-            InputError: if it is missing, not a cache, or damaged
+            InputError: if it is missing, not a cache, of another version, or damaged
         """
-        return cls(path, open_group(path, SCHEMA, VERSION, mode=mode))
+        return cls(Path(path), open_group(Path(path), SCHEMA, VERSION, mode=mode, remedy=REMAKE))
 
     @classmethod
     def create(
@@ -65,8 +65,8 @@ class Cache(StoredCache):
         shape: tuple[int, int, int],
         views: int = 1,
         dtype: str = "float16",
-    ) -> "Cache":
-        """Make an empty cache at once or not at all: it is built beside `path` and renamed into place.
+    ) -> "ZarrCache":
+        """Make an empty cache atomically: it is built beside `path` and renamed into place.
 
         Args:
             path: of the new store
@@ -94,8 +94,8 @@ class Cache(StoredCache):
         return cls.open(path, mode="r+")
 
     @classmethod
-    def restore(cls, path: Path, source: StoredCache) -> "Cache":
-        """Make a cache of everything in another one but its maps, which are to be written by `write_piece`."""
+    def restore(cls, path: Path, source: FrameMapCache) -> "ZarrCache":
+        """Make a cache of everything in another one but its maps, which are to be written by `write_chunk`."""
         layout = source.layout
         made = cls.create(path, source.settings, shape=layout.shape, views=layout.views, dtype=layout.dtype)
         if source.text_embeddings is not None and source.text_model is not None:
@@ -106,13 +106,13 @@ class Cache(StoredCache):
         made._group.attrs.update(source.attributes)
         return made
 
-    def write_piece(self, piece: ChunkKey, values: NDArray[Any]) -> None:
+    def write_chunk(self, key: ChunkKey, values: NDArray[Any]) -> None:
         """Write a chunk of the maps as it is to be stored."""
-        name, place = piece
-        self._pieces[name][place] = values
+        name, place = key
+        self._map_arrays[name][place] = values
 
     def _resize_maps(self, videos: int) -> None:
-        for array in self._pieces.values():
+        for array in self._map_arrays.values():
             array.resize((videos, *array.shape[1:]))
 
     @property
@@ -135,8 +135,8 @@ class Cache(StoredCache):
         array = self._group.get(name)
         return np.asarray(array[:count]) if isinstance(array, zarr.Array) else None
 
-    def _read_piece(self, piece: ChunkKey, out: NDArray[Any]) -> None:
-        name, place = piece
+    def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
+        name, place = key
         file = "/".join([name, "c", *map(str, place), *"0" * out.ndim])
         read_chunk(self.path / file, out, self._orders[name])
 
@@ -192,11 +192,11 @@ class Cache(StoredCache):
 
     def remove_partial_writes(self, rows: Iterable[int]) -> None:
         """Remove what writes that were killed left behind: of the columns, and of the maps of some videos."""
-        for name in ("", *self.column_names, *self._pieces):
-            for depth in ("*", "c/*", "c/*/*") if name not in self._pieces else ("*",):
+        for name in ("", *self.column_names, *self._map_arrays):
+            for depth in ("*", "c/*", "c/*/*") if name not in self._map_arrays else ("*",):
                 _remove_partial((self.path / name).glob(depth + PARTIAL))
         for row in rows:
-            for name in self._pieces:
+            for name in self._map_arrays:
                 _remove_partial((self.path / name / "c" / str(row)).rglob("*" + PARTIAL))
 
     def write(self, records: Sequence[MapRecord]) -> None:
@@ -206,8 +206,11 @@ class Cache(StoredCache):
         """
         errors = [self._write_maps(record) if record.maps is not None else 0.0 for record in records]
         rows = np.array([record.row for record in records])
-        for name in ("decoder", "content", "reason", "frame_count", "source_bytes", "source_modified"):
+        for name in ("decoder", "reason", "frame_count"):
             self._update(name, rows, [getattr(record, name) for record in records])
+        self._update("content", rows, [record.source.content for record in records])
+        self._update("source_bytes", rows, [record.source.bytes for record in records])
+        self._update("source_modified", rows, [record.source.modified_ns for record in records])
         if self.layout.is_quantised:
             self._update(ERROR_COLUMN, rows, errors)
         self._update("status", rows, [FAILED if record.maps is None else DONE for record in records])
@@ -215,9 +218,9 @@ class Cache(StoredCache):
 
     def _write_maps(self, record: MapRecord) -> float:
         """Write the maps of all views, and return the relative error of what was stored."""
-        pieces, error = encode_views(record, self.layout)
-        for piece, values in pieces.items():
-            self.write_piece(piece, values)
+        chunks, error = encode_views(record, self.layout)
+        for key, values in chunks.items():
+            self.write_chunk(key, values)
         return error
 
     def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | float]) -> None:

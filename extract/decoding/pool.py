@@ -1,23 +1,45 @@
-"""The parent side of decoding: worker processes that are watched and replaced.
+"""Videos decoded ahead of the caller, in worker processes that are watched and, if they crash or hang, replaced.
 
 A thread of this process keeps the workers busy while the caller computes. A worker has one video at a time, so its
 end costs that video alone.
 """
 
 import multiprocessing
-import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from hcl.extract.decoding.worker import MEMORY_EXIT_CODE, Answer, Decoded, DecodeTask, Failed, Source, serve
+from hcl.extract.decoding.source import Source
+from hcl.extract.decoding.worker import MEMORY_EXIT_CODE, Answer, Decoded, DecodeTask, Failed, serve
+from hcl.extract.system.threads import cores
 
 _AHEAD = 16  # decoded videos that may wait for the caller; 1.2 MB each at 8 frames of 224 x 224
+
+
+def decode_ahead(
+    paths: Sequence[tuple[int, Path]], task: DecodeTask, *, workers: int = 0
+) -> Generator[Decoded | Failed, None, None]:
+    """Decode videos in worker processes, some ahead of the caller, and yield them in the order of `paths`.
+
+    Closing the generator, or any exception in it, ends the workers.
+
+    Args:
+        paths: a row number, and a file or a folder of images, for each video
+        task: what is done with each video
+        workers: processes, one thread each; 0 means one per core
+    """
+    if not paths:
+        return
+    pool = DecodePool(paths, task, workers or cores())
+    try:
+        yield from pool.results()
+    finally:
+        pool.close()
 
 
 @dataclass
@@ -45,12 +67,9 @@ class _Worker:
 class DecodePool:
     """Worker processes and the thread that feeds them."""
 
-    def __init__(
-        self, paths: Sequence[tuple[int, Path]], task: DecodeTask, *, workers: int, seconds_per_video: float
-    ) -> None:
+    def __init__(self, paths: Sequence[tuple[int, Path]], task: DecodeTask, workers: int) -> None:
         self._paths = paths
         self._task = task
-        self._seconds = seconds_per_video
         self._size = min(workers, len(paths))
         self._workers: list[_Worker] = []
         self._next = 0  # the first video that no worker has had yet
@@ -103,7 +122,7 @@ class DecodePool:
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._task, os.getpid()), name="decode", daemon=True)
+        process = context.Process(target=serve, args=(theirs, self._task), name="decode", daemon=True)
         process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
         return _Worker(process, ours)
@@ -117,7 +136,7 @@ class DecodePool:
                 except OSError:
                     continue  # it ended while idle: its pipe says so next, and another takes over
                 worker.number, worker.source = self._next, Source()
-                worker.deadline = time.monotonic() + self._seconds
+                worker.deadline = time.monotonic() + self._task.seconds_per_video
                 self._next += 1
 
     def _listen(self) -> None:
@@ -148,7 +167,7 @@ class DecodePool:
         now = time.monotonic()
         for worker in list(self._workers):
             if worker.deadline < now and not worker.connection.poll():
-                self._replace(worker, f"decoding it took longer than {self._seconds:g} seconds")
+                self._replace(worker, f"decoding it took longer than {self._task.seconds_per_video:g} seconds")
 
     def _replace(self, worker: _Worker, reason: str) -> None:
         """End a worker, let the video that it had fail, and start another worker."""
@@ -158,7 +177,7 @@ class DecodePool:
             raise RuntimeError(f"a decoding process ended with code {code} while it started")
         if worker.number is not None:
             row = self._paths[worker.number][0]
-            self._finish(worker, Failed(row, reason or self._ending(code), worker.source.content))
+            self._finish(worker, Failed(row, reason or self._ending(code), worker.source))
         self._workers.append(self._start())
 
     def _finish(self, worker: _Worker, result: Decoded | Failed) -> None:

@@ -3,8 +3,6 @@
 It imports neither torch nor zarr: a worker is small, and quick to replace.
 """
 
-import ctypes
-import hashlib
 import os
 import signal
 import sys
@@ -15,17 +13,19 @@ from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
+from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding.source import Source, read_source
 from hcl.extract.system.errors import VideoError
-from hcl.extract.video.image_folder import frame_images
+from hcl.extract.system.threads import end_with_parent
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
 
-MIB_PER_VIDEO = 2048  # that a worker may grow by, where nothing is said
+MIB_PER_VIDEO, SECONDS_PER_VIDEO = 2048, 120.0
 MEMORY_EXIT_CODE = 77  # exit code of a worker that took too much memory
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
 
 
@@ -35,11 +35,9 @@ class Decoded:
 
     row: int
     images: np.ndarray  # (views, T, size, size, 3) uint8 RGB
-    frame_count: int
+    frame_count: int  # frames that the video shows
     decoder: str  # that read it: "decord", "pyav" or "images"
-    content: str  # sha256 of the file's bytes, or of the images' in their order
-    bytes: int
-    modified_ns: int
+    source: Source = Source()
 
 
 @dataclass(frozen=True)
@@ -48,27 +46,24 @@ class Failed:
 
     row: int
     reason: str
-    content: str  # as of Decoded; "" if the bytes could not be read either
-
-
-@dataclass(frozen=True)
-class Source:
-    """The state of a video's file when its decoding started."""
-
-    content: str = ""
-    bytes: int = 0
-    modified_ns: int = 0
+    source: Source = Source()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeTask:
     """What a worker does with each video."""
 
-    frames: int
-    size: int
-    decoder: str
-    mib_per_video: int = MIB_PER_VIDEO
-    views: ViewChoice = field(default_factory=ViewChoice)
+    frames: int  # per view
+    size: int  # pixels; frames are resized to size x size
+    decoder: str  # see `read_frames`
+    views: ViewChoice = field(default_factory=ViewChoice)  # all read in one pass
+    mib_per_video: int = MIB_PER_VIDEO  # that a worker may grow by
+    seconds_per_video: float = SECONDS_PER_VIDEO  # after which a worker is killed
+
+    @classmethod
+    def of(cls, config: ExtractConfig) -> Self:
+        """The task that an extraction gives its workers."""
+        return cls(frames=config.frames, size=config.size, decoder=config.decoder, views=ViewChoice.of(config))
 
 
 @dataclass(frozen=True)
@@ -79,9 +74,9 @@ class Answer:
     is_spent: bool  # the worker should be replaced
 
 
-def serve(connection: Connection, task: DecodeTask, parent: int) -> None:
+def serve(connection: Connection, task: DecodeTask) -> None:
     """Say "ready"; then answer each (row, path) with its `Source` and its `Answer`, until the parent goes away."""
-    _die_with(parent)
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _silence_stderr()
     threading.Thread(target=_end_when_too_large, args=(task.mib_per_video,), daemon=True).start()
@@ -109,49 +104,13 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
         video = read_chosen_frames(path, choose, decoder=task.decoder)
         images = np.stack([view_images(video, view, task.size) for view in views_of(video.frame_count)])
     except VideoError as error:
-        return Answer(Failed(row, str(error), source.content), is_last)
+        return Answer(Failed(row, str(error), source), is_last)
     except MemoryError:
-        return Answer(Failed(row, "the machine's memory does not suffice for it", source.content), is_spent=True)
+        return Answer(Failed(row, "the machine's memory does not suffice for it", source), is_spent=True)
     except Exception:  # of a decoder library: the run goes on, and the list of failures shows what it was
         reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
-        return Answer(Failed(row, reason, source.content), is_spent=True)
-    done = Decoded(row, images, video.frame_count, video.decoder, source.content, source.bytes, source.modified_ns)
-    return Answer(done, is_last)
-
-
-def read_source(path: Path) -> Source:
-    """Return the hash of a video's bytes, its size and its time; an empty one if they cannot be read."""
-    try:
-        state = stat_source(path)
-        digest = hashlib.sha256()
-        for file in _source_files(path):
-            with file.open("rb") as opened:
-                while block := opened.read(1 << 20):
-                    digest.update(block)
-    except OSError:
-        return Source()
-    return Source(digest.hexdigest(), *state) if state else Source()
-
-
-def stat_source(path: Path) -> tuple[int, int] | None:
-    """Return the size of a video in bytes and the time of its last change in nanoseconds; None if it is not there."""
-    try:
-        stats = [file.stat() for file in _source_files(path)]
-    except OSError:
-        return None
-    return (sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)) if stats else None
-
-
-def _source_files(path: Path) -> list[Path]:
-    return frame_images(path) if path.is_dir() else [path] if path.is_file() else []
-
-
-def _die_with(parent: int) -> None:
-    """Have Linux end this process with its parent, whatever ends that one; elsewhere the closed pipe does, later."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it went before the request was made
-            os._exit(1)
+        return Answer(Failed(row, reason, source), is_spent=True)
+    return Answer(Decoded(row, images, video.frame_count, video.decoder, source), is_last)
 
 
 def _silence_stderr() -> None:

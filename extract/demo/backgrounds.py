@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-Colour = tuple[int, int, int]
+from hcl.extract.demo.shapes import Colour
 
 
 @dataclass(frozen=True)

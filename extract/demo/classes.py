@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DemoClass:
-    """One class: the words of its folder, and the names of its motion (demo_motions.py) and thing (demo_shapes.py)."""
+    """One class: the words of its folder, and the names of its motion (motions.py) and thing (shapes.py)."""
 
     name: str
     motion: str

@@ -3,14 +3,12 @@
 import csv
 import io
 import itertools
-import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,13 @@ from hcl.extract.demo.classes import CLASSES
 from hcl.extract.demo.config import DemoConfig
 from hcl.extract.demo.encoding import CONTAINERS, encode, h264_encoder
 from hcl.extract.demo.scenes import draw_video
+from hcl.extract.system.atomic import UNFINISHED, atomic_file
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
-from hcl.extract.system.threads import cores
+from hcl.extract.system.threads import cores, end_with_parent
 
 MANIFEST = "manifest.csv"
 _COLUMNS = ("path", "label", "group", "seed")
-_UNFINISHED = ".unfinished"  # the end of the name of a file that is being written
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,11 @@ class DemoVideo:
         return np.random.default_rng([self.seed, self.label, self.index, purpose])
 
 
-def write_demo_videos(folder: Path, config: DemoConfig) -> list[Path]:
+def write_demo_videos(folder: str | Path, config: DemoConfig) -> list[Path]:
     """Write the demo set, or what is missing of it, into a folder that holds nothing else.
 
     Video `index` of a class is the same however many are drawn. Videos that are there already stay, also those of an
-    earlier, larger set, which the manifest then goes on listing.
+    earlier, larger set, which the manifest then still lists.
 
     Returns:
         the files that were drawn now
@@ -69,6 +67,7 @@ def write_demo_videos(folder: Path, config: DemoConfig) -> list[Path]:
     Raises:
         InputError: if the folder holds other things or another seed's set, or cannot be written
     """
+    folder = Path(folder)
     h264_encoder()
     numbers = itertools.product(range(config.classes), range(config.videos_per_class))
     wanted = [DemoVideo(label, index, config.seed) for label, index in numbers]
@@ -77,7 +76,8 @@ def write_demo_videos(folder: Path, config: DemoConfig) -> list[Path]:
         _check_entries(folder, {video.path for video in listed})
         for name in sorted({CLASSES[video.label].name for video in listed}):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        _replace(folder / MANIFEST, _manifest(listed))
+        with atomic_file(folder / MANIFEST) as fresh:
+            fresh.write_bytes(_manifest(listed))
         missing = [video for video in wanted if not (folder / video.path).exists()]
         with progress_bar(len(missing), "video", "draw") as bar:
             for _ in _draw_all(folder, missing, config.workers):
@@ -93,9 +93,9 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
             _draw(folder, video)
             yield
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _die_with_parent) as pool:
-        drawn = [pool.submit(_draw, folder, video) for video in videos]
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         try:
+            drawn = [pool.submit(_draw, folder, video) for video in videos]
             for future in as_completed(drawn):
                 yield future.result()
         except BrokenProcessPool as error:
@@ -107,31 +107,9 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
             pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first
 
 
-def _die_with_parent() -> None:
-    """End this worker when the process that started it is gone, however that ended; a pool's worker waits for ever."""
-
-    def watch() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _draw(folder: Path, video: DemoVideo) -> None:
-    _replace(folder / video.path, video.encoded())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with atomic_file(folder / video.path) as fresh:
+        fresh.write_bytes(video.encoded())
 
 
 def _manifest(videos: list[DemoVideo]) -> bytes:
@@ -168,7 +146,7 @@ def _check_entries(folder: Path, paths: set[str]) -> None:
     known |= ({*paths} | {path.partition("/")[0] for path in paths}) if known else set()
     for entry in sorted(folder.rglob("*")):
         name = entry.relative_to(folder).as_posix()
-        if entry.name.endswith(_UNFINISHED):
+        if entry.name.endswith(UNFINISHED):
             entry.unlink()
         elif name not in known:
             raise InputError(f"{entry}: not part of a demo set; give a new or empty folder")

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from hcl.extract.demo.motions import Pose
-from hcl.extract.demo.shapes import ARM_FIST, SPRITE, THINGS, Paint, draw_arm, draw_card, draw_thing, paint
+from hcl.extract.demo.shapes import ARM_FIST, SPRITE, THINGS, Paint, Point, draw_arm, draw_card, draw_thing, paint
 
 SIZES = ((320, 240), (288, 216), (256, 256), (240, 320), (352, 240))  # width, height
 RATES = (10, 12, 15, 20, 24)  # frames per second
@@ -16,8 +16,6 @@ SECONDS = (1.5, 3.8)
 SIDES = ("right", "below", "left", "above")  # that an arm comes from, in quarter turns
 _PUSHED_FROM = {"push left": "right", "push right": "left"}
 _STEPS = 16  # pictures of a thing that opens
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,19 @@ class Unavailable(Exception):
     """A model is neither here nor to be had; the message is the reason."""
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str, *, hello_seconds: float = HELLO_SECONDS) -> Path:
     """Find the folder of a model: a local folder as it is, a hub name in the cache, else by one download.
+
+    Args:
+        name: a folder or a hub name
+        hello_seconds: how long the hub may take to answer at all
 
     Raises:
         Unavailable: with the reason
     """
     if Path(name).is_dir():
         return Path(name)
-    return cached_folder(name) or _fetched_folder(name)
+    return cached_folder(name) or _fetched_folder(name, hello_seconds)
 
 
 def cached_folder(name: str) -> Path | None:
@@ -42,7 +46,7 @@ def cached_folder(name: str) -> Path | None:
     return folder if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) else None
 
 
-def _fetched_folder(name: str) -> Path:
+def _fetched_folder(name: str, hello_seconds: float) -> Path:
     from huggingface_hub import constants
 
     if any(
@@ -50,7 +54,7 @@ def _fetched_folder(name: str) -> Path:
         for key in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     ):
         raise Unavailable("not in the local cache, and HF_HUB_OFFLINE forbids to download it")
-    for only, seconds in (("config", HELLO_SECONDS), ("all", FETCH_SECONDS)):
+    for only, seconds in (("config", hello_seconds), ("all", FETCH_SECONDS)):
         environment = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         command = [sys.executable, "-m", "hcl.extract.hub.download", name, constants.HF_HUB_CACHE, only]
         try:

@@ -13,7 +13,7 @@ from hcl.extract.hub.loading import Unavailable, load_model, model_folder, quiet
 from hcl.extract.system.errors import InputError, first_line
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G and B in [0, 1]
-FAMILIES = "one that gives patch tokens (ViT, DeiT, DINOv2, CLIP, SigLIP) or maps (ResNet, ConvNeXt)"
+SUPPORTED_MODELS = "one that gives patch tokens (ViT, DeiT, DINOv2, CLIP, SigLIP) or maps (ResNet, ConvNeXt)"
 
 
 class PatchTokens(nn.Module):
@@ -73,7 +73,7 @@ def _adapter(model: Any, name: str, size: int) -> nn.Module:
         reason = first_line(error)
         raise InputError(
             f"--backbone {name}: a {type(model).__name__} gives no maps of {size} pixel images ({reason}); "
-            f"take {FAMILIES}, or another --size"
+            f"take {SUPPORTED_MODELS}, or another --size"
         ) from error
     if output.dim() == 4:
         return ModelMaps(model)
@@ -83,7 +83,7 @@ def _adapter(model: Any, name: str, size: int) -> nn.Module:
     if side < 1 or not 0 <= extra <= 2 + getattr(model.config, "num_register_tokens", 0):
         raise InputError(
             f"--backbone {name}: the {output.shape[1]} tokens of a {type(model).__name__} are no grid of patches of "
-            f"{size} pixel images; take {FAMILIES}"
+            f"{size} pixel images; take {SUPPORTED_MODELS}"
         )
     return PatchTokens(model, (side, side), resizes)
 

@@ -1,20 +1,21 @@
 """What an extraction would take: classes, counts, disk and time, without writing anything."""
 
+import math
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hcl.extract.backbones.backbone import Backbone
-from hcl.extract.cache.zarr_cache import Cache
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.ahead import Decoded
-from hcl.extract.decoding.worker import DecodeTask, decode_video, read_source
-from hcl.extract.pipeline.extraction import choose_backbone
-from hcl.extract.pipeline.inference import mapped
-from hcl.extract.pipeline.plan import Plan, make_plan, with_cache_choices
+from hcl.extract.decoding.source import read_source
+from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
+from hcl.extract.pipeline.inference import map_videos
+from hcl.extract.pipeline.plan import Plan
+from hcl.extract.pipeline.preparation import prepare
 from hcl.extract.system.threads import cores
-from hcl.extract.video.views import ViewChoice
 
 COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is zeros
     "layer4": {"float16": 0.18, "uint8": 0.13},
@@ -24,48 +25,84 @@ COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is
 SAMPLED = 5  # videos decoded to measure
 
 
-def forecast(videos: Path, path: Path, config: ExtractConfig, *, names: Path | None = None) -> str:
-    """Describe what an extraction would do; the time is measured on one batch and a few of the videos.
+@dataclass(frozen=True)
+class Forecast:
+    """What an extraction would take."""
+
+    splits: tuple[str, ...]  # one line a split
+    to_read: int  # videos
+    cached: int  # videos that are not read again
+    ignored: int  # files that are no videos
+    bytes_on_disk: int  # of the new maps, about
+    raw_bytes: int  # the same before compression
+    seconds: float  # about, on this machine
+
+    def to_dict(self) -> dict[str, Any]:
+        """The forecast in plain types."""
+        return asdict(self)
+
+
+def forecast(
+    videos: str | Path,
+    path: str | Path,
+    config: ExtractConfig,
+    *,
+    names: str | Path | None = None,
+    repair: bool = False,
+) -> Forecast:
+    """Foresee what an extraction takes; the time is measured on one batch and a few of the videos.
+
+    Args:
+        videos, path, config, names, repair: as of `extract`
 
     Raises:
         InputError: as the extraction would
     """
-    cache = Cache.open(path) if path.exists() else None
-    config = with_cache_choices(config, cache) if cache else config
-    plan = make_plan(videos, cache, config, names)
-    backbone = choose_backbone(config)
-    known = backbone.identity
-    raw = config.views * config.frames * known.grid[0] * known.grid[1] * known.channels * 2
-    count, compressed = len(plan.pending), COMPRESSED[config.backbone_layer][config.cache_dtype]
-    seconds = count * seconds_per_video(plan, config, backbone)
-    return "\n".join(
-        [
-            *plan.split_lines(),
-            f"{count} videos to read, {plan.kept} done already, {len(plan.catalog.ignored)} other files ignored",
-            f"disk: about {_bytes(count * raw * compressed)} ({_bytes(count * raw)} before compression)",
-            f"time: about {_duration(seconds)} on this machine (measured on one batch and up to {SAMPLED} videos)",
-            "nothing was written",
-        ]
+    prepared = prepare(Path(videos), Path(path), config, names=Path(names) if names else None, repair=repair)
+    config, plan = prepared.config, prepared.plan
+    raw_bytes = len(plan.pending) * config.views * math.prod(prepared.maps_shape) * 2
+    return Forecast(
+        splits=tuple(plan.split_lines()),
+        to_read=len(plan.pending),
+        cached=plan.kept,
+        ignored=len(plan.catalog.ignored),
+        bytes_on_disk=round(raw_bytes * COMPRESSED[config.backbone_layer][config.cache_dtype]),
+        raw_bytes=raw_bytes,
+        seconds=len(plan.pending) * seconds_per_video(plan, config, prepared.backbone),
     )
 
 
 def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> float:
     """Estimate by measuring: one batch of the backbone, and all views of a few videos spread over the set."""
     images = np.zeros((1, config.batch_size, config.size, config.size, 3), np.uint8)
-    batch = [Decoded(0, images, 1, "", "", 0, 0)]
-    list(mapped(batch, backbone, config.batch_size))  # the first call sets up buffers
+    batch = [Decoded(0, images, frame_count=1, decoder="")]
+    list(map_videos(batch, backbone, config.batch_size))  # the first call sets up buffers
     start = time.perf_counter()
-    list(mapped(batch, backbone, config.batch_size))
+    list(map_videos(batch, backbone, config.batch_size))
     per_video = (time.perf_counter() - start) * config.views * config.frames / config.batch_size
     chosen = sorted({int(place) for place in np.linspace(0, len(plan.pending) - 1, SAMPLED)}) if plan.pending else []
-    views = ViewChoice.of(config)
-    task = DecodeTask(frames=config.frames, size=config.size, decoder=config.decoder, views=views)
+    task = DecodeTask.of(config)
     start = time.perf_counter()
     for place in chosen:
         row, video = plan.pending[place]
         decode_video(row, video, task, read_source(video))
     decoding = (time.perf_counter() - start) / max(1, len(chosen)) / (config.workers or cores())
     return per_video + decoding if backbone.device.type == "cpu" else max(per_video, decoding)
+
+
+def describe_forecast(forecast: Forecast) -> str:
+    """What the command prints of a forecast."""
+    disk, raw, duration = _bytes(forecast.bytes_on_disk), _bytes(forecast.raw_bytes), _duration(forecast.seconds)
+    counts = f"{forecast.to_read} videos to read, {forecast.cached} already cached"
+    return "\n".join(
+        [
+            *forecast.splits,
+            f"{counts}, {forecast.ignored} other files ignored",
+            f"disk: about {disk} ({raw} before compression)",
+            f"time: about {duration} on this machine (measured on one batch and up to {SAMPLED} videos)",
+            "nothing was written",
+        ]
+    )
 
 
 def _bytes(count: float) -> str:

@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.backbones.backbone import CPU_FRAMES, Backbone
-from hcl.extract.cache.base import MapRecord
-from hcl.extract.decoding.ahead import Decoded, Failed
+from hcl.extract.cache.layout import MapRecord
+from hcl.extract.decoding.worker import Decoded, Failed
 from hcl.extract.system.threads import cores, single_threaded_pool
 
 Images = NDArray[np.uint8]
 Maps = NDArray[np.float16]
 
 
-def mapped(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_size: int) -> Iterator[MapRecord]:
+def map_videos(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_size: int) -> Iterator[MapRecord]:
     """Turn frames into maps in full batches across videos; the last batch is padded.
 
     The batch size is fixed so that a video's maps do not depend on its neighbours.
@@ -75,12 +75,11 @@ def _finished(waiting: "deque[Decoded | Failed]", maps: list[Maps]) -> Iterator[
     while waiting:
         item = waiting[0]
         if isinstance(item, Failed):
-            yield MapRecord(item.row, None, content=item.content, reason=item.reason)
+            yield MapRecord(item.row, None, source=item.source, reason=item.reason)
         elif len(maps) >= (count := item.images.shape[0] * item.images.shape[1]):
-            found = np.stack(maps[:count]).reshape(*item.images.shape[:2], *maps[0].shape)  # (views, T, P, C)
+            views = np.stack(maps[:count]).reshape(*item.images.shape[:2], *maps[0].shape)  # (views, T, P, C)
             del maps[:count]
-            facts = (item.frame_count, item.decoder, item.content, item.bytes, item.modified_ns)
-            yield MapRecord(item.row, found[0], *facts, views=found[1:])
+            yield MapRecord(item.row, views[0], item.frame_count, item.decoder, item.source, views=views[1:])
         else:
             return
         waiting.popleft()

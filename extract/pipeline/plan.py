@@ -1,15 +1,15 @@
 """What an extraction has to do: the catalog held against what the cache has already."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
-from hcl.extract.cache.zarr_cache import Cache
-from hcl.extract.catalog import Catalog, Video, read_catalog, read_names, split_classes
-from hcl.extract.class_texts import clean_name
-from hcl.extract.config import SPLITS, ExtractConfig
-from hcl.extract.decoding.worker import read_source, stat_source
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog import Catalog, Video, describe_splits, read_catalog, read_names, split_classes
+from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding.source import read_source, stat_source
+from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.errors import InputError
 
 
@@ -29,20 +29,11 @@ class Plan:
 
     def split_lines(self) -> list[str]:
         """One line a split: its classes and their number of videos."""
-        counts: dict[str, int] = {}
-        for video in self.catalog.videos:
-            counts[video.label] = counts.get(video.label, 0) + 1
-        lines = []
-        for split in SPLITS:
-            names = [name for name in self.catalog.class_names if self.splits[name] == split]
-            total = sum(counts[name] for name in names)
-            listed = ", ".join(f"{name} ({counts[name]})" for name in names)
-            lines.append(f"{split:>5}: {len(names)} classes, {total} videos{': ' if names else ''}{listed}")
-        return lines
+        return describe_splits((video.label for video in self.catalog.videos), self.splits)
 
 
 def make_plan(
-    videos: Path, cache: Cache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
+    videos: Path, cache: ZarrCache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
 ) -> Plan:
     """Read the catalog, settle splits and texts, and find what is not done yet.
 
@@ -87,7 +78,7 @@ def make_plan(
     )
 
 
-def _state(video: Video, cache: Cache, row: int, repair: bool) -> str:
+def _state(video: Video, cache: ZarrCache, row: int, repair: bool) -> str:
     """Whether a known video is "kept", or must be read: "pending", "changed" or "damaged".
 
     Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
@@ -110,7 +101,7 @@ def split_origin(catalog: Catalog, config: ExtractConfig) -> str:
     return "given" if any(video.split for video in catalog.videos) else "seeded"
 
 
-def _settle_splits(catalog: Catalog, cache: Cache | None, config: ExtractConfig) -> dict[str, str]:
+def _settle_splits(catalog: Catalog, cache: ZarrCache | None, config: ExtractConfig) -> dict[str, str]:
     """Decide the split of each class; classes of the cache keep theirs."""
     settled = cache.class_splits if cache else {}
     kind = split_origin(catalog, config)
@@ -142,7 +133,7 @@ def _split(catalog: Catalog, settled: Mapping[str, str], kind: str, seed: int) -
     return {name: split[name] for name in catalog.class_names}
 
 
-def _class_texts(catalog: Catalog, cache: Cache | None, names: Path | None) -> dict[str, str]:
+def _class_texts(catalog: Catalog, cache: ZarrCache | None, names: Path | None) -> dict[str, str]:
     """The text of each class: from the names file, else the cleaned label; no two alike."""
     override = read_names(names) if names else {}
     unknown = sorted(set(override) - set(catalog.class_names))
@@ -164,7 +155,7 @@ def _class_texts(catalog: Catalog, cache: Cache | None, names: Path | None) -> d
     return texts
 
 
-def _refuse_other_facts(video: Video, cache: Cache, row: int) -> None:
+def _refuse_other_facts(video: Video, cache: ZarrCache, row: int) -> None:
     """Refuse a video whose class or group is not what the cache says."""
     for what, now, then in (
         ("class", video.label, cache.videos.label[row]),
@@ -174,11 +165,3 @@ def _refuse_other_facts(video: Video, cache: Cache, row: int) -> None:
             raise InputError(
                 f"{video.path}: {what} {now!r} now, {then!r} in {cache.path}; keep that or extract into a new cache"
             )
-
-
-def with_cache_choices(config: ExtractConfig, cache: Cache) -> ExtractConfig:
-    """Let settings that were left open be those of the cache.
-
-    Precision is resolved by the machine at hand: a cache begun elsewhere goes on in its own.
-    """
-    return replace(config, precision=str(cache.settings["precision"])) if config.precision == "auto" else config

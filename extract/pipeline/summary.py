@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.pipeline.plan import Plan
 
 
@@ -23,32 +23,27 @@ class Summary:
     quantisation_error: float | None  # of the cache's maps
 
 
-def summarise(cache: Cache, plan: Plan) -> Summary:
+def summarise(cache: ZarrCache, plan: Plan) -> Summary:
     """Count what the cache holds after an extraction."""
-    videos, sources_of = cache.videos, cache.sources
-    sources: dict[str, list[str]] = {}
-    for path, content in zip(videos.path, videos.content, strict=True):
-        if content:
-            sources.setdefault(content, []).append(path)
-    failed = np.flatnonzero(sources_of.status == FAILED)
-    model = cache.text_model
+    videos, sources, model = cache.videos, cache.sources, cache.text_model
+    failed = np.flatnonzero(sources.status == FAILED)
     return Summary(
         plan=plan,
-        extracted=sum(1 for row, _ in plan.pending if sources_of.status[row] != FAILED),
-        failed=tuple((videos.path[row], sources_of.reason[row]) for row in failed),
-        duplicates=tuple(tuple(paths) for paths in sources.values() if len(paths) > 1),
+        extracted=sum(1 for row, _ in plan.pending if sources.status[row] != FAILED),
+        failed=tuple((videos.path[row], sources.reason[row]) for row in failed),
+        duplicates=tuple(videos.take(rows).path for rows in videos.duplicates()),
         text_model=model["model"] if model else None,
-        readers=tuple(sorted(Counter(map(str, cache.column("decoder")[sources_of.status == DONE])).items())),
+        readers=tuple(sorted(Counter(map(str, cache.column("decoder")[sources.status == DONE])).items())),
         quantisation_error=cache.quantisation_error,
     )
 
 
 def as_text(summary: Summary) -> str:
-    """What the command prints at its end: counts, and every failed or doubled video by name."""
+    """What the command prints at its end: counts, and every failed or duplicate video by name."""
     plan = summary.plan
-    lines = [f"{summary.extracted} videos extracted, {plan.kept} were done before"]
-    lines += [f"{path}: its contents changed, read again" for path in plan.changed]
-    lines += [f"{path}: its maps were damaged, made again" for path in plan.damaged]
+    lines = [f"{summary.extracted} videos extracted, {plan.kept} already cached"]
+    lines += [f"{path}: its contents changed; it was extracted again" for path in plan.changed]
+    lines += [f"{path}: its maps were damaged; they were extracted again" for path in plan.damaged]
     if summary.readers:
         lines.append("read by: " + ", ".join(f"{name} {count}" for name, count in summary.readers))
     if summary.quantisation_error is not None:

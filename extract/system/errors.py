@@ -1,5 +1,7 @@
 """The errors that the person at the keyboard can mend, and what is told of all others."""
 
+from pathlib import Path
+
 
 class InputError(Exception):
     """Something the user gave cannot be used; the message names it, what was expected and the remedy."""
@@ -12,3 +14,26 @@ class VideoError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says in its first line, or its kind if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_version(path: Path, schema: str, version: object, expected: int, *, remedy: str) -> None:
+    """Refuse a store that another version of hcl wrote.
+
+    Args:
+        path: of the store
+        schema: its kind, such as "hcl-cache"
+        version: of the schema, as the store says
+        expected: the version that is read here
+        remedy: how an older store is made anew
+
+    Raises:
+        InputError: if the versions differ; the message names both and what to do
+    """
+    if version == expected:
+        return
+    is_older = isinstance(version, int) and version < expected
+    writer, remedy = ("an older", remedy) if is_older else ("another", "use the version of hcl that wrote it")
+    raise InputError(
+        f"{path}: written by {writer} hcl: schema {schema} version {version}, this program reads version {expected};"
+        f" {remedy}"
+    )

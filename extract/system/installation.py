@@ -1,15 +1,20 @@
-"""Whether the installed torch and torchvision belong together."""
+"""What is installed: the version of this package, and torch and torchvision that belong together."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from hcl.extract.system.errors import InputError, first_line
 
-REMEDY = "install both in one command: pip install --upgrade --force-reinstall torch torchvision"
+REINSTALL = "install both in one command: pip install --upgrade --force-reinstall torch torchvision"
+
+
+def package_version() -> str:
+    """The installed version of hcl; "unknown" when run from a folder that is not installed."""
+    return _version("hcl") or "unknown"
 
 
 def check_torchvision() -> None:
-    """Load both.
+    """Import torch and torchvision together.
 
     Raises:
         InputError: if one is missing or torchvision was built for another torch
@@ -21,15 +26,16 @@ def check_torchvision() -> None:
         # The compiled part is loaded leniently and its absence is only felt at the first call.
         torch.ops.torchvision.nms  # noqa: B018
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
-        found = ", ".join(f"{name} {_version(name)}" for name in ("torch", "torchvision"))
-        raise InputError(f"torch and torchvision do not match ({found}: {first_line(error)}); {REMEDY}") from error
+        found = ", ".join(f"{name} {_version(name) or 'not installed'}" for name in ("torch", "torchvision"))
+        raise InputError(f"torch and torchvision do not match ({found}: {first_line(error)}); {REINSTALL}") from error
 
 
 def _version(name: str) -> str:
+    """The version of an installed package; "" if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return ""
 
 
 if __name__ == "__main__":

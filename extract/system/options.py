@@ -59,8 +59,7 @@ def setting_options(
             f"  [{name}: {as_typed(value)}]" for name, value in shown.items() if presets
         )
         if isinstance(default, bool):
-            both = default or bool(presets)
-            names = f"{option}/--no-{option.removeprefix('--')}" if both else option
+            names = f"{option}/--no-{option.removeprefix('--')}"
             made = cloup.option(names, each.name, is_flag=True, **given)
         elif isinstance(default, tuple):
             given |= {"default": None, "show_default": as_typed(default) if not presets and default else False}

@@ -6,7 +6,7 @@ the command line takes its options from there (`hcl.extract.system.options`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,18 @@ def preset_values(config: type[DataclassInstance], preset: str) -> dict[str, Any
     """The values of a preset that differ from the defaults, by field."""
     known = {each.name: setting_of(each) for each in fields(config)}
     return {name: one.presets[preset] for name, one in known.items() if one is not None and preset in one.presets}
+
+
+def describe_differences(then: Mapping[str, Any], now: Mapping[str, Any], *, without: Collection[str] = ()) -> str:
+    """Say which settings differ, such as "frames 8 there, 4 now; size 64 there, 96 now"; "" if none do.
+
+    Args:
+        then: settings that something was made with, by name
+        now: those that it shall be used with; a setting that is missing on either side counts as None
+        without: names that may differ
+    """
+    differing = [name for name in {**then, **now} if name not in without and then.get(name) != now.get(name)]
+    return "; ".join(f"{name} {then.get(name)} there, {now.get(name)} now" for name in differing)
 
 
 def check_settings(config: DataclassInstance) -> None:

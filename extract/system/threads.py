@@ -1,9 +1,16 @@
-"""Cores, and threads that call torch side by side, each with one thread of torch's own."""
+"""Work side by side: cores, threads that call torch, and child processes that end with their parent."""
 
+import ctypes
+import multiprocessing
 import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 @contextmanager
@@ -26,3 +33,25 @@ def single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
 def cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def end_with_parent() -> None:
+    """End this child process when the process that started it is gone, however that ended.
+
+    Linux ends it at once, whatever it does, and already when the thread that started it ends. Elsewhere a thread waits
+    for the parent's end.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise ValueError("this process was not started by multiprocessing")
+    if sys.platform != "linux":
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent.pid:  # it went before the request was made
+        os._exit(1)
+
+
+def _end_after(parent: "multiprocessing.process.BaseProcess") -> None:
+    parent.join()
+    os._exit(1)

@@ -7,7 +7,7 @@ from typing import Any
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, check_version
 
 
 def open_group(
@@ -16,7 +16,7 @@ def open_group(
     version: int | None,
     *,
     mode: str = "r",
-    remedy: str = "use the version of hcl that wrote it",
+    remedy: str = "make the store anew",
 ) -> zarr.Group:
     """Open a Zarr v3 group of ours; nothing but the v3 format is ever opened.
 
@@ -25,7 +25,7 @@ def open_group(
         schema: what it must be
         version: of the schema; None: any
         mode: zarr's
-        remedy: what to do about another version, for the message
+        remedy: how an older store is made anew, for the message
 
     Raises:
         InputError: if there is none, it is not ours, or it is of another schema version
@@ -40,14 +40,11 @@ def open_group(
         raise InputError(
             f"{path}: its zarr.json cannot be read ({error}); restore the store or make it anew"
         ) from error
-    found = group.attrs.get("schema")
-    if found != schema:
-        raise InputError(f"{path}: holds {found or 'something else'!r} where {schema!r} was expected")
-    if version is not None and group.attrs.get("version") != version:
-        raise InputError(
-            f"{path}: schema {schema} version {group.attrs.get('version')}, this program reads version {version};"
-            f" {remedy}"
-        )
+    kind = group.attrs.get("schema")
+    if kind != schema:
+        raise InputError(f"{path}: holds {kind or 'something else'!r} where {schema!r} was expected")
+    if version is not None:
+        check_version(path, schema, group.attrs.get("version"), version, remedy=remedy)
     return group
 
 

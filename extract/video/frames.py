@@ -12,7 +12,7 @@ FrameChoice = Callable[[int], tuple[int, ...]]  # from the number of frames to t
 class VideoFrames:
     """Frames of one video, and where they come from."""
 
-    images: np.ndarray  # (T, H, W, 3) uint8 RGB, apply_display_matrix
+    images: np.ndarray  # (T, H, W, 3) uint8 RGB, upright
     indices: tuple[int, ...]  # into the frames that the video shows, counted from 0
     frame_count: int  # frames that the video shows
     decoder: str  # "decord", "pyav" or "images"

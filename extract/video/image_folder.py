@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hcl.extract.catalog import IMAGE_SUFFIXES
 from hcl.extract.system.errors import VideoError
 from hcl.extract.video.frames import FrameChoice, VideoFrames
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def frame_images(folder: Path) -> list[Path]:

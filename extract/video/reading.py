@@ -18,15 +18,22 @@ from hcl.extract.video.image_folder import read_image_folder
 from hcl.extract.video.packet_index import read_packet_index
 from hcl.extract.video.pyav_reader import read_with_pyav
 
-__all__ = ["VideoFrames", "decoder_note", "middle_frames", "read_chosen_frames", "read_frames"]
 
+def read_frames(path: str | Path, frames: int, *, decoder: str = "auto") -> VideoFrames:
+    """Read the middle frames of `frames` equal segments of a video, upright.
 
-def read_frames(path: Path, frames: int, *, decoder: str = "auto") -> VideoFrames:
-    """Read the middles of `frames` equal segments of a video; all else as `read_chosen_frames`."""
+    Args:
+        path: a video file, or a folder of frame images
+        frames: how many
+        decoder: see `read_chosen_frames`
+
+    Raises:
+        VideoError: the video cannot be read, with a reason for people
+    """
     return read_chosen_frames(path, partial(middle_frames, frames=frames), decoder=decoder)
 
 
-def read_chosen_frames(path: Path, choose: FrameChoice, *, decoder: str = "auto") -> VideoFrames:
+def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = "auto") -> VideoFrames:
     """Read frames of a video in one pass, upright.
 
     Args:
@@ -39,6 +46,7 @@ def read_chosen_frames(path: Path, choose: FrameChoice, *, decoder: str = "auto"
     """
     if decoder not in ("auto", "decord", "pyav"):
         raise ValueError(f"{decoder = } is none of auto, decord, pyav")
+    path = Path(path)
     _check_readable(path)
     if path.is_dir():
         return read_image_folder(path, choose)

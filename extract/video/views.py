@@ -49,12 +49,12 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
     views = [View(middle_frames(frame_count, frames))]
     for number in range(1, choice.views):
         rng = np.random.default_rng([choice.seed, number, int(content or "0", 16)])
-        indices, box, coin = _draw_frames(rng, frames, frame_count), _draw_box(rng), rng.random()
+        indices, box, coin = _draw_indices(rng, frames, frame_count), _draw_box(rng), rng.random()
         views.append(View(indices, box, choice.flip and coin < 0.5))
     return views
 
 
-def _draw_frames(rng: np.random.Generator, frames: int, frame_count: int) -> tuple[int, ...]:
+def _draw_indices(rng: np.random.Generator, frames: int, frame_count: int) -> tuple[int, ...]:
     """Draw one frame within each of `frames` equal segments; those of a short video overlap."""
     bounds = np.arange(frames + 1) * frame_count // frames
     starts, stops = bounds[:-1], np.maximum(bounds[1:], bounds[:-1] + 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcl.extract.catalog import read_catalog, read_names, read_splits, split_classes
+from hcl.extract.catalog import describe_splits, read_catalog, read_names, read_splits, split_classes
 from hcl.extract.system.errors import InputError
 
 
@@ -89,12 +89,25 @@ def test_manifest_columns_come_in_any_order(tmp_path: Path) -> None:
         ("path,label,split\na,b,train\n", "line 2: split 'train' is not one of base, val, novel"),
         ("path,label\na,b\n./a,b\n", "line 3: ./a is listed twice"),
         ("path,label\na,b,c\n", "line 2: more values than columns"),
+        ("path,label,fold\na,b,train\n", "line 2: fold 'train' is not one of base, val, novel"),
+        ("path,label,fold,split\na,b,val,base\n", "line 2: split 'base' and fold 'val' differ.*keep one of them"),
         ("path,label\n", "no videos found"),
     ],
 )
 def test_bad_manifests_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_catalog(manifest(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [("split", "novel"), ("fold", "novel"), ("split,fold", "novel,novel"), ("fold,split", ",novel")],
+)
+def test_the_split_stands_in_a_column_of_either_name(tmp_path: Path, header: str, row: str) -> None:
+    path = manifest(tmp_path, f"path,label,{header}\nx.mp4,wave,{row}\n")
+    assert read_catalog(str(path)).class_splits() == {"wave": "novel"}
+    path = manifest(tmp_path, f"label,{header}\nwave,{row}\n")
+    assert read_splits(str(path)) == {"wave": "novel"}
 
 
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -143,11 +156,30 @@ def test_few_classes_are_refused_with_the_remedy() -> None:
         split_classes(map(str, range(9)), 0)
 
 
-def test_names_and_splits_files(tmp_path: Path) -> None:
+def test_names_and_splits_are_read_from_one_file(tmp_path: Path) -> None:
     path = tmp_path / "classes.csv"
     path.write_text("label,name,split\nNum0,a fist,base\nNum1,one finger,novel\n", encoding="utf-8")
     assert read_names(path) == {"Num0": "a fist", "Num1": "one finger"}
     assert read_splits(path) == {"Num0": "base", "Num1": "novel"}
-    path.write_text("label,split\nNum0,test\n", encoding="utf-8")
-    with pytest.raises(InputError, match="split 'test' is not one of"):
-        read_splits(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label\na\n", "no column 'split'"),
+        ("label,split\na,test\n", "line 2: split 'test' is not one of"),
+        ("label,split\na,\n", "line 2: class 'a' has no split"),
+        ("label,split,fold\na,base,novel\n", "line 2: split 'base' and fold 'novel' differ"),
+        ("label,split\na,base\na,val\n", "line 3: class 'a' is already in base"),
+    ],
+)
+def test_bad_files_of_splits_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_splits(manifest(tmp_path, text))
+
+
+def test_splits_are_described_by_their_classes_and_counts() -> None:
+    lines = describe_splits(["b", "a", "b", "c"], {"a": "base", "b": "base", "c": "novel", "unused": "val"})
+    assert [line.split(":")[0].strip() for line in lines] == ["base", "val", "novel"]
+    assert "2 classes, 3 videos: a (1), b (2)" in lines[0]
+    assert "0 classes, 0 videos" in lines[1] and "1 classes, 1 videos: c (1)" in lines[2]

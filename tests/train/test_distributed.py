@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
@@ -202,7 +202,7 @@ def assert_same_run(found: Path, expected: Path) -> None:
 
 
 def test_a_run_is_that_of_one_process(
-    make_cache: Callable[..., Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_cache: Callable[..., ZarrCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_cache(tmp_path / "cache.zarr")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Embeddings
@@ -22,17 +22,17 @@ from hcl.train.fitting.validation import make_validation
 from hcl.train.runs.run_folder import load_encoder
 from hcl.train.runs.running import embed_cache, train
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 SMALL = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 1, "steps_per_epoch": 3, "val_episodes": 20}
 OF_ONE_VIEW = ("patches", "class_keys")
 
 
-def quick_train(cache: Cache, run: Path, **given: Any) -> None:
+def quick_train(cache: ZarrCache, run: Path, **given: Any) -> None:
     settings = SMALL | {"device": "cpu"} | given
     train(cache.path, run=run, preset="quick", splits=None, settings=settings)
 
 
-def arrays_of(encoder: Any, cache: Cache, row: int, view: int) -> dict[str, torch.Tensor]:
+def arrays_of(encoder: Any, cache: ZarrCache, row: int, view: int) -> dict[str, torch.Tensor]:
     """What an encoder makes of one view of a video of class g."""
     assert cache.text_embeddings is not None
     text = torch.from_numpy(cache.text_embeddings[[cache.class_names.index("g")]])
@@ -95,14 +95,14 @@ def test_validation_reads_the_views_that_are_embedded(
     cache = make_cache(tmp_path / "cache.zarr", views=3)
     config = TrainConfig(**SMALL, test_views=test_views)
     read: list[tuple[int, int]] = []
-    reader = Cache.view
+    reader = ZarrCache.view
 
-    def noted(self: Cache, row: int, view: int, *rest: Any) -> Any:
+    def noted(self: ZarrCache, row: int, view: int, *rest: Any) -> Any:
         read.append((row, view))
         return reader(self, row, view, *rest)
 
     encoder = VideoEncoder(config, channels=12, frames=4, patches=4, classes=3, text_width=5)
     validate = make_validation(cache, cache.class_splits, config, ScoreConfig(), torch.device("cpu"))
-    monkeypatch.setattr(Cache, "view", noted)
+    monkeypatch.setattr(ZarrCache, "view", noted)
     assert validate is not None and 0 <= validate(encoder) <= 100
     assert sorted(read) == [(int(row), view) for row in cache.rows("val") for view in views]

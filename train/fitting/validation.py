@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.match.config import ALL_LEVELS, EpisodeConfig, ScoreConfig
 from hcl.match.episodes.drawing import draw_episodes, make_pool
 from hcl.match.episodes.pooling import distinct_pairs, true_places
@@ -22,7 +22,7 @@ CASE = Case(k_shot=1, aggregate="mean")
 
 
 def make_validation(
-    cache: StoredCache, splits: Mapping[str, str], config: TrainConfig, scoring: ScoreConfig, device: torch.device
+    cache: FrameMapCache, splits: Mapping[str, str], config: TrainConfig, scoring: ScoreConfig, device: torch.device
 ) -> Callable[[Trainable], float] | None:
     """Prepare 1-shot episodes over the val classes, min(5, classes)-way.
 

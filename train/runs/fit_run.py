@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.system.progress import logger
 from hcl.train.data.batches import BatchSource, ClassDraw, memory_limit
 from hcl.train.data.class_augmentation import versions_of, with_versions
@@ -22,7 +22,7 @@ from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 
 def fit_run(
     run: Path,
-    cache: StoredCache,
+    cache: FrameMapCache,
     config: RunConfig,
     device: torch.device,
     *,
@@ -69,7 +69,7 @@ def fit_run(
     return encoder.eval()
 
 
-def base_texts(cache: StoredCache, config: RunConfig, device: torch.device) -> torch.Tensor | None:
+def base_texts(cache: FrameMapCache, config: RunConfig, device: torch.device) -> torch.Tensor | None:
     """The (classes, E) text embeddings of the base classes and their versions; None without semantic attention."""
     text = cache.text_embeddings
     if config.text_model is None or text is None:
@@ -79,7 +79,7 @@ def base_texts(cache: StoredCache, config: RunConfig, device: torch.device) -> t
     return torch.from_numpy(np.tile(of_base, (len(versions_of(config.training)), 1))).to(device)
 
 
-def base_source(cache: StoredCache, config: RunConfig, device: torch.device) -> BatchSource:
+def base_source(cache: FrameMapCache, config: RunConfig, device: torch.device) -> BatchSource:
     """Make the batches of the base videos, and say where they differ from what was asked for."""
     training = config.training
     numbers = {name: number for number, name in enumerate(config.base_classes)}

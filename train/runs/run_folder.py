@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line
-from hcl.extract.system.version import package_version
+from hcl.extract.system.installation import package_version
 from hcl.match.config import ScoreConfig
 from hcl.match.store.locate import RUNS
 from hcl.train.config import TrainConfig

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.opening import open_cache
 from hcl.extract.catalog import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
-from hcl.extract.system.version import package_version
 from hcl.match.store.locate import STORE, mark_latest
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.data.class_augmentation import versions_of
@@ -89,7 +89,7 @@ def train(
 
 def embed_held_out(
     encoder: Encoder,
-    cache: StoredCache,
+    cache: FrameMapCache,
     config: RunConfig,
     run: Path,
     device: torch.device,
@@ -117,7 +117,7 @@ def embed_held_out(
     return f"{run}: trained, {len(rows)} val and novel videos embedded; next: hcl evaluate {run}"
 
 
-def class_splits(cache: StoredCache, splits: Path | None) -> dict[str, str]:
+def class_splits(cache: FrameMapCache, splits: Path | None) -> dict[str, str]:
     """The split of every class: the cache's, or those of a file that must name each class."""
     if splits is None:
         return cache.class_splits
@@ -130,7 +130,7 @@ def class_splits(cache: StoredCache, splits: Path | None) -> dict[str, str]:
 
 def training_settings(
     run: Path,
-    cache: StoredCache,
+    cache: FrameMapCache,
     of_class: Mapping[str, str],
     preset: str | None,
     settings: Mapping[str, Any],
@@ -142,7 +142,7 @@ def training_settings(
     return preset_config(preset or default_preset(cache, of_class), **given)
 
 
-def default_preset(cache: StoredCache, of_class: Mapping[str, str]) -> str:
+def default_preset(cache: FrameMapCache, of_class: Mapping[str, str]) -> str:
     """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and say so."""
     count = sum(of_class[cache.videos.label[row]] == "base" for row in cache.rows())
     chosen = "paper" if torch.cuda.is_available() and count >= LARGE_SET else "quick"
@@ -151,7 +151,7 @@ def default_preset(cache: StoredCache, of_class: Mapping[str, str]) -> str:
     return chosen
 
 
-def plan_run(cache: StoredCache, of_class: Mapping[str, str], training: TrainConfig) -> RunConfig:
+def plan_run(cache: FrameMapCache, of_class: Mapping[str, str], training: TrainConfig) -> RunConfig:
     """Settle everything that a run follows from.
 
     Raises:
@@ -260,12 +260,12 @@ def describe_method(config: RunConfig) -> str:
     return "no semantic attention" + ("" if not config.training.semantic_attention else " (the cache has no text)")
 
 
-def views_of_method(cache: StoredCache, training: TrainConfig) -> int:
+def views_of_method(cache: FrameMapCache, training: TrainConfig) -> int:
     """How many views of each video are embedded: one by resnet, whose mean maps are of the canonical view."""
     return 1 if training.method == "resnet" else views_to_embed(cache, training.test_views)
 
 
-def store_attributes(cache: StoredCache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
+def store_attributes(cache: FrameMapCache, config: RunConfig | None, run: Path | None) -> dict[str, Any]:
     """What an embedding store says of its origin."""
     origin = {"run": str(run) if run else "untrained", "cache": str(cache.path), "cache_identity": cache.identity}
     scoring = asdict(config.scoring) if config and config.training.method == "hcl" else {}
@@ -318,7 +318,7 @@ def embed_cache(
     return f"{out}: {len(rows)} videos embedded; next: hcl evaluate {out}"
 
 
-def refuse_other_maps(cache: StoredCache, config: RunConfig) -> None:
+def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:
     """Refuse a cache whose maps or texts come from other models than those the run learned from."""
     then, now = ({"backbone_layer": LAYERS[0]} | settings for settings in (config.cache["settings"], cache.settings))
     differing = [name for name in COMPARED if then.get(name) != now.get(name)]

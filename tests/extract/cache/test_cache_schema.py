@@ -11,7 +11,7 @@ import torch
 import zarr
 
 from hcl.extract.cache.video_table import VideoTable
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embeddings import Embeddings
@@ -50,7 +50,7 @@ def written(path: Path) -> dict[str, tuple[int, str]]:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    made = Cache.create(tmp_path / "cache.zarr", {"split_origin": "given"}, shape=(2, 3, 4))
+    made = ZarrCache.create(tmp_path / "cache.zarr", {"split_origin": "given"}, shape=(2, 3, 4))
     made.set_text_model(np.zeros((0, 5), np.float32), {"model": "m", "sha256": "s"})
     made.add_classes({"a": "base"}, {"a": "a"}, np.zeros((1, 5), np.float32))
     made.add_videos([Video("a/1.mp4", Path("a/1.mp4"), "a")])
@@ -60,7 +60,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
     """A cache with everything that may be absent."""
-    made = Cache.create(tmp_path / "full.zarr", {"split_origin": "given"}, shape=(2, 3, 4), views=3, dtype="uint8")
+    made = ZarrCache.create(tmp_path / "full.zarr", {"split_origin": "given"}, shape=(2, 3, 4), views=3, dtype="uint8")
     made.set_text_model(np.zeros((0, 5), np.float32), {"model": "m", "sha256": "s"})
     return made.path
 

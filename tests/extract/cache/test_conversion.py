@@ -7,11 +7,12 @@ import h5py
 import numpy as np
 import pytest
 
-from hcl.extract.cache.base import MapRecord
 from hcl.extract.cache.conversion import convert
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.opening import open_cache
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 
 SHAPE = (2, 3, 4)
@@ -19,16 +20,17 @@ SHAPE = (2, 3, 4)
 
 @pytest.fixture(params=[True, False], ids=["text", "no text"])
 def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    made = Cache.create(tmp_path / "cache.zarr", {"frames": 2, "split_origin": "given", "grid": [3, 1]}, shape=SHAPE)
+    made = ZarrCache.create(
+        tmp_path / "cache.zarr", {"frames": 2, "split_origin": "given", "grid": [3, 1]}, shape=SHAPE
+    )
     vectors = np.random.default_rng(1).normal(size=(2, 5)).astype(np.float32) if request.param else None
     if vectors is not None:
         made.set_text_model(vectors[:0], {"model": "m", "sha256": "s"})
     made.add_classes({"run": "base", "wäve": "novel"}, {"run": "run", "wäve": "wäve"}, vectors)
     made.add_videos([Video(f"{row}.mp4", Path("x"), ("run", "wäve")[row % 2], group="g") for row in range(4)])
     rng = np.random.default_rng(0)
-    made.write(
-        [MapRecord(row, rng.normal(size=SHAPE).astype(np.float16), 9, "pyav", f"h{row}", 1, 2) for row in (0, 3)]
-    )
+    maps = {row: rng.normal(size=SHAPE).astype(np.float16) for row in (0, 3)}
+    made.write([MapRecord(row, drawn, 9, "pyav", Source(f"h{row}", 1, 2)) for row, drawn in maps.items()])
     made.write([MapRecord(1, None, reason="broken"), MapRecord(2, np.zeros(SHAPE, np.float16))])
     return made.path
 
@@ -36,7 +38,9 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(params=["float16", "uint8"])
 def views(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A cache with three views of each video, in either form."""
-    made = Cache.create(tmp_path / "views.zarr", {"split_origin": "given"}, shape=SHAPE, views=3, dtype=request.param)
+    made = ZarrCache.create(
+        tmp_path / "views.zarr", {"split_origin": "given"}, shape=SHAPE, views=3, dtype=request.param
+    )
     made.add_classes({"run": "base"}, {"run": "run"}, None)
     made.add_videos([Video(f"{row}.mp4", Path("x"), "run") for row in range(3)])
     drawn = np.random.default_rng(0).normal(size=(2, 3, *SHAPE)).astype(np.float16)
@@ -59,7 +63,8 @@ def bytes_of(path: Path) -> dict[str, bytes]:
 
 
 def test_there_and_back_changes_no_byte(cache: Path, tmp_path: Path) -> None:
-    assert "3 of 4 videos" in convert(cache, tmp_path / "cache.h5")
+    done = convert(str(cache), str(tmp_path / "cache.h5"))
+    assert (done.target, done.videos, done.copied) == (tmp_path / "cache.h5", 4, 3)
     convert(tmp_path / "cache.h5", tmp_path / "again.zarr")
     assert bytes_of(tmp_path / "again.zarr") == bytes_of(cache)
 
@@ -98,11 +103,16 @@ def altered(cache: Path, path: Path) -> h5py.File:
     return h5py.File(path, "r+")
 
 
-def test_newer_versions_are_refused_by_name(cache: Path, tmp_path: Path) -> None:
-    with altered(cache, tmp_path / "new.h5") as file:
-        file.attrs["attributes"] = json.dumps(json.loads(file.attrs["attributes"]) | {"version": 2})
-    with pytest.raises(InputError, match="schema hcl-cache version 2, this program reads hcl-cache version 1"):
-        open_cache(tmp_path / "new.h5")
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(1, "extract it anew with: hcl extract VIDEOS CACHE"), (3, "use the version of hcl that")]
+)
+def test_other_versions_are_refused_by_name_with_the_remedy(
+    cache: Path, tmp_path: Path, version: int, remedy: str
+) -> None:
+    with altered(cache, tmp_path / "other.h5") as file:
+        file.attrs["attributes"] = json.dumps(json.loads(file.attrs["attributes"]) | {"version": version})
+    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 2; {remedy}"):
+        open_cache(tmp_path / "other.h5")
 
 
 @pytest.mark.parametrize("kind", ["external link", "soft link", "external storage", "virtual"])

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import zarr
 
-from hcl.extract.cache.base import DONE, FAILED, PENDING, MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.base import DONE, FAILED, PENDING
+from hcl.extract.cache.layout import MapRecord
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 
 SHAPE = (2, 3, 4)
@@ -20,17 +22,17 @@ def maps(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    made = Cache.create(tmp_path / "cache.zarr", {"frames": 2, "split_origin": "given"}, shape=SHAPE)
+def cache(tmp_path: Path) -> ZarrCache:
+    made = ZarrCache.create(tmp_path / "cache.zarr", {"frames": 2, "split_origin": "given"}, shape=SHAPE)
     made.add_classes({"run": "base", "wäve": "novel"}, {"run": "run", "wäve": "wäve"}, None)
     made.add_videos([Video(f"v{row}.mp4", Path("x"), ("run", "wäve")[row % 2], group=f"g{row}") for row in range(5)])
     return made
 
 
-def test_what_is_written_is_read(cache: Cache) -> None:
-    cache.write([MapRecord(row, maps(row), 30, "pyav", f"hash{row}", 7, 8) for row in (0, 3)])
+def test_what_is_written_is_read(cache: ZarrCache) -> None:
+    cache.write([MapRecord(row, maps(row), 30, "pyav", Source(f"hash{row}", 7, 8)) for row in (0, 3)])
     cache.write([MapRecord(1, None, reason="not a video")])
-    found = Cache.open(cache.path)
+    found = ZarrCache.open(cache.path)
     assert found.sources.status.tolist() == [DONE, FAILED, PENDING, DONE, PENDING]
     assert found.rows().tolist() == [0, 3] and found.rows("novel").tolist() == [3] and found.rows("val").tolist() == []
     assert found.videos.split == ("base", "novel", "base", "novel", "base")
@@ -40,7 +42,7 @@ def test_what_is_written_is_read(cache: Cache) -> None:
         np.testing.assert_array_equal(found.maps(row), maps(row))
 
 
-def test_maps_are_read_as_zarr_reads_them(cache: Cache) -> None:
+def test_maps_are_read_as_zarr_reads_them(cache: ZarrCache) -> None:
     cache.write([MapRecord(row, maps(row)) for row in range(5)])
     array = zarr.open_group(cache.path, mode="r")["maps"]
     for row in range(5):
@@ -49,7 +51,7 @@ def test_maps_are_read_as_zarr_reads_them(cache: Cache) -> None:
 
 @pytest.mark.parametrize("channels", [1, 255, 256, 257, 513])
 def test_any_number_of_channels_is_read_as_zarr_reads_it(tmp_path: Path, channels: int) -> None:
-    made = Cache.create(tmp_path / "wide.zarr", {"split_origin": "given"}, shape=(2, 3, channels))
+    made = ZarrCache.create(tmp_path / "wide.zarr", {"split_origin": "given"}, shape=(2, 3, channels))
     made.add_classes({"run": "base"}, {"run": "run"}, None)
     made.add_videos([Video("v.mp4", Path("x"), "run")])
     drawn = np.random.default_rng(0).normal(size=(2, 3, channels)).astype(np.float16)
@@ -60,12 +62,12 @@ def test_any_number_of_channels_is_read_as_zarr_reads_it(tmp_path: Path, channel
 
 @pytest.mark.parametrize("store", ["float16", "uint8"])
 def test_views_are_read_as_zarr_reads_them(tmp_path: Path, store: str) -> None:
-    made = Cache.create(tmp_path / "views.zarr", {"split_origin": "given"}, shape=SHAPE, views=3, dtype=store)
+    made = ZarrCache.create(tmp_path / "views.zarr", {"split_origin": "given"}, shape=SHAPE, views=3, dtype=store)
     made.add_classes({"run": "base"}, {"run": "run"}, None)
     made.add_videos([Video(f"v{row}.mp4", Path("x"), "run") for row in range(3)])
     drawn = {row: np.stack([maps(10 * row + view) for view in range(3)]) for row in (0, 2)}
     made.write([MapRecord(row, views[0], views=views[1:]) for row, views in drawn.items()])
-    found = Cache.open(made.path)
+    found = ZarrCache.open(made.path)
     group = zarr.open_group(made.path, mode="r")
     assert found.n_views == 3 and found.layout.dtype == store
     for row, views in drawn.items():
@@ -86,13 +88,13 @@ def test_views_are_read_as_zarr_reads_them(tmp_path: Path, store: str) -> None:
         found.maps(0, np.empty((2, 4, 3), np.float16).transpose(0, 2, 1))
 
 
-def test_a_cache_needs_the_views_it_was_made_for(cache: Cache) -> None:
+def test_a_cache_needs_the_views_it_was_made_for(cache: ZarrCache) -> None:
     with pytest.raises(ValueError, match=r"views\.shape = \(2, 2, 3, 4\) in a cache of 2 frames"):
         cache.write([MapRecord(0, maps(0), views=maps(1)[None])])
 
 
 def test_the_error_of_uint8_is_kept_for_each_video(tmp_path: Path) -> None:
-    made = Cache.create(tmp_path / "cache.zarr", {"split_origin": "given"}, shape=SHAPE, dtype="uint8")
+    made = ZarrCache.create(tmp_path / "cache.zarr", {"split_origin": "given"}, shape=SHAPE, dtype="uint8")
     made.add_classes({"run": "base"}, {"run": "run"}, None)
     made.add_videos([Video(f"v{row}.mp4", Path("x"), "run") for row in range(3)])
     assert made.quantisation_error is None
@@ -107,7 +109,7 @@ def test_the_error_of_uint8_is_kept_for_each_video(tmp_path: Path) -> None:
         made.write([MapRecord(2, np.full(SHAPE, np.inf, np.float16))])
 
 
-def test_a_cache_that_lies_patch_by_patch_is_read_as_its_metadata_says(cache: Cache) -> None:
+def test_a_cache_that_lies_patch_by_patch_is_read_as_its_metadata_says(cache: ZarrCache) -> None:
     group = zarr.open_group(cache.path, mode="r+")
     codecs = group["maps"].compressors
     plain = group.create_array(
@@ -115,10 +117,10 @@ def test_a_cache_that_lies_patch_by_patch_is_read_as_its_metadata_says(cache: Ca
     )
     plain[:] = np.stack([maps(row) for row in range(5)])
     for row in range(5):
-        np.testing.assert_array_equal(Cache.open(cache.path).maps(row), maps(row))
+        np.testing.assert_array_equal(ZarrCache.open(cache.path).maps(row), maps(row))
 
 
-def test_remains_of_killed_writes_are_removed(cache: Cache) -> None:
+def test_remains_of_killed_writes_are_removed(cache: ZarrCache) -> None:
     cache.write([MapRecord(0, maps(0))])
     files = {file for file in cache.path.rglob("*") if file.is_file()}
     (cache.path / "maps" / "c" / "3" / "0" / "0").mkdir(parents=True)
@@ -128,11 +130,11 @@ def test_remains_of_killed_writes_are_removed(cache: Cache) -> None:
     assert {file for file in cache.path.rglob("*") if file.is_file()} == files
 
 
-def test_classes_and_videos_can_be_added_later(cache: Cache) -> None:
+def test_classes_and_videos_can_be_added_later(cache: ZarrCache) -> None:
     cache.write([MapRecord(0, maps(0))])
     cache.add_classes({"sit": "val"}, {"sit": "sit down"}, None)
     cache.add_videos([Video("new.mp4", Path("x"), "sit")])
-    found = Cache.open(cache.path)
+    found = ZarrCache.open(cache.path)
     assert (
         found.class_splits == {"run": "base", "wäve": "novel", "sit": "val"} and found.class_texts["sit"] == "sit down"
     )
@@ -140,18 +142,18 @@ def test_classes_and_videos_can_be_added_later(cache: Cache) -> None:
     np.testing.assert_array_equal(found.maps(0), maps(0))
 
 
-def test_rows_that_were_being_appended_when_a_run_was_killed_do_not_count(cache: Cache) -> None:
+def test_rows_that_were_being_appended_when_a_run_was_killed_do_not_count(cache: ZarrCache) -> None:
     zarr.open_group(cache.path, mode="r+")["path"].resize((9,))
-    assert len(Cache.open(cache.path).videos) == 5
-    again = Cache.open(cache.path, mode="r+")
+    assert len(ZarrCache.open(cache.path).videos) == 5
+    again = ZarrCache.open(cache.path, mode="r+")
     again.add_videos([Video("new.mp4", Path("x"), "run")])
-    assert Cache.open(cache.path).videos.path[5:] == ("new.mp4",)
+    assert ZarrCache.open(cache.path).videos.path[5:] == ("new.mp4",)
 
 
-def test_many_rows_span_chunks(cache: Cache) -> None:
+def test_many_rows_span_chunks(cache: ZarrCache) -> None:
     cache.add_videos([Video(f"w{row}.mp4", Path("x"), "run") for row in range(2000)])
     cache.write([MapRecord(row, None, reason=f"r{row}") for row in (1, 1500, 2004)])
-    found = Cache.open(cache.path).videos
+    found = ZarrCache.open(cache.path).sources
     assert {row: found.reason[row] for row in np.flatnonzero(found.status == FAILED)} == {
         1: "r1",
         1500: "r1500",
@@ -159,30 +161,30 @@ def test_many_rows_span_chunks(cache: Cache) -> None:
     }
 
 
-def test_text_embeddings_follow_the_classes(cache: Cache) -> None:
+def test_text_embeddings_follow_the_classes(cache: ZarrCache) -> None:
     assert cache.text_embeddings is None and cache.text_model is None
     cache.set_text_model(np.ones((2, 3), np.float32), {"model": "small bert", "sha256": "abc"})
     cache.add_classes({"sit": "val"}, {"sit": "sit"}, np.full((1, 3), 2, np.float32))
-    found = Cache.open(cache.path)
+    found = ZarrCache.open(cache.path)
     assert found.text_model == {"model": "small bert", "sha256": "abc"}
     np.testing.assert_array_equal(found.text_embeddings, [[1, 1, 1], [1, 1, 1], [2, 2, 2]])
     with pytest.raises(ValueError, match="for 3 classes"):
         cache.set_text_model(np.ones((2, 3), np.float32), {})
 
 
-def test_identity_changes_with_the_contents(cache: Cache) -> None:
+def test_identity_changes_with_the_contents(cache: ZarrCache) -> None:
     before = cache.identity
-    assert Cache.open(cache.path).identity == before
-    cache.write([MapRecord(0, maps(0), content="abc")])
+    assert ZarrCache.open(cache.path).identity == before
+    cache.write([MapRecord(0, maps(0), source=Source("abc"))])
     assert cache.identity != before
 
 
-def chunk(cache: Cache, row: int) -> Path:
+def chunk(cache: ZarrCache, row: int) -> Path:
     return cache.path / "maps" / "c" / str(row) / "0" / "0" / "0"
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "empty", "remove"])
-def test_damaged_maps_are_named_never_returned(cache: Cache, harm: str) -> None:
+def test_damaged_maps_are_named_never_returned(cache: ZarrCache, harm: str) -> None:
     cache.write([MapRecord(row, maps(row)) for row in range(5)])
     stored = chunk(cache, 2).read_bytes()
     if harm == "remove":
@@ -191,13 +193,13 @@ def test_damaged_maps_are_named_never_returned(cache: Cache, harm: str) -> None:
         flipped = stored[:9] + bytes([stored[9] ^ 1]) + stored[10:]
         chunk(cache, 2).write_bytes({"flip": flipped, "truncate": stored[:-1], "empty": b""}[harm])
     with pytest.raises(InputError, match=r"maps of v2\.mp4 are damaged.*--repair"):
-        Cache.open(cache.path).maps(2)
+        ZarrCache.open(cache.path).maps(2)
 
 
-def test_a_damaged_column_is_named(cache: Cache) -> None:
+def test_a_damaged_column_is_named(cache: ZarrCache) -> None:
     next((cache.path / "label" / "c").iterdir()).write_bytes(b"nonsense")
     with pytest.raises(InputError, match="array 'label' is damaged"):
-        len(Cache.open(cache.path).videos)
+        len(ZarrCache.open(cache.path).videos)
 
 
 def edit_attributes(path: Path, **changes: object) -> None:
@@ -208,44 +210,58 @@ def edit_attributes(path: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("grid", [None, 3, [3], [2, 3], [-1, -3], "x"])
-def test_a_grid_of_other_patches_is_refused(cache: Cache, grid: object) -> None:
+def test_a_grid_of_other_patches_is_refused(cache: ZarrCache, grid: object) -> None:
     edit_attributes(cache.path, settings={"grid": grid})
     with pytest.raises(InputError, match=r"'grid' is .*, expected \[rows, columns\] of its 3 patches; extract the"):
-        Cache.open(cache.path).grid  # noqa: B018 - reading it is the check
+        ZarrCache.open(cache.path).grid  # noqa: B018 - reading it is the check
     edit_attributes(cache.path, settings={"grid": [1, 3]})
-    assert Cache.open(cache.path).grid == (1, 3)
+    assert ZarrCache.open(cache.path).grid == (1, 3)
 
 
-def test_a_newer_version_is_refused_by_name(cache: Cache) -> None:
-    edit_attributes(cache.path, version=2)
-    with pytest.raises(InputError, match="hcl-cache version 2, this program reads version 1"):
-        Cache.open(cache.path)
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(1, "extract it anew with: hcl extract VIDEOS CACHE"), (3, "use the version of hcl that")]
+)
+def test_other_versions_are_refused_by_name_with_the_remedy(cache: ZarrCache, version: int, remedy: str) -> None:
+    edit_attributes(cache.path, version=version)
+    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 2; {remedy}"):
+        ZarrCache.open(cache.path)
 
 
-def test_other_stores_are_refused(cache: Cache, tmp_path: Path) -> None:
+def test_a_cache_of_hcl_0_1_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    """As version 1 wrote it: splits were called folds."""
+    group = zarr.open_group(tmp_path / "old.zarr", mode="w", zarr_format=3)
+    settings = {"frames": 8, "until": "layer3", "store": "uint8", "split": "given"}
+    group.attrs.update({"schema": "hcl-cache", "version": 1, "settings": settings, "videos": 1, "classes": 1})
+    group.create_array("maps", shape=(1, 2, 3, 4), dtype="uint8")
+    group.create_array("class_fold", shape=(1,), dtype="string")
+    with pytest.raises(InputError, match=r"old\.zarr: written by an older hcl.*extract it anew with: hcl extract"):
+        ZarrCache.open(tmp_path / "old.zarr")
+
+
+def test_other_stores_are_refused(cache: ZarrCache, tmp_path: Path) -> None:
     edit_attributes(cache.path, schema="hcl-embeddings")
     with pytest.raises(InputError, match="holds 'hcl-embeddings' where 'hcl-cache' was expected"):
-        Cache.open(cache.path)
+        ZarrCache.open(cache.path)
     with pytest.raises(InputError, match="no such store"):
-        Cache.open(tmp_path / "nothing")
+        ZarrCache.open(tmp_path / "nothing")
     with pytest.raises(InputError, match="not a Zarr v3 store"):
-        Cache.open(tmp_path)
+        ZarrCache.open(tmp_path)
 
 
-def test_a_version_2_store_is_never_opened(tmp_path: Path) -> None:
+def test_a_store_in_zarr_v2_format_is_never_opened(tmp_path: Path) -> None:
     group = zarr.open_group(tmp_path / "old.zarr", mode="w", zarr_format=2)
     group.attrs.update({"schema": "hcl-cache", "version": 1})
     with pytest.raises(InputError, match="not a Zarr v3 store"):
-        Cache.open(tmp_path / "old.zarr")
+        ZarrCache.open(tmp_path / "old.zarr")
 
 
-def test_a_broken_zarr_json_is_named(cache: Cache) -> None:
+def test_a_broken_zarr_json_is_named(cache: ZarrCache) -> None:
     (cache.path / "zarr.json").write_text("{")
     with pytest.raises(InputError, match=r"zarr\.json cannot be read"):
-        Cache.open(cache.path)
+        ZarrCache.open(cache.path)
 
 
 def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "thing").mkdir()
     with pytest.raises(InputError, match="already exists"):
-        Cache.create(tmp_path / "thing", {}, shape=SHAPE)
+        ZarrCache.create(tmp_path / "thing", {}, shape=SHAPE)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hcl.extract.decoding.ahead import Failed, decode_ahead
+from hcl.extract.decoding.pool import decode_ahead
+from hcl.extract.decoding.source import Source
+from hcl.extract.decoding.worker import DecodeTask, Failed
 from hcl.extract.video.reading import read_frames
 
-SETTINGS = {"frames": 4, "size": 64, "decoder": "auto", "workers": 1}
+TASK = DecodeTask(frames=4, size=64, decoder="auto")
 
 
 def write_video(path: Path, *, frames: int = 20, width: int = 96, height: int = 64) -> Path:
@@ -48,9 +51,9 @@ def test_results_come_in_order_with_the_state_of_the_file(tmp_path: Path) -> Non
         (5, images),
         (4, write_video(tmp_path / "b.mkv", frames=2)),
     ]
-    results = list(decode_ahead(paths, **{**SETTINGS, "workers": 2}))
+    results = list(decode_ahead(paths, TASK, workers=2))
     assert [result.row for result in results] == [7, 3, 5, 4]
-    assert results[1] == Failed(3, "the file does not exist", "")
+    assert results[1] == Failed(3, "the file does not exist", Source())
     for (_, path), result in zip(paths, results, strict=True):
         if isinstance(result, Failed):
             continue
@@ -59,13 +62,13 @@ def test_results_come_in_order_with_the_state_of_the_file(tmp_path: Path) -> Non
         expected = [Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR) for image in video.images]
         np.testing.assert_array_equal(result.images, [[np.asarray(image) for image in expected]])
         assert (result.frame_count, result.decoder) == (video.frame_count, video.decoder)
-        assert result.content == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        assert result.bytes == sum(file.stat().st_size for file in files)
-        assert result.modified_ns == max(file.stat().st_mtime_ns for file in files)
+        assert result.source.content == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        assert result.source.bytes == sum(file.stat().st_size for file in files)
+        assert result.source.modified_ns == max(file.stat().st_mtime_ns for file in files)
 
 
 def test_no_videos_take_no_workers() -> None:
-    assert list(decode_ahead([], **SETTINGS)) == []
+    assert list(decode_ahead([], TASK)) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
@@ -75,7 +78,7 @@ def test_no_videos_take_no_workers() -> None:
 )
 def test_a_worker_that_ends_or_hangs_costs_one_video(slow: Path, blow: str, reason: str) -> None:
     results = []
-    for result in decode_ahead([(row, slow) for row in range(5)], **SETTINGS, seconds_per_video=4):
+    for result in decode_ahead([(row, slow) for row in range(5)], replace(TASK, seconds_per_video=4), workers=1):
         if not results:
             (worker,) = multiprocessing.active_children()
             os.kill(worker.pid or 0, getattr(signal, blow))
@@ -83,19 +86,19 @@ def test_a_worker_that_ends_or_hangs_costs_one_video(slow: Path, blow: str, reas
     assert [result.row for result in results] == list(range(5))
     (failed,) = [result for result in results if isinstance(result, Failed)]
     assert failed.reason == reason
-    assert failed.content in ("", hashlib.sha256(slow.read_bytes()).hexdigest())
+    assert failed.source.content in ("", hashlib.sha256(slow.read_bytes()).hexdigest())
     assert multiprocessing.active_children() == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say how large a process is")
 def test_a_worker_that_swells_is_ended(slow: Path) -> None:
-    (result,) = decode_ahead([(1, slow)], **SETTINGS, mib_per_video=1)
+    (result,) = decode_ahead([(1, slow)], replace(TASK, mib_per_video=1), workers=1)
     assert isinstance(result, Failed)
     assert result.reason == "decoding it takes more than 1 MiB of memory"
 
 
 def test_closing_leaves_no_process(slow: Path) -> None:
-    results = decode_ahead([(row, slow) for row in range(5)], **SETTINGS)
+    results = decode_ahead([(row, slow) for row in range(5)], TASK, workers=1)
     next(results)
     assert multiprocessing.active_children()
     results.close()
@@ -115,7 +118,7 @@ class Watched(list[tuple[int, Path]]):
 def test_a_caller_that_rests_is_not_swamped(tmp_path: Path) -> None:
     short = write_video(tmp_path / "short.mp4", frames=2)
     paths = Watched((row, short) for row in range(60))
-    results = decode_ahead(paths, **SETTINGS)
+    results = decode_ahead(paths, TASK, workers=1)
     next(results)
     time.sleep(1.5)
     reached = paths.furthest
@@ -126,10 +129,11 @@ def test_a_caller_that_rests_is_not_swamped(tmp_path: Path) -> None:
 ORPHANS = """
 import multiprocessing, sys
 from pathlib import Path
-from hcl.extract.decoding.ahead import decode_ahead
+from hcl.extract.decoding.pool import decode_ahead
+from hcl.extract.decoding.worker import DecodeTask
 if __name__ == "__main__":
     videos = [(row, Path(sys.argv[1])) for row in range(1000)]
-    for result in decode_ahead(videos, frames=4, size=64, decoder="auto", workers=2):
+    for result in decode_ahead(videos, DecodeTask(frames=4, size=64, decoder="auto"), workers=2):
         print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
 """
 

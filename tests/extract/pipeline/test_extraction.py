@@ -13,35 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from hcl.extract.cache.base import DONE, FAILED
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.ahead import Decoded, Failed
-from hcl.extract.decoding.worker import Answer, decode_video
-from hcl.extract.pipeline.dry_run import forecast
-from hcl.extract.pipeline.extraction import choose_backbone, extract, refuse_other_settings
-from hcl.extract.pipeline.inference import mapped
+from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.summary import as_text
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.lock import sole_writer
 from hcl.extract.video.reading import decoder_note
-
-CLASSES = ("clap", "jump", "nod")
-
-
-@pytest.fixture
-def videos(tmp_path: Path, write_video: Any) -> Path:
-    for number, name in enumerate(CLASSES):
-        for copy in range(3):
-            write_video(tmp_path / "videos" / name / f"{copy}.mp4", seed=10 * number + copy)
-    return tmp_path / "videos"
-
-
-@pytest.fixture
-def config(small_config: ExtractConfig) -> ExtractConfig:
-    return replace(small_config, split_policy="all-novel")
 
 
 def bytes_of(cache: Path) -> dict[str, bytes]:
@@ -50,7 +29,7 @@ def bytes_of(cache: Path) -> dict[str, bytes]:
 
 def test_every_video_is_mapped(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     summary = extract(videos, tmp_path / "cache.zarr", config)
-    cache = Cache.open(tmp_path / "cache.zarr")
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
     assert summary.extracted == 9 and not summary.failed
     assert cache.shape == (8, 4, 512) and cache.rows("novel").tolist() == list(range(9))
     assert all(np.isfinite(cache.maps(row)).all() and cache.maps(row).any() for row in range(9))
@@ -71,7 +50,7 @@ def test_a_video_does_not_depend_on_its_neighbours(videos: Path, tmp_path: Path,
     for file in sorted(videos.rglob("*.mp4"))[:-1]:
         file.unlink()
     extract(videos, tmp_path / "one.zarr", config)
-    alone, among = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "all.zarr")
+    alone, among = ZarrCache.open(tmp_path / "one.zarr"), ZarrCache.open(tmp_path / "all.zarr")
     np.testing.assert_array_equal(alone.maps(0), among.maps(among.videos.path.index(alone.videos.path[0])))
 
 
@@ -83,7 +62,7 @@ def test_broken_videos_fail_alone_and_are_named(
     summary = extract(videos, tmp_path / "cache.zarr", config)
     assert summary.extracted == 9 and [path for path, _ in summary.failed] == ["clap/broken.mp4", "clap/empty.mp4"]
     assert all(f"{path}: {reason}" in as_text(summary) for path, reason in summary.failed)
-    cache = Cache.open(tmp_path / "cache.zarr")
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
     assert (cache.sources.status == FAILED).sum() == 2 and (cache.sources.status == DONE).sum() == 9
     write_video(videos / "clap" / "broken.mp4", seed=99)  # mended, it is read by the next run
     again = extract(videos, tmp_path / "cache.zarr", config)
@@ -93,17 +72,17 @@ def test_broken_videos_fail_alone_and_are_named(
 def test_videos_and_classes_can_be_added(videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any) -> None:
     path = tmp_path / "cache.zarr"
     extract(videos, path, config)
-    maps = [Cache.open(path).maps(row) for row in range(9)]
+    maps = [ZarrCache.open(path).maps(row) for row in range(9)]
     write_video(videos / "bow" / "0.mp4", seed=50)
     write_video(videos / "nod" / "9.mp4", seed=51)
     extract(videos, path, config)
-    cache = Cache.open(path)
+    cache = ZarrCache.open(path)
     assert cache.videos.path[9:] == ("bow/0.mp4", "nod/9.mp4") and cache.class_splits["bow"] == "novel"
     for row, before in enumerate(maps):
         np.testing.assert_array_equal(cache.maps(row), before)
 
 
-def test_twins_are_noticed(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+def test_duplicates_are_noticed(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     (videos / "nod" / "copy.mp4").write_bytes((videos / "nod" / "0.mp4").read_bytes())
     summary = extract(videos, tmp_path / "cache.zarr", config)
     assert summary.duplicates == (("nod/0.mp4", "nod/copy.mp4"),)
@@ -117,7 +96,7 @@ def test_further_views_leave_the_first_as_it_is(
     config = replace(config, cache_dtype=store)
     extract(videos, tmp_path / "one.zarr", config)
     summary = extract(videos, tmp_path / "three.zarr", replace(config, views=3, view_seed=4, flip=True))
-    one, three = Cache.open(tmp_path / "one.zarr"), Cache.open(tmp_path / "three.zarr")
+    one, three = ZarrCache.open(tmp_path / "one.zarr"), ZarrCache.open(tmp_path / "three.zarr")
     assert (one.n_views, three.n_views) == (1, 3)
     assert (three.settings["views"], three.settings["view_seed"], three.settings["flip"]) == (3, 4, True)
     assert bytes_of(tmp_path / "one.zarr" / "maps" / "c") == bytes_of(tmp_path / "three.zarr" / "maps" / "c")
@@ -131,29 +110,9 @@ def test_further_views_leave_the_first_as_it_is(
 def test_views_do_not_depend_on_path_or_order(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     (videos / "clap" / "00 duplicate.mp4").write_bytes((videos / "nod" / "2.mp4").read_bytes())
     extract(videos, tmp_path / "cache.zarr", replace(config, views=2))
-    cache = Cache.open(tmp_path / "cache.zarr")
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
     rows = [cache.videos.path.index(path) for path in ("clap/00 duplicate.mp4", "nod/2.mp4")]
     np.testing.assert_array_equal(cache.view(rows[0], 1), cache.view(rows[1], 1))
-
-
-def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
-    plain: dict[str, Any] = {"frames": 8, "split_origin": "given"}
-    views = plain | {"views": 2, "view_seed": 0, "flip": False}
-    for then, now, message in (
-        (plain, plain | {"cache_dtype": "uint8"}, "cache_dtype float16 there, uint8 now"),
-        (plain, views, "views 1 there, 2 now"),
-        (views, plain, "views 2 there, 1 now"),
-        (views, views | {"view_seed": 1, "flip": True}, "view_seed 0 there, 1 now; flip False there, True now"),
-    ):
-        cache = Cache.create(tmp_path / f"{message[:8]}.zarr", then, shape=(8, 4, 2))
-        refuse_other_settings(cache, then | {"split_origin": "all-novel"})
-        with pytest.raises(InputError, match=message):
-            refuse_other_settings(cache, now)
-
-
-def test_flips_without_further_views_are_refused() -> None:
-    with pytest.raises(InputError, match="give --views 2 or more"):
-        ExtractConfig(flip=True)
 
 
 def test_damaged_views_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
@@ -184,104 +143,15 @@ def test_names_of_every_kind_are_taken_as_they_are(tmp_path: Path, config: Extra
     write_video(tmp_path / "videos" / ".hidden class" / "1.mp4", seed=9)
     (tmp_path / "videos" / "nod" / "notes.txt").write_text("no video")
     summary = extract(tmp_path / "videos", tmp_path / "a cache ü.zarr", config)
-    cache = Cache.open(tmp_path / "a cache ü.zarr")
+    cache = ZarrCache.open(tmp_path / "a cache ü.zarr")
     assert cache.videos.path == tuple(sorted(names)) and not summary.failed
     assert summary.plan.catalog.ignored == ("nod/notes.txt",)
     assert set(cache.class_names) == {"a clap", "jump", "nod"}
     assert len({cache.maps(row).tobytes() for row in range(5)}) == 5
 
 
-def test_other_settings_are_refused_side_by_side(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
-    extract(videos, tmp_path / "cache.zarr", config)
-    with pytest.raises(InputError, match="frames 8 there, 4 now; size 64 there, 96 now"):
-        extract(videos, tmp_path / "cache.zarr", replace(config, frames=4, size=96))
-
-
-def test_a_video_that_changed_its_class_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
-    manifest = tmp_path / "videos.csv"
-    manifest.write_text("path,label\nvideos/nod/0.mp4,nod\n")
-    extract(manifest, tmp_path / "cache.zarr", config)
-    manifest.write_text("path,label\nvideos/nod/0.mp4,bow\n")
-    with pytest.raises(InputError, match=r"videos/nod/0\.mp4: class 'bow' now, 'nod' in"):
-        extract(manifest, tmp_path / "cache.zarr", config)
-
-
-def test_classes_of_one_name_are_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
-    (videos / "nod").rename(videos / "Jump")
-    with pytest.raises(InputError, match="'Jump' and 'jump' are both called 'jump'.*--names"):
-        extract(videos, tmp_path / "cache.zarr", config)
-    names = tmp_path / "names.csv"
-    names.write_text("label,name\nJump,jump high\n")
-    extract(videos, tmp_path / "cache.zarr", config, names=names)
-    assert Cache.open(tmp_path / "cache.zarr").class_texts == {"Jump": "jump high", "clap": "clap", "jump": "jump"}
-
-
-def test_a_names_file_with_unknown_classes_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
-    names = tmp_path / "names.csv"
-    names.write_text("label,name\nbow,bow down\n")
-    with pytest.raises(InputError, match="'bow' is no class; the classes are clap, jump, nod"):
-        extract(videos, tmp_path / "cache.zarr", config, names=names)
-
-
-def test_few_classes_without_splits_are_refused(videos: Path, tmp_path: Path, small_config: ExtractConfig) -> None:
-    with pytest.raises(InputError, match="3 classes are too few to split"):
-        extract(videos, tmp_path / "cache.zarr", small_config)
-    assert not (tmp_path / "cache.zarr").exists()
-
-
-def test_the_forecast_writes_nothing(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
-    text = forecast(videos, tmp_path / "cache.zarr", config)
-    assert "novel: 3 classes, 9 videos: clap (3), jump (3), nod (3)" in text
-    assert "9 videos to read, 0 done already" in text and "time: about" in text and "disk: about" in text
-    assert not (tmp_path / "cache.zarr").exists()
-
-
-def test_the_forecast_reads_all_views(
-    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Answer] = []
-    monkeypatch.setattr("hcl.extract.pipeline.dry_run.decode_video", lambda *given: read.append(decode_video(*given)))
-    forecast(videos, tmp_path / "cache.zarr", replace(config, views=3))
-    assert [answer.result.images.shape[:2] for answer in read] == [(3, 8)] * 5  # type: ignore[union-attr]
-
-
-def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> None:
-    backbone = choose_backbone(config)
-    rng = np.random.default_rng(0)
-    items: list[Decoded | Failed] = []
-    for row in range(5):
-        images = rng.integers(0, 255, (1 + row % 2, 3, 64, 64, 3), dtype=np.uint8)
-        items.append(Decoded(row, images, 30, "pyav", "", 0, 0) if row != 2 else Failed(row, "broken", ""))
-    for batch in (1, 4, 64):
-        found = list(mapped(items, backbone, batch))
-        assert [record.row for record in found] == [0, 1, 2, 3, 4] and found[2].reason == "broken"
-        for item, record in zip(items, found, strict=True):
-            if isinstance(item, Decoded) and record.maps is not None:
-                views = [record.maps, *(record.views if record.views is not None else ())]
-                expected = [backbone(torch.from_numpy(images)).numpy() for images in item.images]
-                np.testing.assert_allclose(np.stack(views), np.stack(expected), rtol=2e-2, atol=2e-2)
-
-
-def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> None:
-    path = tmp_path / "cache.zarr"
-    code = "import sys, time; from pathlib import Path; from hcl.extract.system.lock import sole_writer\n"
-    code += "with sole_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    other = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
-    assert other.stdout is not None
-    other.stdout.readline()
-    try:
-        with pytest.raises(InputError, match=f"process {other.pid} is writing to it"), sole_writer(path):
-            pass
-    finally:
-        other.send_signal(signal.SIGKILL)
-        other.wait()
-        other.stdout.close()
-    with sole_writer(path):  # the lock of a killed process heals itself
-        pass
-
-
 class Disk:
-    """What zarr writes to, full once `room` more bytes are written."""
+    """The disk that files are written to, full once `room` more bytes are written."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
         self.room = room
@@ -391,13 +261,13 @@ def test_a_source_that_changed_is_read_again(
 ) -> None:
     path = tmp_path / "cache.zarr"
     extract(videos, path, config)
-    before = Cache.open(path).maps(0)
+    before = ZarrCache.open(path).maps(0)
     write_video(videos / "clap" / "0.mp4", seed=77)
     os.utime(videos / "jump" / "0.mp4")  # touched, but of the same contents
     summary = extract(videos, path, config)
     assert summary.plan.changed == ("clap/0.mp4",) and summary.extracted == 1
     assert "clap/0.mp4: its contents changed" in as_text(summary)
-    assert not np.array_equal(Cache.open(path).maps(0), before)
+    assert not np.array_equal(ZarrCache.open(path).maps(0), before)
 
 
 def test_damaged_maps_are_repaired_and_no_others(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:

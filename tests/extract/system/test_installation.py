@@ -1,12 +1,17 @@
-"""torch and torchvision that do not belong together are named in one line."""
+"""The version is the installed one; torch and torchvision that do not belong together are named in one line."""
 
 import sys
+from importlib.metadata import distributions
 from types import ModuleType
 
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.installation import check_torchvision
+from hcl.extract.system.installation import check_torchvision, package_version
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert package_version() in ("unknown", *(found.version for found in distributions(name="hcl")))
 
 
 def test_a_matching_pair_passes() -> None:

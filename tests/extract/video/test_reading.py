@@ -1,23 +1,17 @@
 """The frames of every kind of file against a full sequential decode, and against the numbers drawn into them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from hcl.extract.system.errors import VideoError
-from hcl.extract.video.bitstream import PacketFacts, packet_facts
 from hcl.extract.video.decord_reader import decord_module, decord_version
-from hcl.extract.video.packet_index import PacketNote, entry_points, packets_flaw
-from hcl.extract.video.reading import decoder_note, middle_frames, read_frames
+from hcl.extract.video.reading import decoder_note, read_frames
 
 WIDTH, HEIGHT, BLOCK = 112, 80, 16
 BITS = 7
@@ -319,68 +313,6 @@ def test_image_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> Non
     video = read_frames(path, 12)
     assert (video.decoder, video.frame_count) == ("images", 12)
     assert numbers(video.images) == list(range(12))
-
-
-@given(st.integers(1, 10**12), st.integers(1, 300))
-def test_middle_frames_are_the_middles(count: int, frames: int) -> None:
-    middles = [(Fraction(i) + Fraction(1, 2)) * count / frames for i in range(frames)]
-    assert middle_frames(count, frames) == tuple(int(middle) for middle in middles)
-
-
-@given(st.permutations(range(7)), st.sets(st.integers(0, 6)))
-def test_entry_points_by_definition(pts: list[int], keys: set[int]) -> None:
-    expected = [
-        key
-        for key in sorted(keys)
-        if all(before < pts[key] for before in pts[:key]) and all(pts[key] < after for after in pts[key + 1 :])
-    ]
-    assert entry_points(pts, sorted(keys)) == tuple(expected)
-
-
-SOUND = PacketNote(pts=0, is_key=True, is_hidden=False, is_corrupt=False, facts=PacketFacts(parameters=(b"small",)))
-
-
-@pytest.mark.parametrize(
-    ("change", "flaw"),
-    [
-        ({}, ""),
-        ({"is_hidden": True}, "an edit list hides frames"),
-        ({"is_corrupt": True}, "damaged packets"),
-        ({"facts": PacketFacts(whole=False)}, "damaged packets"),
-        ({"facts": PacketFacts(shown=False)}, "packets without a frame"),
-        ({"facts": PacketFacts(parameters=(b"large",))}, "the stream changes its format"),
-        ({"pts": None}, "frames without a timestamp"),
-        ({"pts": 0}, "frames with equal timestamps"),
-    ],
-)
-def test_one_packet_is_enough_for_a_flaw(change: dict[str, Any], flaw: str) -> None:
-    assert packets_flaw([SOUND, replace(SOUND, **{"pts": 1, **change}), replace(SOUND, pts=2)]) == flaw
-
-
-def units(*contents: bytes) -> bytes:
-    return b"".join(len(content).to_bytes(4, "big") + content for content in contents)
-
-
-@pytest.mark.parametrize(
-    ("codec", "data", "facts"),
-    [
-        ("h264", units(b"\x06sei", b"\x65idr"), PacketFacts(parameters=(b"",))),
-        ("h264", units(b"\x41slice"), PacketFacts(entry=False, parameters=(b"",))),
-        ("h264", units(b"\x67new", b"\x65idr"), PacketFacts(parameters=(b"", b"\x67new"))),
-        ("h264", units(b"\x67set", b"\x65idr"), PacketFacts(parameters=(b"",))),
-        ("h264", units(b"\x65idr")[:-1], PacketFacts(whole=False)),
-        ("h264", units(b"\x65idr") + b"?", PacketFacts(whole=False)),
-        ("h264", units(b"\x65a\0\0\0b"), PacketFacts(whole=False)),
-        ("h264", units(b"\xe5idr"), PacketFacts(whole=False)),
-        ("vp8", bytes([0x10]) + b"..abcdefg...", PacketFacts(parameters=(b"abcdefg",))),
-        ("vp8", bytes([0x01]) + b"............", PacketFacts(shown=False)),
-        ("vp9", bytes([0x82]) + b"abcdefgh....", PacketFacts(parameters=(b"abcdefgh",))),
-        ("vp9", bytes([0x86]) + b"abcdefgh....", PacketFacts()),
-    ],
-)
-def test_packets_tell_what_they_are(codec: str, data: bytes, facts: PacketFacts) -> None:
-    record = b"\x01abc\xff..\x67set"  # the two lowest bits of the fifth byte: length fields of four bytes
-    assert packet_facts(codec, data, record) == facts
 
 
 def test_decoder_note_names_what_is_in_use() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video, read_source
+from hcl.extract.decoding.source import read_source
+from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
 from hcl.extract.video.frames import VideoFrames, middle_frames
 from hcl.extract.video.reading import read_frames
 from hcl.extract.video.views import View, ViewChoice, draw_views, view_images

@@ -15,7 +15,7 @@ from hcl.extract.backbones.backbone import load_backbone
 from hcl.extract.backbones.resnet import blank_layer4
 from hcl.extract.cache.conversion import convert
 from hcl.extract.cache.opening import open_cache
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import BACKBONES, LAYERS, ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
@@ -91,7 +91,7 @@ def close(found: Any, expected: Any, least: float = 0.9999) -> bool:
 
 @pytest.mark.parametrize("kind", ["layer3", "bytes"])
 def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str, kind: str) -> None:
-    cache, whole = Cache.open(made / f"{kind}.zarr"), Cache.open(made / "layer4.zarr")
+    cache, whole = ZarrCache.open(made / f"{kind}.zarr"), ZarrCache.open(made / "layer4.zarr")
     assert (cache.shape, whole.shape) == ((3, 25, 256), (3, 9, 512)) and cache.videos.path == whole.videos.path
     layer4 = load_layer4(cache.settings, weights)
     assert layer4 is not None and load_layer4(whole.settings, weights) is None
@@ -115,7 +115,7 @@ def test_layer4_doubles_channels_and_halves_the_grid_of_every_resnet(name: str) 
 
 def test_a_layer3_cache_goes_through_everything(made: Path, tmp_path: Path, small: ExtractConfig) -> None:
     small = replace(small, backbone_layer="layer3")
-    cache = Cache.open(made / "layer3.zarr")
+    cache = ZarrCache.open(made / "layer3.zarr")
     assert cache.n_views == 2 and not np.array_equal(cache.view(0, 0), cache.view(0, 1))
     with pytest.raises(InputError, match="backbone_layer layer3 there, layer4 now"):
         extract(made / "videos", cache.path, replace(small, backbone_layer="layer4", views=2))
@@ -167,7 +167,7 @@ def test_layer4_can_be_skipped(made: Path, tmp_path: Path, weights: str, method:
 
 @pytest.mark.parametrize("method", ["hcl", "otam"])
 def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Path, weights: str, method: str) -> None:
-    pooled, whole = Cache.open(made / "pooled.zarr"), Cache.open(made / "layer3.zarr")
+    pooled, whole = ZarrCache.open(made / "pooled.zarr"), ZarrCache.open(made / "layer3.zarr")
     assert (
         pooled.shape == (3, 9, 256) and pooled.grid == (3, 3) and pooled.settings["backbone_layer"] == "layer3-pooled"
     )
@@ -201,7 +201,7 @@ def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
 
 
 def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) -> None:
-    cache = Cache.open(made / "layer3.zarr")
+    cache = ZarrCache.open(made / "layer3.zarr")
     frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
     shape = {"channels": channels, "frames": frames, "patches": patches, "classes": 2}
     batch = Batch(torch.from_numpy(np.stack([cache.maps(row) for row in range(4)])), torch.tensor([0, 0, 1, 1]), 0.0)
@@ -224,7 +224,7 @@ def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) 
 
 def test_what_is_tuned_has_its_own_rate_and_does_not_decay(made: Path, weights: str) -> None:
     config = TrainConfig(finetune="layer4", backbone_lr=0.003, learning_rate=0.01, weight_decay=0.5)
-    settings = Cache.open(made / "layer3.zarr").settings
+    settings = ZarrCache.open(made / "layer3.zarr").settings
     shape = {"channels": 512, "frames": 3, "patches": 9, "classes": 2}
     for optimiser in ("adamw", "sgd"):
         chosen = replace(config, optimiser=optimiser)
@@ -240,7 +240,7 @@ def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path:
     given = {"weights": weights, "backbone_lr": 0.01}
     plain = run_on(made / "layer3.zarr", tmp_path / "plain", **given)
     tuned = run_on(made / "layer3.zarr", tmp_path / "tuned", finetune="layer4", **given)
-    frozen = load_layer4(Cache.open(made / "layer3.zarr").settings, weights)
+    frozen = load_layer4(ZarrCache.open(made / "layer3.zarr").settings, weights)
     assert frozen is not None
     assert same(layer4_of(tmp_path / "plain"), {f"layer4.{name}": value for name, value in frozen.state_dict().items()})
     changed = layer4_of(tmp_path / "tuned")
@@ -302,7 +302,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
             run_on(cache, tmp_path / "run", skip_layer4=True, weights=weights)
     with pytest.raises(InputError, match="skip_layer4 leaves out what --finetune layer4 would change"):
         TrainConfig(finetune="layer4", skip_layer4=True)
-    wanted = Cache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
+    wanted = ZarrCache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
     with pytest.raises(InputError, match=rf"no file resnet18.safetensors; give .*{wanted}.*with --weights"):
         run_on(made / "layer3.zarr", tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -312,7 +312,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
         TrainConfig(finetune="layer4", method="resnet")
     with pytest.raises(InputError, match="backbone_lr must be above 0"):
         TrainConfig(backbone_lr=0.0)
-    with pytest.raises(InputError, match="backbone_layer must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
+    with pytest.raises(InputError, match="--backbone-layer must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
         ExtractConfig(backbone_layer="layer2")
     for backbone_layer in LAYERS[1:]:
         with pytest.raises(InputError, match=f"--backbone-layer {backbone_layer}: .* is no ResNet"):

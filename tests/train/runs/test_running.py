@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.layout import MapRecord
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, EpisodeConfig
 from hcl.match.evaluation.evaluation import evaluate
@@ -24,7 +25,7 @@ from hcl.train.runs.run_folder import CHECKPOINT, CONFIG, METRICS, WEIGHTS, load
 from hcl.train.runs.running import embed_cache, train
 
 SHAPE = (4, 4, 12)
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 QUICK = {
     "dim": 16,
     "heads": 2,
@@ -43,7 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def quick_train(cache: Cache, run: Path | None, **given: Any) -> str:
+def quick_train(cache: ZarrCache, run: Path | None, **given: Any) -> str:
     chosen = {"preset": given.pop("preset", "quick"), "splits": given.pop("splits", None)}
     return train(cache.path, run=run, settings=QUICK | given, **chosen)
 
@@ -86,13 +87,13 @@ def test_novel_maps_are_not_read_before_training_ends(
 ) -> None:
     cache = make_cache(here / "cache.zarr")
     read: list[str] = []
-    reader = Cache.view
+    reader = ZarrCache.view
 
-    def noted(self: Cache, row: int, *rest: Any) -> np.ndarray:
+    def noted(self: ZarrCache, row: int, *rest: Any) -> np.ndarray:
         read.append(("after " if (here / "one" / WEIGHTS).exists() else "") + self.videos.split[row])
         return reader(self, row, *rest)
 
-    monkeypatch.setattr(Cache, "view", noted)
+    monkeypatch.setattr(ZarrCache, "view", noted)
     quick_train(cache, here / "one")
     assert {"base", "val"} <= set(read) and "novel" not in read and "after novel" in read
 
@@ -110,8 +111,8 @@ def test_novel_classes_do_not_touch_the_weights(make_cache: MakeCache, here: Pat
     cache = make_cache(here / "cache.zarr")
     quick_train(cache, here / "one")
     rows = cache.rows("novel")
-    Cache.open(cache.path, mode="r+").write(
-        [MapRecord(int(row), np.zeros(SHAPE, np.float16), content=f"other {row}") for row in rows]
+    ZarrCache.open(cache.path, mode="r+").write(
+        [MapRecord(int(row), np.zeros(SHAPE, np.float16), source=Source(f"other {row}")) for row in rows]
     )
     quick_train(cache, here / "two")
     assert (here / "one" / WEIGHTS).read_bytes() == (here / "two" / WEIGHTS).read_bytes()

@@ -14,7 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import hcl.train.runs.metrics_log as run_record
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.match.store.locate import STORE
 from hcl.train.fitting.loop import EpochRecord, StepRecord
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
@@ -39,7 +39,7 @@ def quick_train(run: str, **given: Any) -> None:
 
 
 @pytest.fixture
-def cache(make_cache: Callable[..., Cache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def cache(make_cache: Callable[..., ZarrCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache in the working folder."""
     monkeypatch.chdir(tmp_path)
     make_cache(tmp_path / "cache.zarr")

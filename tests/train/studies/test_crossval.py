@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from hcl.cli import main
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.pooling import true_places
@@ -77,7 +77,7 @@ def test_too_few_classes_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Cache]) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., ZarrCache]) -> Path:
     return make_cache(tmp_path_factory.mktemp("crossval") / "cache.zarr", splits=SPLITS).path
 
 

