@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +14,10 @@ from hcl.extract.demo.config import DemoConfig
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.version import package_version
 from hcl.match.config import AGGREGATES, ATTENTION_SCALES, METHODS, EpisodeConfig, EvaluationConfig
-from hcl.train.config import CHOICES, PRESETS, TERMS, TrainConfig
-from hcl.train.option_help import HELP
-from hcl.train.studies.crossval_config import CrossvalConfig
+from hcl.train.commands import ablate, crossval, embed, info, train
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
-ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
 
 
 class WrongUse(click.ClickException):
@@ -126,54 +121,12 @@ def extract(
     ctx.exit(1 if done.failed else 0)
 
 
-def training_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Give a command one option for each setting of TrainConfig; an option left out keeps the preset's value."""
-    return partial(_with_settings, without=("preset", *without))
-
-
-def _with_settings(command: Command, *, without: tuple[str, ...]) -> Command:
-    for setting in reversed(dataclasses.fields(TrainConfig)):
-        if setting.name in without:
-            continue
-        name, default = setting.name.replace("_", "-"), setting.default
-        help_text = f"{HELP[setting.name]}  [quick: {_shown(default)}]"
-        if isinstance(default, bool):
-            option = click.option(f"--{name}/--no-{name}", setting.name, default=None, help=help_text)
-        elif isinstance(default, tuple):
-            option = click.option(f"--{name}", setting.name, callback=_numbers, help=help_text)
-        else:
-            kind = click.Choice(CHOICES[setting.name]) if setting.name in CHOICES else type(default)
-            option = click.option(f"--{name}", setting.name, type=kind, help=help_text)
-        command = option(command)
-    return command
-
-
-def _shown(default: object) -> str:
-    """A default as it is typed."""
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-
-
 def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """Read "2,3" as (2, 3)."""
     try:
         return None if value is None else tuple(int(part) for part in value.split(","))
     except ValueError:
         raise click.BadParameter(f"expected numbers such as 2 or 2,3, got {value!r}", param=parameter) from None
-
-
-@main.command()
-@click.argument("cache", type=PATH)
-@click.option("--run", type=PATH, help="Folder of the run; by default a dated one in runs/. An unfinished run goes on.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Where the settings start from.")
-@click.option("--splits", type=PATH, help="CSV file with label,split: replaces the splits of the cache.")
-@training_options()
-def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None, **settings: Any) -> None:
-    """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
-    from hcl.train.runs import running
-
-    done = running.train(cache, run=run, preset=preset, splits=splits, settings=settings)
-    if done:  # one of several processes speaks
-        click.echo(done)
 
 
 def episode_options(command: Command) -> Command:
@@ -315,114 +268,6 @@ def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def fold_options(command: Command) -> Command:
-    """Give a command the options that say how classes are rotated and what the trained runs are asked."""
-    for option in reversed(
-        (
-            click.option("--out", default="crossval", type=PATH, show_default=True, help="Folder of the runs."),
-            click.option("--novel", default=0, help="Classes a fold; 0 (default): a quarter, at least --way."),
-            click.option("--val", default=-1, help="Classes a fold; -1 (default): an eighth, if enough are left."),
-            click.option("--folds", default=0, help="0 (default): so many that each class is novel once."),
-            click.option("--seeds", callback=_numbers, help="Of the trainings, such as 0,1.  [default: 0]"),
-            click.option("--class-order-seed", default=0, show_default=True, help="Of the order of classes."),
-            click.option("--way", "n_way", default=EpisodeConfig.n_way, show_default=True, help="Classes an episode."),
-            click.option("--shot", "shots", callback=_numbers, help="Supports a class.  [default: 1,5]"),
-            click.option("--queries", "n_query", default=EpisodeConfig.n_query, show_default=True, help="A class."),
-            click.option("--episodes", default=EpisodeConfig.episodes, show_default=True, help="A fold."),
-            click.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
-            click.option("--split", type=click.Choice(SPLITS), default="novel", show_default=True),
-            click.option("--preset", type=click.Choice(list(PRESETS)), help="What the settings start from."),
-            click.option("--json", "json_file", type=PATH, help="Write all results to this file."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def _cross_validated(given: dict[str, Any]) -> dict[str, Any]:
-    """Sort the options of a cross-validation by what they configure; the others are settings of the training."""
-    config = {name: given.pop(name) for name in ("novel", "val", "folds", "class_order_seed")}
-    seeds, shots, split = given.pop("seeds") or (0,), given.pop("shots") or (1, 5), given.pop("split")
-    drawn = {name: given.pop(name) for name in ("n_way", "n_query", "episodes", "group_disjoint")}
-    return {
-        "config": CrossvalConfig(**config, seeds=seeds),
-        "episodes": EpisodeConfig(**drawn, k_shot=max(shots)),
-        "plan": EvaluationConfig(shots=shots, split=split),
-        "preset": given.pop("preset"),
-    }
-
-
-@main.command()
-@click.argument("cache", type=PATH)
-@fold_options
-@training_options(without=("seed",))
-def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
-    """Rotate the classes of CACHE through novel, val and base; train and evaluate each fold.
-
-    With 10 to 20 classes one split says little. Run it again to go on where it stopped.
-    """
-    from hcl.match.reports.report import write_json
-    from hcl.train.studies import crossval_report
-    from hcl.train.studies.crossval import cross_validate
-
-    rotated = _cross_validated(given)
-    found = cross_validate(cache, out, **rotated, settings=given)
-    click.echo(crossval_report.as_text(found))
-    if json_file:
-        write_json(json_file, crossval_report.as_json(found))
-
-
-@main.command()
-@click.argument("cache", type=PATH)
-@click.option("--table", "tables", callback=_numbers, required=True, help="Of the paper: 1, 2, 3, 4 or several.")
-@fold_options
-@training_options(without=("seed", *ABLATED))
-def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, **given: Any) -> None:
-    """Rerun an ablation of the paper on CACHE, rotating its classes, and print it beside the paper's numbers."""
-    from hcl.match.reports.report import write_json
-    from hcl.train.studies import ablation, ablation_report
-    from hcl.train.studies.crossval import cross_validate
-
-    rotated = _cross_validated(given)
-    run = partial(cross_validate, cache, **rotated)
-    found = {}
-    for number in tables:
-        found[number] = ablation.ablate(number, lambda name, off: run(folder=out / name, settings={**given, **off}))
-        click.echo(ablation_report.as_text(number, found[number], rotated["plan"].shots))
-    if json_file:
-        write_json(json_file, ablation_report.as_json(found, rotated["plan"].shots))
-
-
-@main.command()
-@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="[RUN] CACHE")
-@click.option("--out", required=True, type=PATH, help="Embedding store to write.")
-@click.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"])
-@click.option("--test-views", type=int, help=f"{HELP['test_views']}  [default: as RUN has it; all if untrained]")
-@click.option("--untrained", is_flag=True, help="Embed straight from the maps: no RUN, nothing learned.")
-@click.option("--device", default=TrainConfig.device, show_default=True)
-def embed(sources: tuple[Path, ...], out: Path, untrained: bool, **given: Any) -> None:
-    """Embed every video of CACHE by the encoder of RUN, keeping the splits of the cache."""
-    if len(sources) != (1 if untrained else 2):
-        raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
-    from hcl.train.runs import running
-
-    run = None if untrained else sources[0]
-    click.echo(running.embed_cache(run, sources[-1], out, **given))
-
-
-@main.command()
-@click.argument("path", type=PATH)
-@click.option("--verify", is_flag=True, help="Read everything back and name what is damaged.")
-@click.pass_context
-def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
-    """Print what a cache, run or embedding store holds."""
-    from hcl.train.runs import inspection
-
-    text, damaged = inspection.describe(path, verify=verify)
-    click.echo(text)
-    ctx.exit(1 if damaged else 0)
-
-
 @main.command()
 @click.argument("source", type=PATH)
 @click.argument("target", type=PATH)
@@ -445,6 +290,10 @@ def demo_videos(folder: Path, **drawn: int) -> None:
 
     write_demo_videos(folder, DemoConfig(**drawn))
     click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+
+
+for command in (train, embed, crossval, ablate, info):
+    main.add_command(command)
 
 
 if __name__ == "__main__":
