@@ -1,6 +1,7 @@
 """Evaluations of several folds of the classes and several trained seeds, put together."""
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Mean:
 
     def columns(self, name: str) -> dict[str, float]:
         """The mean and the ends of its interval as columns of a table."""
-        return {name: self.mean, f"{name}_low": self.interval[0], f"{name}_high": self.interval[1]}
+        return {name: self.mean, f"{name}_low95": self.interval[0], f"{name}_high95": self.interval[1]}
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,19 @@ class CrossValidation:
         }
 
     def to_pandas(self) -> Any:
-        """The accuracies in percent as a pandas DataFrame, one line for each number of shots, score and fold."""
-        import pandas
+        """The accuracies in percent as a DataFrame, a row for each number of shots, aggregate, score and fold.
 
-        return pandas.DataFrame(
-            {**asdict(outcome.case), "score": name, "fold": fold, "accuracy": accuracy}
+        Raises:
+            InputError: if pandas is not installed
+        """
+        return data_frame(
+            {
+                "shot": outcome.case.k_shot,
+                "aggregate": outcome.case.aggregate,
+                "score": name,
+                "fold": fold,
+                "accuracy": accuracy,
+            }
             for number, outcome in enumerate(self.evaluations[0][0].outcomes)
             for name in outcome.accuracies
             for fold, accuracy in enumerate(self.accuracy(number, name).by_fold)
@@ -120,3 +129,16 @@ class CrossValidation:
             tuple(table.mean(axis=1).tolist()),
             tuple(table.mean(axis=0).tolist()),
         )
+
+
+def data_frame(rows: Iterable[Mapping[str, object]]) -> Any:
+    """Make a DataFrame of rows that name their columns.
+
+    Raises:
+        InputError: if pandas is not installed
+    """
+    try:
+        pandas = importlib.import_module("pandas")  # no part of an installation
+    except ImportError as error:
+        raise InputError("to_pandas needs pandas: pip install pandas") from error
+    return pandas.DataFrame(list(rows))

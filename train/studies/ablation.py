@@ -11,7 +11,7 @@ from typing import Any
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE
 from hcl.match.evaluation.comparison import verdict
-from hcl.match.evaluation.fold_means import CrossValidation, Mean
+from hcl.match.evaluation.fold_means import CrossValidation, Mean, data_frame
 
 Paper = tuple[float, float, float, float]  # Kinetics 1-shot and 5-shot, SSv2* 1-shot and 5-shot
 
@@ -64,7 +64,7 @@ _BY_HCL: tuple[Paper, ...] = (
     (72.7, 84.9, 43.7, 59.8),
     (73.7, 85.8, 47.3, 64.9),
 )
-_BEST = Variant("all", FULL, ALL_LEVELS, (73.7, 85.8, 47.3, 64.9))
+_BEST = _BY_HCL[-1]
 TABLES: dict[int, tuple[Variant, ...]] = {
     1: (
         Variant("untrained", FULL, BASELINE, (59.9, 80.1, 29.5, 44.1)),
@@ -73,20 +73,20 @@ TABLES: dict[int, tuple[Variant, ...]] = {
         Variant("ce + g", (*CE, *GLOBAL), "global", (66.1, 82.7, 40.3, 56.7)),
         Variant("ce + g + t", (*CE, *GLOBAL, *TEMPORAL), "global+temporal", (70.4, 83.9, 45.4, 62.6)),
         Variant("ce + g + s", (*CE, *GLOBAL, *SPATIAL), "global+spatial", (72.3, 84.7, 41.5, 58.4)),
-        Variant("ce + g + t + s", FULL, ALL_LEVELS, _BEST.paper),
+        Variant("ce + g + t + s", FULL, ALL_LEVELS, _BEST),
     ),
     2: tuple(
-        Variant(shown, tuple(term for term in FULL if term not in off), ALL_LEVELS, paper)
-        for shown, off, paper in (
+        Variant(name, tuple(term for term in FULL if term not in off), ALL_LEVELS, paper)
+        for name, off, paper in (
             ("no cycle", ("temporal_cycle", "spatial_cycle"), (72.1, 84.3, 44.7, 62.5)),
             ("temporal cycle", ("spatial_cycle",), (72.4, 84.7, 46.9, 64.5)),
             ("spatial cycle", ("temporal_cycle",), (73.1, 85.2, 46.2, 64.0)),
-            ("both cycles", (), _BEST.paper),
+            ("both cycles", (), _BEST),
         )
     ),
     3: (
         Variant("no semantic attention", FULL, ALL_LEVELS, (71.3, 84.4, 46.3, 64.2), attention=False),
-        Variant("semantic attention", FULL, ALL_LEVELS, _BEST.paper),
+        Variant("semantic attention", FULL, ALL_LEVELS, _BEST),
     ),
     4: tuple(
         Variant(f"{trained}: {level.replace('+', ' + ')}", terms, level, paper)
@@ -145,10 +145,12 @@ class Ablation:
         }
 
     def to_pandas(self) -> Any:
-        """The table as a pandas DataFrame, one line for each row and number of shots."""
-        import pandas
+        """The table as a DataFrame, a row for each row and number of shots; accuracies and differences in percent.
 
-        return pandas.DataFrame(
+        Raises:
+            InputError: if pandas is not installed
+        """
+        return data_frame(
             {
                 "row": row.variant.name,
                 "score": row.variant.score,

@@ -172,7 +172,7 @@ def test_the_results_are_given_in_plain_types_and_as_a_table(found: CrossValidat
     assert read["outcomes"][1]["scores"]["global"]["mean"] == found.accuracy(1, "global").mean
     assert len(read["outcomes"][0]["scores"]) == 8 and read["runs"][1][1].endswith("fold1-seed1")
     pytest.importorskip("pandas")
-    table = found.to_pandas().set_index(["k_shot", "score", "fold"])["accuracy"]
+    table = found.to_pandas().set_index(["shot", "score", "fold"])["accuracy"]
     assert table[2, "global", 1] == found.accuracy(1, "global").by_fold[1] and len(table) == 2 * 8 * 2
 
 
