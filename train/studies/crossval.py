@@ -45,7 +45,7 @@ def cross_validate(
     Raises:
         InputError: if there are too few classes, or the folder holds a run of other settings
     """
-    names = rotation_order(open_cache(path), config.class_order_seed)
+    names = class_order(open_cache(path), config.class_order_seed)
     evaluations = []
     for fold, splits in enumerate(make_folds(names, config, episodes.n_way, plan.split)):
         splits_file = folder / f"fold{fold}.csv"
@@ -60,7 +60,7 @@ def cross_validate(
     return CrossValidation(tuple(evaluations))
 
 
-def rotation_order(cache: StoredCache, seed: int) -> list[str]:
+def class_order(cache: StoredCache, seed: int) -> list[str]:
     """The classes with finished videos, in the drawn order in which they become novel."""
     with_videos = {cache.videos.label[row] for row in cache.rows()}
     names = sorted(name for name in cache.class_names if name in with_videos)
