@@ -80,7 +80,7 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
     """Take steps on one batch: median seconds of a step, peak memory, and what the first step saw."""
     config, device = settings(given), torch.device(given.device)
     if given.variant == "full":
-        terms.all_scores = through_everything
+        terms.scores_of_all_levels = through_everything
     cache = open_cache(given.cache)
     rows = np.resize(cache.rows(), given.videos)
     maps = torch.from_numpy(np.stack([cache.maps(int(row)) for row in rows])).to(device)
@@ -109,7 +109,7 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
     return {"step": step, "peak": peak, "total": first["total"], "gradient": first["gradient_norm"], "about": about}
 
 
-def through_everything(embeddings: Embeddings, rows: slice, config: TrainConfig, choose_in: torch.dtype) -> Scores:
+def through_everything(embeddings: Embeddings, rows: slice, config: TrainConfig, search_dtype: torch.dtype) -> Scores:
     """Score all pairs of videos with gradients through the product of all their patches."""
     plain = zoom_in.__wrapped__  # type: ignore[attr-defined]  # without its no_grad
     zoom = plain(embeddings, embeddings, top_clips=config.top_clips, top_patches=config.top_patches, partners=False)
@@ -149,7 +149,7 @@ def waiting(given: argparse.Namespace, map_storage: str, steps: int = 40) -> flo
     cache, device = open_cache(given.cache), torch.device(given.device)
     config = replace(settings(given), map_storage=map_storage, classes_per_batch=given.videos // 2)
     run = plan_run(cache, dict.fromkeys(cache.class_names, "base"), config)
-    source = base_source(cache, run, device, lambda _: None)
+    source = base_source(cache, run, device)
     encoder = VideoEncoder(config, **run.encoder).to(device)  # type: ignore[arg-type]
     stepper, waited, began = Stepper(encoder, config, base_texts(cache, run, device)), 0.0, time.perf_counter()
     for number, batch in enumerate(source.batches(0, steps)):

@@ -1,16 +1,13 @@
 """What one training does; free of heavy imports so that the command line can show the defaults at once."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_settings, preset_values, setting
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
-OPTIMISERS = ("adamw", "sgd")
-TUNED = ("none", "layer4")
-PRECISIONS = ("auto", "float32", "bfloat16")
-NORMALISATIONS = ("per_positive", "literal")
-EXTRA_CLASSES = ("none", "hflip", "reverse", "both")
-MAP_STORAGES = ("auto", "device", "host", "disk")
+PRESETS = ("quick", "paper")
 TERMS = (
     "cross_entropy",
     "global_contrast",
@@ -19,194 +16,180 @@ TERMS = (
     "spatial_contrast",
     "spatial_cycle",
 )
+speed, advanced = partial(setting, group=SPEED), partial(setting, group=ADVANCED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The encoder, its objective and its schedule; the defaults are those of the quick preset."""
+    """The encoder, its objective and its schedule.
 
-    preset: str = "quick"  # where the settings started from
-    method: str = "hcl"  # the others are baselines of it: the same trunk, schedule and batches, their own head and loss
-    # backbone
-    finetune: str = "none"  # what of it learns; "layer4" needs a cache that ends before it
-    backbone_lr: float = 0.0001  # of what is tuned, which does not decay towards zero
-    skip_layer4: bool = False  # see the maps of layer 3, averaged to layer 4's grid, of a cache that ends there
-    weights: str = "auto"  # of the backbone, where the cache ends before layer 4; "auto": those that the cache names
+    The defaults are those of the quick preset. The paper preset takes what section 4.1 of the paper gives: batches,
+    weights of the losses, T, S, SGD, learning rate and schedule; it adds nothing that the paper has not. What the paper
+    leaves open there is our choice: D, heads, width of the block, momentum and weight decay.
+    """
+
+    preset: str = setting("quick", "Preset that the settings start from.", choices=PRESETS, paper="paper")
+    weights: str = setting(
+        "auto",
+        "Weights of the backbone, for its layer 4 on a cache that ends before it; auto: those that the cache names.",
+        group=INPUT,
+    )
+    # what people change first
+    method: str = setting(
+        "hcl",
+        "hcl, or a baseline on the same maps and trunk with its own loss (no text); resnet: nothing is trained.",
+        choices=METHODS,
+    )
+    finetune: str = setting(
+        "none",
+        "layer4: the backbone's last layer learns too, on a cache made by hcl extract --backbone-layer layer3.",
+        choices=("none", "layer4"),
+    )
+    class_augmentation: str = setting(
+        "hflip",
+        "Base videos mirrored, reversed in time, or both, are trained on as classes of their own.",
+        choices=("none", "hflip", "reverse", "both"),
+        paper="none",
+    )
+    epochs: int = setting(4, "Epochs; each ends with a validation.", at_least=1, paper=15)
+    steps_per_epoch: int = setting(25, "Batches per epoch.", at_least=1, paper=3000)
+    classes_per_batch: int = setting(18, "Classes per batch; all, where there are fewer.", at_least=2, paper=24)
+    videos_per_class: int = setting(2, "Videos of each class in a batch.", at_least=1)
+    learning_rate: float = setting(0.001, "Learning rate at the start.", above=0)
+    dim: int = setting(256, "D, the width of every embedding; a multiple of --heads.", at_least=1, paper=512)
+    semantic_attention: bool = setting(True, "Weigh patches by the text of their class, Eq. 5; hcl only.")
+    views: int = setting(
+        0, "Views of each base video to draw from; 0: all that the cache holds, 1: the canonical one.", at_least=0
+    )
+    test_views: int = setting(
+        0,
+        "Views of each val and novel video whose embeddings are averaged; 0: all that the cache holds, 1: the canonical"
+        " one.",
+        at_least=0,
+        paper=1,
+    )
+    seed: int = setting(0, "Seed of weights, batches and dropout.", at_least=0)
+    # speed
+    device: str = speed("auto", "auto, cpu or cuda.")
+    precision: str = speed(
+        "auto",
+        "Precision of the encoder's products; auto: bfloat16 where the device has it.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    map_storage: str = speed("auto", "Where the maps lie while training.", choices=("auto", "device", "host", "disk"))
+    num_workers: int = speed(4, "Threads that read maps ahead.", at_least=1)
     # encoder
-    dim: int = 256  # D, width of every embedding
-    depth: int = 1  # transformer blocks
-    heads: int = 4
-    mlp_dim: int = 1024  # hidden width of a transformer block
-    dropout: float = 0.1  # on what a block and a clip's MLP add
-    normalise_maps: bool = True  # to mean 0 and variance 1 over the channels of each patch, before the projection
-    motion: bool = True  # add a projection of each patch's difference from its mean over the frames
-    patch_keep_rate: float = 0.5  # share of a video's patches that a training step sees, the same in all frames
-    channel_dropout: float = 0.0  # share of a video's channels that are zero in a training step
-    class_augmentation: str = "hflip"  # base videos that are turned so are classes of their own
-    clip_sizes: tuple[int, ...] = (2,)  # frames per clip; every increasing tuple of frames is a clip
+    skip_layer4: bool = advanced(
+        False,
+        "See layer 3's maps, averaged to layer 4's grid, of a cache made by hcl extract --backbone-layer layer3.",
+    )
+    depth: int = advanced(1, "Transformer blocks.", at_least=0)
+    heads: int = advanced(4, "Attention heads.", at_least=1, paper=8)
+    mlp_dim: int = advanced(1024, "Hidden width of a transformer block.", at_least=1, paper=2048)
+    dropout: float = advanced(0.1, "Dropout on what a block and a clip's MLP add.", at_least=0, below=1)
+    normalise_maps: bool = advanced(
+        True,
+        "Normalise the channels of each patch to mean 0 and variance 1 before the projection.",
+        paper=False,
+    )
+    motion: bool = advanced(
+        True, "Add a projection of each patch's difference from its mean over the frames.", paper=False
+    )
+    patch_keep_rate: float = advanced(
+        0.5,
+        "Share of a video's patches that a training step sees, the same in all frames.",
+        above=0,
+        at_most=1,
+        paper=1.0,
+    )
+    channel_dropout: float = advanced(
+        0.0, "Share of a video's channels that are zero in a training step.", at_least=0, below=1
+    )
+    clip_sizes: tuple[int, ...] = advanced(
+        (2,), "Frames per clip, such as 2 or 2,3; every increasing tuple of frames is a clip; hcl only."
+    )
     # scores and losses
-    top_clips: int = 10  # the paper's T
-    top_patches: int = 10  # the paper's S
-    temperature: float = 0.1  # of Eq. 7
-    cycle_temperature: float = 0.05  # of both softmaxes of Eq. 8 to 10, which have none: 1
-    semantic_attention: bool = True  # Eq. 5 weighs the patches; False: every weight is 1
-    attention_scale: str = "mean_one"
-    contrast_normalisation: str = "per_positive"  # "literal" divides Eq. 7 by B squared
-    global_weight: float = 0.5  # the paper's lambda_g, lambda_t and lambda_s
-    temporal_weight: float = 0.3
-    spatial_weight: float = 0.3
-    label_smoothing: float = 0.0  # of the cross entropy
-    cross_entropy: bool = True
-    global_contrast: bool = True
-    temporal_contrast: bool = True
-    temporal_cycle: bool = True
-    spatial_contrast: bool = True
-    spatial_cycle: bool = True
+    top_clips: int = advanced(10, "The paper's T: aligned clip pairs that count; hcl only.", at_least=1)
+    top_patches: int = advanced(10, "The paper's S: aligned patch pairs that count; hcl only.", at_least=1)
+    temperature: float = advanced(0.1, "Temperature of the contrastive losses, Eq. 7; hcl only.", above=0)
+    cycle_temperature: float = advanced(
+        0.05,
+        "Temperature of both softmaxes of the cycle losses, Eq. 8 to 10; the paper has none, which is 1; hcl only.",
+        above=0,
+        paper=1.0,
+    )
+    attention_scale: str = advanced(
+        "mean_one",
+        "Scale of Eq. 5; mean_one: weights of mean 1, paper: weights that sum to 1; hcl only.",
+        choices=ATTENTION_SCALES,
+    )
+    contrast_normalisation: str = advanced(
+        "per_positive",
+        "Divisor of Eq. 7; per_positive: the pairs of videos of one class, literal: B squared; hcl only.",
+        choices=("per_positive", "literal"),
+    )
+    global_weight: float = advanced(0.5, "Weight of the global loss, the paper's lambda_g; hcl only.", at_least=0)
+    temporal_weight: float = advanced(0.3, "Weight of the temporal losses, lambda_t; hcl only.", at_least=0)
+    spatial_weight: float = advanced(0.3, "Weight of the spatial losses, lambda_s; hcl only.", at_least=0)
+    label_smoothing: float = advanced(0.0, "Label smoothing of the cross entropy.", at_least=0, below=1)
+    cross_entropy: bool = advanced(True, "Loss L_ce; hcl only.")
+    global_contrast: bool = advanced(True, "Loss L_g (Eq. 7 on Eq. 2); hcl only.")
+    temporal_contrast: bool = advanced(True, "Loss L_t (Eq. 7 on Eq. 3); hcl only.")
+    temporal_cycle: bool = advanced(True, "Loss L_tc (Eq. 9); hcl only.")
+    spatial_contrast: bool = advanced(True, "Loss L_s (Eq. 7 on Eq. 4); hcl only.")
+    spatial_cycle: bool = advanced(True, "Loss L_sc (Eq. 10); hcl only.")
     # schedule
-    classes_per_batch: int = 18  # all classes, where there are fewer
-    videos_per_class: int = 2
-    optimiser: str = "adamw"
-    learning_rate: float = 0.001
-    momentum: float = 0.9  # sgd only
-    weight_decay: float = 0.05
-    lr_step_size: int = 2  # epochs
-    lr_gamma: float = 0.5
-    epochs: int = 4
-    steps_per_epoch: int = 25
-    ema_decay: float = 0.9  # decay of a running mean of the weights, validated and kept; 0: the weights themselves
-    max_grad_norm: float = 1.0  # largest norm of the gradient; 0: as it comes
-    precision: str = "auto"
-    device: str = "auto"
-    map_storage: str = "auto"  # where the maps lie while training
-    views: int = 0  # of each video, to draw from; 0: all that the cache holds
-    test_views: int = 0  # of each val and novel video, whose embeddings are averaged; 0: all, 1: the canonical one
-    num_workers: int = 4  # threads that read maps ahead
-    checkpoint_every: int = 500  # steps; one is also written after each epoch
-    tensorboard: bool = True  # scalars in the folder of the run
-    seed: int = 0
-    # validation
-    val_episodes: int = 500
-    val_way: int = 5
+    optimiser: str = advanced("adamw", "Optimiser of all weights.", choices=("adamw", "sgd"), paper="sgd")
+    momentum: float = advanced(0.9, "SGD momentum.", at_least=0)
+    weight_decay: float = advanced(0.05, "Weight decay of either optimiser.", at_least=0, paper=0.0005)
+    backbone_lr: float = advanced(
+        0.0001,
+        "Learning rate of the finetuned layer at the start; it has no weight decay.",
+        above=0,
+        paper=0.001,
+    )
+    lr_step_size: int = advanced(2, "Epochs between two decays of the learning rate.", at_least=1, paper=6)
+    lr_gamma: float = advanced(0.5, "Factor of a decay of the learning rate.", above=0)
+    max_grad_norm: float = advanced(
+        1.0, "Largest norm of the gradient, which is scaled down to it; 0: no limit.", at_least=0, paper=0.0
+    )
+    ema_decay: float = advanced(
+        0.9,
+        "Decay of a running mean of the weights, which is validated and kept; 0: the weights themselves.",
+        at_least=0,
+        below=1,
+        paper=0.0,
+    )
+    val_episodes: int = advanced(500, "Episodes of a validation.", at_least=1)
+    val_way: int = advanced(5, "Classes of a validation episode; all, where there are fewer.", at_least=2)
+    checkpoint_every: int = advanced(
+        500, "Steps between two checkpoints; one is also written after each epoch.", at_least=1
+    )
+    tensorboard: bool = advanced(True, "Log losses, learning rate and validation for TensorBoard in the run's folder.")
 
     def __post_init__(self) -> None:
-        for name, least in _AT_LEAST.items():
-            if not getattr(self, name) >= least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in _ABOVE_ZERO:
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("dropout", "channel_dropout", "label_smoothing", "ema_decay"):
-            if not getattr(self, name) < 1:
-                raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
+        check_settings(self)
         if self.finetune != "none" and self.method == "resnet":
             raise InputError("method resnet trains nothing; leave out --finetune")
         if self.finetune != "none" and self.skip_layer4:
-            raise InputError(f"skip_layer4 leaves out what --finetune {self.finetune} would change; give one of them")
-        if self.patch_keep_rate > 1:
-            raise InputError(f"patch_keep_rate must be at most 1, which is all of them, got {self.patch_keep_rate}")
+            raise InputError(f"--skip-layer4 leaves out what --finetune {self.finetune} would change; give one of them")
         if self.dim % self.heads:
-            raise InputError(f"dim must be a multiple of heads, got dim {self.dim} and heads {self.heads}")
+            raise InputError(f"--dim must be a multiple of --heads, got dim {self.dim} and heads {self.heads}")
         if not self.clip_sizes or min(self.clip_sizes) < 1 or len(set(self.clip_sizes)) < len(self.clip_sizes):
-            raise InputError(f"clip_sizes must be distinct numbers of frames, such as 2 or 2,3; got {self.clip_sizes}")
+            raise InputError(
+                f"--clip-sizes must be distinct numbers of frames, such as 2 or 2,3; got {self.clip_sizes}"
+            )
         if not any(getattr(self, term) for term in TERMS):
             raise InputError(f"every loss term is switched off; leave on at least one of {', '.join(TERMS)}")
         if self.method not in ("hcl", "resnet") and self.videos_per_class < 2:
             raise InputError(
                 f"method {self.method} learns from queries and supports:"
-                f" videos_per_class must be at least 2, got {self.videos_per_class}"
+                f" --videos-per-class must be at least 2, got {self.videos_per_class}"
             )
-
-
-_AT_LEAST = {
-    "dim": 1,
-    "depth": 0,
-    "heads": 1,
-    "mlp_dim": 1,
-    "dropout": 0,
-    "channel_dropout": 0,
-    "label_smoothing": 0,
-    "top_clips": 1,
-    "top_patches": 1,
-    "global_weight": 0,
-    "temporal_weight": 0,
-    "spatial_weight": 0,
-    "classes_per_batch": 2,
-    "videos_per_class": 1,
-    "momentum": 0,
-    "weight_decay": 0,
-    "lr_step_size": 1,
-    "epochs": 1,
-    "steps_per_epoch": 1,
-    "ema_decay": 0,
-    "max_grad_norm": 0,
-    "views": 0,
-    "test_views": 0,
-    "num_workers": 1,
-    "checkpoint_every": 1,
-    "seed": 0,
-    "val_episodes": 1,
-    "val_way": 2,
-}
-_ABOVE_ZERO = (
-    "patch_keep_rate",
-    "temperature",
-    "cycle_temperature",
-    "learning_rate",
-    "backbone_lr",
-    "lr_gamma",
-)
-CHOICES = {
-    "preset": ("quick", "paper"),
-    "method": METHODS,
-    "finetune": TUNED,
-    "attention_scale": ATTENTION_SCALES,
-    "contrast_normalisation": NORMALISATIONS,
-    "optimiser": OPTIMISERS,
-    "precision": PRECISIONS,
-    "class_augmentation": EXTRA_CLASSES,
-    "map_storage": MAP_STORAGES,
-}
-
-# What the paper gives (section 4.1), then what it leaves open: D, the block and the rest of SGD.
-_PAPER: dict[str, object] = {
-    "classes_per_batch": 24,
-    "videos_per_class": 2,
-    "global_weight": 0.5,
-    "temporal_weight": 0.3,
-    "spatial_weight": 0.3,
-    "top_clips": 10,
-    "top_patches": 10,
-    "optimiser": "sgd",
-    "learning_rate": 0.001,
-    "backbone_lr": 0.001,
-    "lr_step_size": 6,
-    "lr_gamma": 0.5,
-    "epochs": 15,
-    "steps_per_epoch": 3000,
-    "dim": 512,
-    "heads": 8,
-    "mlp_dim": 2048,
-    "momentum": 0.9,
-    "weight_decay": 0.0005,
-    "max_grad_norm": 0.0,
-    "normalise_maps": False,
-    "motion": False,
-    "patch_keep_rate": 1.0,
-    "ema_decay": 0.0,
-    "cycle_temperature": 1.0,
-    "class_augmentation": "none",
-    "test_views": 1,
-}
-PRESETS: dict[str, dict[str, object]] = {"quick": {}, "paper": _PAPER}
 
 
 def preset_config(name: str, **overrides: object) -> TrainConfig:
     """Make the settings of a preset with some of them changed; an override of None keeps the preset's value."""
-    if name not in PRESETS:
-        raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     given = {key: value for key, value in overrides.items() if value is not None}
-    settings: dict[str, object] = {"preset": name, **PRESETS[name], **given}
+    settings: dict[str, object] = {"preset": name, **preset_values(TrainConfig, name), **given}
     return TrainConfig(**settings)  # type: ignore[arg-type]  # the names are checked by the dataclass

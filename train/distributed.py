@@ -1,11 +1,12 @@
 """Several processes that train one encoder, as torchrun starts them: each embeds a share of every batch.
 
 Every process computes its part of the losses against the whole batch. The parts add up to the losses of one process
-with that batch, and so do the gradients. Where there is one process, all of this leaves things as they are.
+with that batch, and so do the gradients. With one process, every function here does nothing or returns its input.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,18 +19,19 @@ import torch.distributed as dist
 from torch import Tensor
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.progress import logger
 
 Outcome = TypeVar("Outcome")
-TIMEOUT = timedelta(minutes=30)  # longest wait for another process, such as for the first one's validation
-_MEETINGS = count()  # in step, since all processes join each one
+TIMEOUT = timedelta(minutes=30)  # longest wait for another process, such as for the main one's validation
+_GROUPS = count()  # numbers the process groups, alike in all processes: each of them joins every group
 OF_TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Join the other processes, if torchrun started this one, and part from them at the end.
+    """Join the other processes, if torchrun started this one, and leave them at the end; only the main one logs INFO.
 
-    After an error of one alone there is no parting, since the others may be within a step: torchrun ends them.
+    After an error in one process the group is not left, since the others may be within a step: torchrun ends them.
     """
     if not os.environ.keys() >= OF_TORCHRUN:
         yield
@@ -39,36 +41,48 @@ def process_group() -> Iterator[None]:
     on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
     shared, number, processes = next(rendezvous("env://", timeout=TIMEOUT))
     shared.set_timeout(TIMEOUT)
-    # The keys of an earlier meeting name ports that are closed by now.
-    own_keys = dist.PrefixStore(f"hcl/{next(_MEETINGS)}", shared)  # type: ignore[attr-defined]
+    # The keys of an earlier group name ports that are closed by now.
+    own_keys = dist.PrefixStore(f"hcl/{next(_GROUPS)}", shared)  # type: ignore[attr-defined]
     backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
     dist.init_process_group(backend, store=own_keys, rank=number, world_size=processes, timeout=TIMEOUT)
-    yield
+    level = logger.level
+    if not is_main_process():
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
     dist.destroy_process_group()
 
 
 def process_count() -> int:
-    """Count the processes that train together."""
+    """The number of processes that train together, the world size of torch.distributed."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number this process among them, from 0."""
+    """The number of this process among all of them, from 0."""
     return dist.get_rank() if process_count() > 1 else 0
 
 
 def is_main_process() -> bool:
-    """Tell whether this is the process that speaks to the user and writes files."""
+    """Whether this is the process that logs, validates and writes files: the one of rank 0."""
     return rank() == 0
 
 
 def processes_here() -> int:
-    """Count the processes that share this machine and its memory."""
+    """The number of processes that share this machine and its memory."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if process_count() > 1 else 1
 
 
 def own_gpu(device: torch.device) -> torch.device:
-    """Give each process of a machine a GPU of its own; other devices stay what they are.
+    """Choose a GPU for each process of a machine.
+
+    Args:
+        device: that was asked for
+
+    Returns:
+        the GPU of this process's local rank; the device as it is, if it is no GPU or there is one process
 
     Raises:
         InputError: if there are fewer GPUs than processes
@@ -86,7 +100,10 @@ def own_gpu(device: torch.device) -> torch.device:
 
 
 def rank_slice(videos: int) -> slice:
-    """Choose the videos of a batch that this process embeds: as many as every other does, in the order of ranks.
+    """Choose the videos of a batch that this process embeds: equal shares, in the order of ranks.
+
+    Args:
+        videos: B, in the batch
 
     Raises:
         InputError: if they cannot be shared evenly
@@ -104,14 +121,14 @@ def rank_slice(videos: int) -> slice:
 
 
 def gathered(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put the shares of all processes together: (b, ...) each to (B, ...) each, with gradients."""
+    """Concatenate the shares of all processes, with gradients: (b, ...) arrays to (B, ...) arrays, by name."""
     if process_count() == 1:
         return dict(arrays)
     return {name: cast(Tensor, _Gather.apply(array)) for name, array in arrays.items()}
 
 
 class _Gather(torch.autograd.Function):
-    """Backward, the gradients of each share are added up over all processes, whose losses all depend on it."""
+    """Gathers the shares; backward adds up the gradients of each share, on which the losses of all processes depend."""
 
     @staticmethod
     def forward(ctx: Any, share: Tensor) -> Tensor:
@@ -127,14 +144,14 @@ class _Gather(torch.autograd.Function):
 
 
 def summed(parts: Tensor) -> Tensor:
-    """Add up, in place, what each process has a part of; without gradients."""
+    """Add up the parts of all processes, in place and without gradients."""
     if process_count() > 1:
         dist.all_reduce(parts)
     return parts
 
 
 def sum_gradients(parameters: Iterable[Tensor]) -> None:
-    """Add up the gradients of all processes, in place and all at once."""
+    """Add up the gradients of all processes, in place, by one call over all parameters."""
     if process_count() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -145,21 +162,25 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def run_on_main(work: Callable[[], Outcome]) -> Outcome:
-    """Let the first process do some work, and give its outcome to all.
+    """Run some work in the main process alone, and return its outcome in all processes.
+
+    Args:
+        work: what it returns or raises is broadcast
 
     Raises:
-        InputError: if the work does; the other processes then leave without a word
+        InputError: in the main process, if the work raises it; the others then exit silently
     """
     if process_count() == 1:
         return work()
-    first, found = is_main_process(), list[Any]([None])
-    if first:
+    outcome: list[Any] = [None]
+    if is_main_process():
         try:
-            found = [work()]
+            outcome = [work()]
         except InputError as error:
-            found = [error]
-    dist.broadcast_object_list(found, src=0, device=torch.device("cpu"))
-    if isinstance(found[0], InputError):
-        dist.destroy_process_group()  # all know of this error, so they can part
-        raise found[0] if first else SystemExit  # as a success: torchrun ends the first one at another's failure
-    return cast(Outcome, found[0])
+            outcome = [error]
+    dist.broadcast_object_list(outcome, src=0, device=torch.device("cpu"))
+    if isinstance(outcome[0], InputError):
+        on_main = is_main_process()
+        dist.destroy_process_group()  # all processes know of this error, so all can leave
+        raise outcome[0] if on_main else SystemExit  # exit code 0: at a failure torchrun would end the main process
+    return cast(Outcome, outcome[0])

@@ -62,7 +62,7 @@ def setting_options(
             names = f"{option}/--no-{option.removeprefix('--')}"
             made = cloup.option(names, each.name, is_flag=True, **given)
         elif isinstance(default, tuple):
-            given |= {"default": None, "show_default": as_typed(default) if not presets and default else False}
+            given |= {"default": as_typed(default) if default and not presets else None}
             made = cloup.option(option, each.name, callback=numbers, metavar="NUMBERS", **given)
         else:
             kind = click.Choice(known.choices) if known.choices else str if default is None else type(default)

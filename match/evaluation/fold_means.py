@@ -1,7 +1,8 @@
 """Evaluations of several folds of the classes and several trained seeds, put together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,18 @@ class Mean:
     by_fold: tuple[float, ...]  # means over seeds
     by_seed: tuple[float, ...]  # means over folds
 
-    def as_dict(self) -> dict[str, Any]:
-        """The form of the JSON report."""
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain types."""
         return {
             "mean": self.mean,
             "bootstrap95": list(self.interval),
             "folds": list(self.by_fold),
             "seeds": list(self.by_seed),
         }
+
+    def columns(self, name: str) -> dict[str, float]:
+        """The mean and the ends of its interval as columns of a table."""
+        return {name: self.mean, f"{name}_low95": self.interval[0], f"{name}_high95": self.interval[1]}
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,42 @@ class CrossValidation:
             for of_seeds, others in zip(self.evaluations, other.evaluations, strict=True)
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was measured, in plain types; accuracies and intervals in percent."""
+        first = self.evaluations[0][0]
+        return {
+            "episodes": asdict(first.episodes),
+            "plan": asdict(first.plan),
+            "runs": [[str(of.store.path.parent) for of in of_seeds] for of_seeds in self.evaluations],
+            "novel": [list(of_seeds[0].class_names) for of_seeds in self.evaluations],
+            "outcomes": [
+                {
+                    **asdict(outcome.case),
+                    "scores": {name: self.accuracy(number, name).to_dict() for name in outcome.accuracies},
+                }
+                for number, outcome in enumerate(first.outcomes)
+            ],
+        }
+
+    def to_pandas(self) -> Any:
+        """The accuracies in percent as a DataFrame, a row for each number of shots, aggregate, score and fold.
+
+        Raises:
+            InputError: if pandas is not installed
+        """
+        return data_frame(
+            {
+                "shot": outcome.case.k_shot,
+                "aggregate": outcome.case.aggregate,
+                "score": name,
+                "fold": fold,
+                "accuracy": accuracy,
+            }
+            for number, outcome in enumerate(self.evaluations[0][0].outcomes)
+            for name in outcome.accuracies
+            for fold, accuracy in enumerate(self.accuracy(number, name).by_fold)
+        )
+
     def _mean(self, values: Sequence[NDArray[np.float64]]) -> Mean:
         """Average values of each fold (S, E, N * M)."""
         answers = []
@@ -88,3 +129,16 @@ class CrossValidation:
             tuple(table.mean(axis=1).tolist()),
             tuple(table.mean(axis=0).tolist()),
         )
+
+
+def data_frame(rows: Iterable[Mapping[str, object]]) -> Any:
+    """Make a DataFrame of rows that name their columns.
+
+    Raises:
+        InputError: if pandas is not installed
+    """
+    try:
+        pandas = importlib.import_module("pandas")  # no part of an installation
+    except ImportError as error:
+        raise InputError("to_pandas needs pandas: pip install pandas") from error
+    return pandas.DataFrame(list(rows))

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import setting_of
 from hcl.train.config import TERMS, TrainConfig, preset_config
 
 
@@ -23,18 +25,10 @@ def test_paper_preset_has_the_figures_of_section_4_1() -> None:
 
 def test_paper_preset_has_nothing_that_the_paper_has_not() -> None:
     config = preset_config("paper")
-    assert (config.cycle_temperature, config.class_augmentation, config.ema_decay, config.label_smoothing) == (
-        1,
-        "none",
-        0,
-        0,
-    )
-    assert (config.normalise_maps, config.motion, config.patch_keep_rate, config.channel_dropout) == (
-        False,
-        False,
-        1,
-        0,
-    )
+    assert (config.class_augmentation, config.finetune, config.test_views) == ("none", "none", 1)
+    assert (config.cycle_temperature, config.patch_keep_rate) == (1, 1)
+    assert (config.ema_decay, config.max_grad_norm, config.label_smoothing, config.channel_dropout) == (0, 0, 0, 0)
+    assert not (config.normalise_maps or config.motion)
 
 
 def test_quick_is_the_default() -> None:
@@ -50,16 +44,16 @@ def test_overrides_win_and_none_keeps_the_preset() -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("epochs", 0, "epochs must be at least 1"),
-        ("temperature", 0.0, "temperature must be above 0"),
-        ("learning_rate", float("nan"), "learning_rate must be above 0"),
-        ("weight_decay", float("nan"), "weight_decay must be at least 0"),
-        ("dropout", 1.0, "dropout must be below 1"),
-        ("optimiser", "adam", "optimiser must be one of adamw, sgd"),
-        ("heads", 7, "dim must be a multiple of heads"),
+        ("epochs", 0, "--epochs must be at least 1, got 0"),
+        ("temperature", 0.0, "--temperature must be above 0"),
+        ("learning_rate", float("nan"), "--learning-rate must be above 0, got nan"),
+        ("weight_decay", float("nan"), "--weight-decay must be at least 0"),
+        ("dropout", 1.0, "--dropout must be at least 0 and below 1, got 1.0"),
+        ("optimiser", "adam", "--optimiser must be one of adamw, sgd"),
+        ("heads", 7, "--dim must be a multiple of --heads"),
         ("clip_sizes", (2, 2), "such as 2 or 2,3"),
         ("clip_sizes", (), "such as 2 or 2,3"),
-        ("videos_per_class", 0, "videos_per_class must be at least 1"),
+        ("videos_per_class", 0, "--videos-per-class must be at least 1"),
     ],
 )
 def test_bad_settings_are_refused_by_name(setting: str, value: object, message: str) -> None:
@@ -77,3 +71,10 @@ def test_unknown_preset_and_no_term_at_all_are_refused() -> None:
 def test_reading_the_settings_loads_no_torch() -> None:
     code = "import sys, hcl.train.config; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_setting_has_help_and_its_presets_are_allowed() -> None:
+    for field in fields(TrainConfig):
+        known = setting_of(field)
+        assert known is not None and known.help.endswith("."), field.name
+        assert known.presets.keys() <= {"paper"} and all(value != field.default for value in known.presets.values())

@@ -1,6 +1,7 @@
 """Processes that train together do what one does with the whole batch; run by torchrun, this file is one of them."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.cli import main
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.progress import logger
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TERMS, TrainConfig
@@ -113,20 +116,23 @@ def refuse() -> None:
 
 def take_part(folder: Path) -> None:
     """What each process does; the second one fails at the end, while the first one waits for it."""
+    logger.setLevel(logging.INFO)
     with pytest.raises(SystemExit if rank_of_torchrun() else InputError), process_group():
-        found = {name: value for method in METHODS for name, value in take_step(method).items()}
+        tensors = {name: value for method in METHODS for name, value in take_step(method).items()}
         with pytest.raises(
             InputError, match="9 videos cannot be shared evenly by 2 .*--classes-per-batch, --videos-pe"
         ):
             rank_slice(9)
-        found |= train_on(folder) | {"dropout": drop_out()}
-        save_file(found, folder / f"{rank()}.safetensors")
+        tensors |= train_on(folder) | {"dropout": drop_out()}
+        save_file(tensors, folder / f"{rank()}.safetensors")
         run_on_main(refuse)
-    for meeting in range(3):
-        time.sleep(rank_of_torchrun() / 2)  # the first one comes early and must not find what the last meeting left
+    for group in range(3):
+        time.sleep(rank_of_torchrun() / 2)  # the first one comes early and must not find what the last group left
+        assert logger.isEnabledFor(logging.INFO)
         with process_group():
+            assert logger.isEnabledFor(logging.INFO) == (rank() == 0)
             assert summed(torch.ones(1)).item() == PROCESSES
-            (folder / f"met-{rank()}-{meeting}").touch()
+            (folder / f"joined-{rank()}-{group}").touch()
     with process_group():
         if rank():
             raise InputError("the second process fails")
@@ -163,7 +169,7 @@ def test_losses_and_gradients_are_those_of_one_process(method: str, taken: tuple
         torch.testing.assert_close({name: found[name] for name in alone}, alone, rtol=1e-4, atol=1e-6)
 
 
-def test_processes_go_on_from_a_checkpoint_of_one(taken: Taken, tmp_path: Path) -> None:
+def test_processes_resume_from_a_checkpoint_of_one(taken: Taken, tmp_path: Path) -> None:
     alone = train_on(tmp_path)
     for found in taken[1]:
         torch.testing.assert_close({name: found[name] for name in alone}, alone, rtol=1e-3, atol=1e-5)
@@ -174,9 +180,11 @@ def test_processes_draw_dropout_of_their_own(taken: Taken) -> None:
     assert not torch.isclose(first, second).all(dim=-1).any()
 
 
-def test_processes_that_parted_meet_again(taken: Taken, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_processes_join_several_groups_and_the_main_one_alone_logs(
+    taken: Taken, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = next(tmp_path_factory.getbasetemp().glob("taken*"))
-    assert len(list(folder.glob("met-*"))) == 3 * PROCESSES
+    assert len(list(folder.glob("joined-*"))) == 3 * PROCESSES
 
 
 def test_a_process_that_fails_ends_the_others(taken: Taken) -> None:
@@ -209,13 +217,16 @@ def test_a_run_is_that_of_one_process(
     settings = {**SMALL, "epochs": 2, "steps_per_epoch": 4, "val_episodes": 20}
     train(Path("cache.zarr"), run=Path("one"), preset="quick", splits=None, settings=settings)
     given = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    done = torchrun("-m", "hcl", "--", "train", "cache.zarr", "--run", "two", "--preset", "quick", *given)
+    done = torchrun(__file__, "--", "train", "cache.zarr", "--run", "two", "--preset", "quick", *given)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1].startswith("two: trained, 16 ") and len(set(lines)) == len(lines)
-    assert done.stderr.count(" 0/8 ") == 1
+    assert done.stderr.count(" 0/8 ") == 1  # one bar
     assert_same_run(Path("two"), Path("one"))
 
 
 if __name__ == "__main__":
+    if "train" in sys.argv:
+        logging.basicConfig(level=logging.INFO)
+        main(sys.argv[1:])
     take_part(Path(sys.argv[1]))

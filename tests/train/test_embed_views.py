@@ -84,7 +84,7 @@ def test_more_views_than_there_are_cannot_be_embedded(make_cache: MakeCache, tmp
         embed_cache(tmp_path / "run", other.path, tmp_path / "s.zarr", device="cpu")
     embed_cache(tmp_path / "run", other.path, tmp_path / "s.zarr", test_views=0, device="cpu")
     assert len(EmbeddingStore.open(tmp_path / "s.zarr").videos) == 28
-    with pytest.raises(InputError, match="test_views must be at least 0, got -1"):
+    with pytest.raises(InputError, match="--test-views must be at least 0, got -1"):
         embed_cache(tmp_path / "run", other.path, tmp_path / "t.zarr", test_views=-1, device="cpu")
 
 

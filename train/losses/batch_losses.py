@@ -1,4 +1,4 @@
-"""What a step minimises for a batch, by method."""
+"""The losses of a batch that a training step minimises, by method."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ class BatchLosses(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the losses, "total" first."""
+        """Names of the losses, "total" first."""
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Embed a batch and name its losses; gradients flow from "total".
+        """Embed a batch and compute its losses, by name; gradients flow from "total".
 
-        Of several processes each embeds its share and gives its part: parts add up to the losses of the batch.
+        Each of several processes embeds its share of the batch and returns its part of each loss: the parts add up to
+        the losses of the batch.
         """
 
 
@@ -50,7 +51,7 @@ def make_losses(
 
 
 class ObjectiveLosses:
-    """HCL's: the six terms of Eq. 11."""
+    """The losses of HCL: the six terms of Eq. 11."""
 
     def __init__(
         self, encoder: VideoEncoder, config: TrainConfig, text: Tensor | None, autocast: torch.dtype | None
@@ -69,8 +70,8 @@ class ObjectiveLosses:
             embeddings = self.encoder(batch.maps, text)
             logits = self.encoder.logits(embeddings.global_)
         embeddings = Embeddings.of_arrays(gathered(embeddings.arrays()), embeddings.clip_frames)
-        found = objective(embeddings, logits, batch.labels, self.config, rows=rows, choose_in=self.autocast)
-        return found.values() | {"total": found.total}
+        terms = objective(embeddings, logits, batch.labels, self.config, rows=rows, search_dtype=self.autocast)
+        return terms.values() | {"total": terms.total}
 
 
 class EpisodicLosses:

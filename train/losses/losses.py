@@ -18,10 +18,10 @@ def supervised_contrastive(scores: Tensor, labels: Tensor, temperature: float, r
     The sum over ordered pairs of the same class is divided by B squared, whatever the number of such pairs.
 
     Args:
-        scores: (B, B), of video i (row) against video j; or some rows of these
+        scores: (B, B), of video i (row) against video j; or (R, B), some rows of these
         labels: (B,), class of each video
         temperature: divides the scores
-        rows: the rows that are there; the losses of all rows add up, as each is divided by B squared
+        rows: the R rows that `scores` holds; the losses of several parts of the rows add up to that of all rows
 
     Returns:
         scalar; 0, with zero gradient, when no two videos share a class
@@ -84,24 +84,25 @@ def spatial_cycle(
 
 
 def _cycle_losses(starts: Tensor, others: Tensor, temperature: float) -> Tensor:
-    """-log of the chance that each start comes back to itself by way of the others.
+    """-log of the probability that each start returns to itself by way of its soft nearest neighbour: Eq. 8.
 
     Args:
-        starts: (M, N, D)
-        others: (M, K, D)
+        starts: (M, N, D), clips or patches of one video
+        others: (M, K, D), those of the other video, of which the neighbours are made
+        temperature: divides the cosines of both softmaxes
 
     Returns:
         (M, N)
     """
     products = starts @ others.mT  # (M, N, K); cosines follow by dividing these, which costs less than the vectors
-    of_starts, of_others = _over_length(starts), _over_length(others)
+    of_starts, of_others = _inverse_length(starts), _inverse_length(others)
     there = torch.softmax(products * (of_starts[:, :, None] / temperature) * of_others[:, None], dim=2)  # betas, Eq. 8
-    of_neighbours = _over_length(there @ others)  # the neighbours are sums of the raw embeddings, as Eq. 8 has them
+    of_neighbours = _inverse_length(there @ others)  # the neighbours are sums of the raw embeddings, as Eq. 8 has them
     back = (there @ products.mT) * (of_neighbours[:, :, None] / temperature) * of_starts[:, None]  # (M, N, N)
     return -torch.log_softmax(back, dim=2).diagonal(dim1=1, dim2=2)
 
 
-def _over_length(vectors: Tensor) -> Tensor:
+def _inverse_length(vectors: Tensor) -> Tensor:
     """1 over the length of each vector, (M, N, D) to (M, N); 1 for a zero vector, whose cosines are 0."""
     length = torch.linalg.vector_norm(vectors, dim=2)
     return 1 / torch.where(length > 0, length, 1)

@@ -1,12 +1,13 @@
 """The training objective of a whole batch: Eq. 11 of the paper, put together from its six terms.
 
 Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
-2022. It is a function of embeddings, not of an encoder, so that embeddings gathered from several devices can be fed;
-and it can be asked for some rows alone, so that several devices share the work.
+2022. It is a function of embeddings, not of an encoder: several devices gather the embeddings of a batch, and each
+computes the terms of some rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import product
@@ -37,22 +38,28 @@ class Objective:
     spatial_cycle: Tensor | None = None
 
     def values(self) -> dict[str, Tensor]:
-        """Name what was computed, detached: the total and the terms that are on."""
+        """The total and the terms that are on, detached, by name."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value.detach() for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True)
-class VideoPairs:
+class PositivePairs:
     """The M ordered pairs of two videos of one class whose first video is in some rows of the batch."""
 
-    query: Tensor  # (M,) int64
-    support: Tensor  # (M,) int64
-    total: int  # in all rows
+    query: Tensor  # (M,) int64, first video of each pair
+    support: Tensor  # (M,) int64, second video of each pair
+    total: int  # number of pairs in all rows
 
     @classmethod
-    def of(cls, labels: Tensor, device: torch.device, rows: slice = ALL_ROWS) -> VideoPairs:
-        """Find them on the host, so that the device need not be waited for when the labels lie there."""
+    def of(cls, labels: Tensor, device: torch.device, rows: slice = ALL_ROWS) -> PositivePairs:
+        """Find the pairs on the host: where the labels lie there, nothing waits for the device.
+
+        Args:
+            labels: (B,), class of each video of the batch
+            device: that the pairs are moved to
+            rows: of the batch
+        """
         labels = labels.cpu()
         same = (labels[:, None] == labels[None, :]).fill_diagonal_(False)
         query, support = same[rows].nonzero().unbind(dim=1)
@@ -67,29 +74,33 @@ def objective(
     config: TrainConfig,
     *,
     rows: slice = ALL_ROWS,
-    choose_in: torch.dtype | None = None,
+    search_dtype: torch.dtype | None = None,
 ) -> Objective:
     """Weigh and add the terms of Eq. 11; a term that is off, or of weight 0, is not computed.
 
     Args:
         embeddings: of the B videos of a batch; class keys of each video's own class, or none
-        logits: (B, classes), of the global embeddings; of these rows alone
+        logits: (R, classes), of the global embeddings of the R videos in `rows`
         labels: (B,) int64, best on the host: the pairs of a class are found there
         config: weights, switches and temperatures
-        rows: of the batch; every term is a sum over rows, divided by what it has in all rows, so terms add up
-        choose_in: dtype in which patches are compared to choose the pairs that count; None: their own. The chosen
-            cosines are computed in the patches' dtype always
+        rows: of the batch, whose share of each term is computed; the shares of all rows add up to the term of the batch
+        search_dtype: dtype in which patches are compared to choose the pairs that count; None: their own. The cosines
+            of the chosen pairs are always computed in the dtype of the patches
+
+    Returns:
+        the weighted sum, and the terms before they are weighted
     """
     weights = term_weights(config)
     if not config.semantic_attention:
         embeddings = replace(embeddings, class_keys=None)
-    pairs = VideoPairs.of(labels, embeddings.global_.device, rows)
+    pairs = PositivePairs.of(labels, embeddings.global_.device, rows)
     labels = labels.to(embeddings.global_.device, non_blocking=True)
     terms: dict[str, Tensor] = {}
     if "cross_entropy" in weights:
-        of_rows = F.cross_entropy(logits.float(), labels[rows], label_smoothing=config.label_smoothing)
-        terms["cross_entropy"] = of_rows * (len(logits) / len(labels))
-    for name, scores in level_scores(embeddings, rows, weights, config, choose_in or embeddings.patches.dtype).items():
+        mean_of_rows = F.cross_entropy(logits.float(), labels[rows], label_smoothing=config.label_smoothing)
+        terms["cross_entropy"] = mean_of_rows * (len(logits) / len(labels))
+    search_dtype = search_dtype or embeddings.patches.dtype
+    for name, scores in contrast_scores(embeddings, rows, weights, config, search_dtype).items():
         literal = supervised_contrastive(scores, labels, config.temperature, rows)
         per_positive = config.contrast_normalisation == "per_positive"
         terms[name] = literal * (len(labels) ** 2 / max(1, pairs.total)) if per_positive else literal
@@ -105,7 +116,7 @@ def objective(
 
 
 def term_weights(config: TrainConfig) -> dict[str, float]:
-    """Name the terms that count, with their weights in Eq. 11."""
+    """The terms of Eq. 11 that are on and of a weight above 0, with their weights."""
     weights = {
         "cross_entropy": 1.0,
         "global_contrast": config.global_weight,
@@ -117,47 +128,70 @@ def term_weights(config: TrainConfig) -> dict[str, float]:
     return {name: weight for name, weight in weights.items() if weight > 0 and getattr(config, name)}
 
 
-def level_scores(
-    embeddings: Embeddings, rows: slice, wanted: dict[str, float], config: TrainConfig, choose_in: torch.dtype
+def contrast_scores(
+    embeddings: Embeddings, rows: slice, terms: Container[str], config: TrainConfig, search_dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Score the videos of some rows of a batch against all of it on the levels whose contrast is wanted.
+    """Score the R videos in some rows of a batch against all B, on the level of each contrastive term that is on.
+
+    The spatial level chooses its patches within the aligned clips, so it brings the scores of the other levels along;
+    without it they are computed alone.
+
+    Args:
+        embeddings: of the B videos of a batch
+        rows: of the batch
+        terms: names of the terms that are on
+        config: T, S and the scale of semantic attention
+        search_dtype: dtype in which patches are compared to choose the pairs that count
 
     Returns:
-        (rows, B) for each, by the name of its term
+        (R, B) scores, by the name of the term
     """
     scores: dict[str, Tensor] = {}
-    if "spatial_contrast" in wanted:
-        all_levels = all_scores(embeddings, rows, config, choose_in)
+    if "spatial_contrast" in terms:
+        levels = scores_of_all_levels(embeddings, rows, config, search_dtype)
         scores = {
-            "global_contrast": all_levels.global_,
-            "temporal_contrast": all_levels.temporal,
-            "spatial_contrast": all_levels.spatial,
+            "global_contrast": levels.global_,
+            "temporal_contrast": levels.temporal,
+            "spatial_contrast": levels.spatial,
         }
-        return {name: value for name, value in scores.items() if name in wanted}
-    if "global_contrast" in wanted:
+        return {name: value for name, value in scores.items() if name in terms}
+    if "global_contrast" in terms:
         globals_ = l2_normalise(embeddings.global_)
         scores["global_contrast"] = globals_[rows] @ globals_.T
-    if "temporal_contrast" in wanted:
+    if "temporal_contrast" in terms:
         clips = l2_normalise(embeddings.clips)
         scores["temporal_contrast"] = align_clips(clips[rows, None], clips[None], config.top_clips).cosines.mean(dim=-1)
     return scores
 
 
-def all_scores(embeddings: Embeddings, rows: slice, config: TrainConfig, choose_in: torch.dtype) -> Scores:
-    """Do what `match` does, with the patches rounded to `choose_in` for the search: half the time in bfloat16."""
+def scores_of_all_levels(embeddings: Embeddings, rows: slice, config: TrainConfig, search_dtype: torch.dtype) -> Scores:
+    """Score the R videos in some rows of a batch against all B on all levels, Eq. 2 to 4, with gradients.
+
+    The search for the clip and patch pairs that count has no gradient and runs on patches rounded to `search_dtype`:
+    bfloat16 takes half the time. The scores are then computed from the unrounded embeddings of these pairs.
+
+    Returns:
+        (R, B) on each level
+    """
     t, s = config.top_clips, config.top_patches
     # No slice of all rows: gradients would add up in another order than without.
     queries = embeddings if rows == ALL_ROWS else embeddings.rows(rows)
-    rounded = replace(embeddings, patches=embeddings.patches.detach().to(choose_in))
+    rounded = replace(embeddings, patches=embeddings.patches.detach().to(search_dtype))
     search = partial(zoom_in, top_clips=t, top_patches=s, partners=True)
     zoom = by_blocks(search, rounded.rows(rows), rounded, pair_numbers(rounded, rounded, top_clips=t, top_patches=s))
     return scores_of(queries, embeddings, with_gradients(zoom, queries, embeddings), config.attention_scale)
 
 
-def mean_spatial_cycle(embeddings: Embeddings, pairs: VideoPairs, config: TrainConfig) -> Tensor:
-    """Average Eq. 10 over the T clip pairs that the zoom-in chooses for each pair of videos of a class.
+def mean_spatial_cycle(embeddings: Embeddings, pairs: PositivePairs, config: TrainConfig) -> Tensor:
+    """Average Eq. 10 over the T clip pairs that Eq. 3 chooses for each pair of videos of a class.
 
-    The sum is over the pairs that are given, the divisor counts those of all rows.
+    Args:
+        embeddings: of the B videos of a batch
+        pairs: of some rows: the losses of these are added up, and divided by the number of pairs in all rows
+        config: T, the temperature and the scale of semantic attention
+
+    Returns:
+        scalar
     """
     with torch.no_grad():
         clips = l2_normalise(embeddings.clips)
@@ -170,9 +204,15 @@ def mean_spatial_cycle(embeddings: Embeddings, pairs: VideoPairs, config: TrainC
 
 
 def _clip_patches(
-    embeddings: Embeddings, pairs: VideoPairs, chosen: ClipPairs, scale: str
+    embeddings: Embeddings, pairs: PositivePairs, chosen: ClipPairs, scale: str
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Gather the patches of chosen clip pairs, one group for each two sizes of clips.
+    """Gather the patches of chosen clip pairs, in groups of equal clip sizes.
+
+    Args:
+        embeddings: of the B videos of a batch
+        pairs: M pairs of videos
+        chosen: (M, T) clip pairs of each
+        scale: of semantic attention
 
     Returns:
         query patches (G, Np, D), support patches (G, Np', D) and attention (G, Np) of each group
@@ -200,7 +240,16 @@ def _clip_patches(
 
 
 def _patches_at(patches: Tensor, videos: Tensor, frames: Tensor) -> Tensor:
-    """Gather the patches of clips: patches (B, T, P, D), videos (G,), frames (G, F) to (G, F * P, D)."""
+    """Gather the patches of clips.
+
+    Args:
+        patches: (B, T, P, D)
+        videos: (G,), video of each clip
+        frames: (G, F), frames of each clip
+
+    Returns:
+        (G, F * P, D)
+    """
     rows = (videos[:, None] * patches.shape[1] + frames).flatten()  # (G * F,)
     gathered = patches.flatten(0, 1).index_select(0, rows)  # (G * F, P, D)
     return gathered.view(*frames.shape, *patches.shape[2:]).flatten(1, 2)

@@ -16,7 +16,7 @@ from hcl.train.encoders.layer4 import Layer4
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.fitting.loop import fit
 from hcl.train.fitting.validation import make_validation
-from hcl.train.runs.metrics_log import run_record
+from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 
 
@@ -53,7 +53,7 @@ def fit_run(
     validate = make_validation(cache, config.splits, training, config.scoring, device)
     if validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
-    with run_record(run, training) as record:
+    with metrics_log(run, training) as log:
         fitted = fit(
             encoder,
             source,
@@ -61,8 +61,8 @@ def fit_run(
             text=base_texts(cache, config, device),
             validate=validate,
             checkpoint=run / CHECKPOINT,
-            on_steps=record.steps,
-            on_epoch=record.epoch,
+            on_steps=log.steps,
+            on_epoch=log.epoch,
         )
     run_on_main(partial(save_encoder, run, fitted.state))
     logger.info(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: a bar on the terminal, metrics.jsonl and TensorBoard."""
+"""The record of a training while it runs: a bar, a line per epoch, metrics.jsonl and TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,58 +12,64 @@ from typing import Any
 from tqdm import tqdm
 
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.progress import progress_bar
+from hcl.extract.system.progress import logger, progress_bar
 from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.tensorboard_log import TensorBoardLog, tensorboard_log
 
-SHOWN_TERMS = 4  # digits
+SHOWN_DIGITS = 4  # of a loss beside the bar
 
 
 @contextmanager
-def run_record(run: Path, config: TrainConfig) -> Iterator[RunRecord]:
-    """Keep the record of a run in its folder; closed also after an error.
+def metrics_log(run: Path, config: TrainConfig) -> Iterator[MetricsLog]:
+    """Open the log of a run in its folder; it is closed also after an error.
 
     Args:
         run: the run's folder
-        config: its schedule, and whether TensorBoard is wanted
+        config: number of steps, and whether TensorBoard is wanted
     """
-    logs = tensorboard_log(run / TENSORBOARD) if config.tensorboard else nullcontext()
+    scalars = tensorboard_log(run / TENSORBOARD) if config.tensorboard else nullcontext()
     bar = progress_bar(config.epochs * config.steps_per_epoch, "step", "train")
-    with bar, logs as log:
-        yield RunRecord(run, bar, log)
+    with bar, scalars as writer:
+        yield MetricsLog(run, bar, writer)
 
 
-class RunRecord:
-    """Takes what `fit` calls back with."""
+class MetricsLog:
+    """The callbacks of `fit`.
 
-    def __init__(self, run: Path, bar: tqdm[Any], log: TensorBoardLog | None) -> None:
-        self._run, self._bar, self._log = run, bar, log
+    Args:
+        run: folder that metrics.jsonl is written to
+        bar: counts steps
+        scalars: for TensorBoard, if it is wanted
+    """
+
+    def __init__(self, run: Path, bar: tqdm[Any], scalars: TensorBoardLog | None) -> None:
+        self._run, self._bar, self._scalars = run, bar, scalars
         self._epochs: list[EpochRecord] = []
 
     def steps(self, records: Sequence[StepRecord], waited: float) -> None:
-        """Show the terms of the last of some steps and the share of their time that was spent waiting for batches."""
+        """Log some steps, and the share of their time that was spent waiting for batches; the bar shows the last."""
         last = records[-1]
         self._bar.update(last.step - self._bar.n)
-        shown = {name: f"{value:.{SHOWN_TERMS}g}" for name, value in last.terms.items()}
-        self._bar.set_postfix(shown | {"waiting": f"{100 * waited:.0f} %"}, refresh=False)
-        if self._log is not None:
-            self._log.steps(records, waited)
+        losses = {name: f"{value:.{SHOWN_DIGITS}g}" for name, value in last.terms.items()}
+        self._bar.set_postfix(losses | {"waiting": f"{100 * waited:.0f} %"}, refresh=False)
+        if self._scalars is not None:
+            self._scalars.steps(records, waited)
 
     def epoch(self, record: EpochRecord) -> None:
-        """Write the metrics of all epochs so far and show those of this one."""
+        """Write the metrics of all epochs so far, and log a line on this one."""
         self._bar.update(record.step - self._bar.n)
         self._epochs.append(record)
         write_metrics(self._run, self._epochs)
-        if self._log is not None:
-            self._log.epoch(record)
-        found = "" if record.validation is None else f", validation {record.validation:.1f} %"
+        if self._scalars is not None:
+            self._scalars.epoch(record)
+        validation = "" if record.validation is None else f", validation {record.validation:.1f} %"
         best = " (best)" if record.best else ""
-        self._bar.write(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{found}{best}")
+        logger.info(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{validation}{best}")
 
 
 def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
-    """Write the metrics of all epochs so far, one JSON object a line."""
+    """Write the metrics of all epochs so far, one JSON object per line."""
     with atomic_file(run / METRICS) as fresh:
         fresh.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records), encoding="utf-8")

@@ -1,6 +1,5 @@
 """A training run from a cache to an embedding store, and the embedding of further caches by a trained encoder."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -73,8 +72,6 @@ def train(
 
     with process_group():
         first = is_main_process()
-        if not first:
-            logger.setLevel(logging.WARNING)
         cache = open_cache(path)
         of_class = class_splits(cache, splits)
         folder, config = run_on_main(start)

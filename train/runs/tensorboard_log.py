@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def tensorboard_log(folder: Path) -> Iterator[TensorBoardLog]:
-    """Keep a log in a folder, going on with the one that is there; closed also after an error."""
+    """Open the log in a folder, where an earlier one is continued; it is closed also after an error."""
     log = TensorBoardLog(folder)
     try:
         yield log
@@ -25,21 +25,21 @@ def tensorboard_log(folder: Path) -> Iterator[TensorBoardLog]:
 
 
 class TensorBoardLog:
-    """Writes what `fit` calls back with, each value at the number of updates that the weights had seen by then.
+    """Writes scalars, each at the number of updates that the weights had seen by then.
 
-    So step 1 stands at 0, and what an epoch of 30 steps ends with at 30: as the first value of the next epoch does. A
-    run that goes on therefore takes back all from its first new step on, and nothing is lost or written twice. Which
-    step is the first is known when it comes: until then, the epochs that are told again are kept.
+    So step 1 is at 0, and the validation after an epoch of 30 steps at 30, as is the first step of the next epoch. A
+    resumed run purges whatever is at its first new step or later: nothing is lost or written twice. That step is known
+    only when it comes: until then, the epochs of the checkpoint, which `fit` reports again, are held back.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._writer: SummaryWriter | None = None
-        self._kept: list[EpochRecord] = []
+        self._held_back: list[EpochRecord] = []
 
     def steps(self, records: Sequence[StepRecord], waited: float) -> None:
-        """Write the values of some steps and the share of their time that was spent waiting for batches."""
-        writer = self._begun(records[0].step - 1)
+        """Write the losses of some steps and the share of their time that was spent waiting for batches."""
+        writer = self._writer_from(records[0].step - 1)
         for record in records:
             for name, value in {**record.terms, "learning_rate": record.learning_rate}.items():
                 writer.add_scalar(f"train/{name}", value, record.step - 1)
@@ -49,29 +49,29 @@ class TensorBoardLog:
     def epoch(self, record: EpochRecord) -> None:
         """Write the validation of an epoch, if there was one."""
         if self._writer is None:
-            self._kept.append(record)
+            self._held_back.append(record)
         elif record.validation is not None:
             self._writer.add_scalar("validation/accuracy", record.validation, record.step)
             self._writer.flush()
 
     def finish(self) -> None:
-        """Write the last epoch of a training that had all its steps behind it when it went on."""
-        if self._kept:
-            self._begun(self._kept[-1].step)
+        """Write the last epoch of a training that was resumed after its last step."""
+        if self._held_back:
+            self._writer_from(self._held_back[-1].step)
 
     def close(self) -> None:
         """Close the file, if there is one."""
         if self._writer is not None:
             self._writer.close()
 
-    def _begun(self, updates: int) -> SummaryWriter:
-        """The writer; made where there is none, it takes back what stands at `updates` or later."""
+    def _writer_from(self, updates: int) -> SummaryWriter:
+        """The writer; a new one purges what an earlier run wrote at `updates` or later."""
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(self._folder, purge_step=updates)
-            kept, self._kept = self._kept, []
-            for record in kept:
+            held_back, self._held_back = self._held_back, []
+            for record in held_back:
                 if record.step >= updates:
                     self.epoch(record)
         return self._writer

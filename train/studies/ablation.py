@@ -4,14 +4,14 @@ Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchica
 2022. Its accuracies stand beside ours for the form alone: it fine-tunes the backbone, on other videos.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE
 from hcl.match.evaluation.comparison import verdict
-from hcl.match.evaluation.fold_means import CrossValidation, Mean
+from hcl.match.evaluation.fold_means import CrossValidation, Mean, data_frame
 
 Paper = tuple[float, float, float, float]  # Kinetics 1-shot and 5-shot, SSv2* 1-shot and 5-shot
 
@@ -22,13 +22,14 @@ GLOBAL, TEMPORAL, SPATIAL = (
 )
 CE = ("cross_entropy",)
 FULL = (*CE, *GLOBAL, *TEMPORAL, *SPATIAL)
+TITLES = {1: "training objectives", 2: "cycle consistency", 3: "semantic attention", 4: "levels at test time"}
 
 
 @dataclass(frozen=True)
-class Row:
+class Variant:
     """One row of a table: how it is trained, by which levels it is scored, and what the paper reports."""
 
-    shown: str
+    name: str
     terms: tuple[str, ...]  # losses that are on
     score: str
     paper: Paper
@@ -36,12 +37,12 @@ class Row:
 
     @property
     def settings(self) -> dict[str, bool]:
-        """The fields of TrainConfig that the row differs in."""
+        """The fields of TrainConfig that the tables switch, with this row's values."""
         return {term: term in self.terms for term in FULL} | {"semantic_attention": self.attention}
 
     @property
     def folder(self) -> str:
-        """Rows that are trained alike share their runs."""
+        """The folder of its runs; rows that are trained alike share it."""
         off = [term for term in FULL if term not in self.terms] + ([] if self.attention else ["semantic_attention"])
         return "full" if not off else "without-" + "-".join(off)
 
@@ -63,32 +64,32 @@ _BY_HCL: tuple[Paper, ...] = (
     (72.7, 84.9, 43.7, 59.8),
     (73.7, 85.8, 47.3, 64.9),
 )
-_BEST = Row("all", FULL, ALL_LEVELS, (73.7, 85.8, 47.3, 64.9))
-TABLES: dict[int, tuple[Row, ...]] = {
+_BEST = _BY_HCL[-1]
+TABLES: dict[int, tuple[Variant, ...]] = {
     1: (
-        Row("untrained", FULL, BASELINE, (59.9, 80.1, 29.5, 44.1)),
-        Row("ce", CE, "global", (62.5, 81.6, 37.8, 55.0)),
-        Row("g", GLOBAL, "global", (54.9, 76.4, 34.0, 50.9)),
-        Row("ce + g", (*CE, *GLOBAL), "global", (66.1, 82.7, 40.3, 56.7)),
-        Row("ce + g + t", (*CE, *GLOBAL, *TEMPORAL), "global+temporal", (70.4, 83.9, 45.4, 62.6)),
-        Row("ce + g + s", (*CE, *GLOBAL, *SPATIAL), "global+spatial", (72.3, 84.7, 41.5, 58.4)),
-        Row("ce + g + t + s", FULL, ALL_LEVELS, _BEST.paper),
+        Variant("untrained", FULL, BASELINE, (59.9, 80.1, 29.5, 44.1)),
+        Variant("ce", CE, "global", (62.5, 81.6, 37.8, 55.0)),
+        Variant("g", GLOBAL, "global", (54.9, 76.4, 34.0, 50.9)),
+        Variant("ce + g", (*CE, *GLOBAL), "global", (66.1, 82.7, 40.3, 56.7)),
+        Variant("ce + g + t", (*CE, *GLOBAL, *TEMPORAL), "global+temporal", (70.4, 83.9, 45.4, 62.6)),
+        Variant("ce + g + s", (*CE, *GLOBAL, *SPATIAL), "global+spatial", (72.3, 84.7, 41.5, 58.4)),
+        Variant("ce + g + t + s", FULL, ALL_LEVELS, _BEST),
     ),
     2: tuple(
-        Row(shown, tuple(term for term in FULL if term not in off), ALL_LEVELS, paper)
-        for shown, off, paper in (
+        Variant(name, tuple(term for term in FULL if term not in off), ALL_LEVELS, paper)
+        for name, off, paper in (
             ("no cycle", ("temporal_cycle", "spatial_cycle"), (72.1, 84.3, 44.7, 62.5)),
             ("temporal cycle", ("spatial_cycle",), (72.4, 84.7, 46.9, 64.5)),
             ("spatial cycle", ("temporal_cycle",), (73.1, 85.2, 46.2, 64.0)),
-            ("both cycles", (), _BEST.paper),
+            ("both cycles", (), _BEST),
         )
     ),
     3: (
-        Row("no semantic attention", FULL, ALL_LEVELS, (71.3, 84.4, 46.3, 64.2), attention=False),
-        Row("semantic attention", FULL, ALL_LEVELS, _BEST.paper),
+        Variant("no semantic attention", FULL, ALL_LEVELS, (71.3, 84.4, 46.3, 64.2), attention=False),
+        Variant("semantic attention", FULL, ALL_LEVELS, _BEST),
     ),
     4: tuple(
-        Row(f"{trained}: {level.replace('+', ' + ')}", terms, level, paper)
+        Variant(f"{trained}: {level.replace('+', ' + ')}", terms, level, paper)
         for (trained, terms, papers) in (("ce", CE, _BY_CE), ("all losses", FULL, _BY_HCL))
         for level, paper in zip(_LEVELS, papers, strict=True)
     ),
@@ -96,10 +97,10 @@ TABLES: dict[int, tuple[Row, ...]] = {
 
 
 @dataclass(frozen=True)
-class Ablated:
+class AblationRow:
     """One row with its results, by number of shots."""
 
-    row: Row
+    variant: Variant
     accuracies: tuple[Mean, ...]
     differences: tuple[Mean, ...]  # from the table's last row, over the same episodes
 
@@ -109,30 +110,93 @@ class Ablated:
         return tuple(verdict(*difference.interval) for difference in self.differences)
 
 
-def ablate(number: int, run: Callable[[str, Mapping[str, Any]], CrossValidation]) -> list[Ablated]:
-    """Fill in a table.
+@dataclass(frozen=True)
+class Ablation:
+    """One of the paper's tables, filled in."""
+
+    number: int
+    shots: tuple[int, ...]
+    rows: tuple[AblationRow, ...]
+
+    @property
+    def title(self) -> str:
+        """What the table ablates."""
+        return TITLES[self.number]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain types; accuracies, differences and intervals in percent."""
+        return {"table": self.number, "title": self.title, "rows": [self._row_dict(row) for row in self.rows]}
+
+    def _row_dict(self, row: AblationRow) -> dict[str, Any]:
+        names = ("kinetics 1", "kinetics 5", "ssv2 1", "ssv2 5")
+        return {
+            "row": row.variant.name,
+            "score": row.variant.score,
+            "settings": row.variant.settings,
+            "paper": dict(zip(names, row.variant.paper, strict=True)),
+            "shots": {
+                str(shot): {
+                    "accuracy": row.accuracies[case].to_dict(),
+                    "difference": row.differences[case].to_dict(),
+                    "verdict": row.verdicts[case],
+                }
+                for case, shot in enumerate(self.shots)
+            },
+        }
+
+    def to_pandas(self) -> Any:
+        """The table as a DataFrame, a row for each row and number of shots; accuracies and differences in percent.
+
+        Raises:
+            InputError: if pandas is not installed
+        """
+        return data_frame(
+            {
+                "row": row.variant.name,
+                "score": row.variant.score,
+                "shot": shot,
+                **row.accuracies[case].columns("accuracy"),
+                **row.differences[case].columns("difference"),
+                "verdict": row.verdicts[case],
+            }
+            for row in self.rows
+            for case, shot in enumerate(self.shots)
+        )
+
+
+def ablations(numbers: Sequence[int], run: Callable[[str, Mapping[str, Any]], CrossValidation]) -> Iterator[Ablation]:
+    """Fill in tables of the paper, one after the other; rows that are trained alike are run once for all tables.
 
     Args:
-        number: of the table
-        run: cross-validates settings in a folder of the given name
+        numbers: of the tables
+        run: cross-validates with the given fields of TrainConfig, in a folder of the given name
 
     Raises:
-        InputError: if there is no such table
+        InputError: if there is no such table; nothing is run then
     """
-    if number not in TABLES:
-        raise InputError(f"--table must be of {', '.join(map(str, TABLES))}, got {number}")
-    rows = TABLES[number]
-    found: dict[str, CrossValidation] = {}
-    for row in rows:
-        if row.folder not in found:
-            found[row.folder] = run(row.folder, row.settings)
-    last = found[rows[-1].folder]
-    cases = range(len(last.evaluations[0][0].outcomes))
-    return [
-        Ablated(
-            row,
-            tuple(found[row.folder].accuracy(case, row.score) for case in cases),
-            tuple(found[row.folder].difference(case, row.score, last, rows[-1].score) for case in cases),
+    for number in numbers:
+        if number not in TABLES:
+            raise InputError(f"--table must be of {', '.join(map(str, TABLES))}, got {number}")
+    results: dict[str, CrossValidation] = {}
+    for number in numbers:
+        for variant in TABLES[number]:
+            if variant.folder not in results:
+                results[variant.folder] = run(variant.folder, variant.settings)
+        yield _fill_in(number, results)
+
+
+def _fill_in(number: int, results: Mapping[str, CrossValidation]) -> Ablation:
+    """Put a table together from the cross-validations of its rows, by folder."""
+    *_, last = TABLES[number]
+    reference = results[last.folder]
+    outcomes = reference.evaluations[0][0].outcomes
+    cases = range(len(outcomes))
+    rows = [
+        AblationRow(
+            variant,
+            tuple(results[variant.folder].accuracy(case, variant.score) for case in cases),
+            tuple(results[variant.folder].difference(case, variant.score, reference, last.score) for case in cases),
         )
-        for row in rows
+        for variant in TABLES[number]
     ]
+    return Ablation(number, tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows))

@@ -1,4 +1,4 @@
-"""Train and evaluate on several splits of the same classes: with 10 to 20 classes one split says little."""
+"""Cross-validate over classes: with 10 to 20 classes one split says little, so train and evaluate on several folds."""
 
 import csv
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hcl.extract.cache.base import StoredCache
 from hcl.extract.cache.opening import open_cache
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError
@@ -15,7 +16,7 @@ from hcl.match.evaluation.evaluation import Evaluation, evaluate
 from hcl.match.evaluation.fold_means import CrossValidation
 from hcl.match.store.locate import STORE
 from hcl.train.runs import running
-from hcl.train.studies.crossval_config import CrossvalConfig, make_folds
+from hcl.train.studies.folds import CrossvalConfig, make_folds
 
 
 def cross_validate(
@@ -28,43 +29,58 @@ def cross_validate(
     *,
     preset: str | None = None,
 ) -> CrossValidation:
-    """Rotate the classes of a cache through the splits; train and evaluate each fold with each seed.
+    """Split the classes of a cache into folds; train and evaluate each fold with each seed.
 
-    What is finished in the folder is not trained again.
+    Finished runs in the folder are not trained again, unfinished ones resume.
 
     Args:
         path: of the cache; its own splits are not used
-        folder: of the runs
-        config: which folds and seeds
+        folder: of the runs, fold0-seed0 and so on, and of the splits of each fold, fold0.csv and so on
+        config: sizes of the folds, and seeds
         episodes: drawn alike for all seeds of a fold
-        plan: which supports count, and which split is asked: "val" while settings are chosen
+        plan: numbers of supports, and the split that is evaluated: "val" while settings are chosen
         settings: fields of TrainConfig; None leaves the preset's value
         preset: as for a training
 
     Raises:
-        InputError: if there are too few classes, or a run of other settings stands in the folder
+        InputError: if there are too few classes, or the folder holds a run of other settings
     """
-    cache = open_cache(path)
-    held = {cache.videos.label[row] for row in cache.rows()}
-    names = sorted(name for name in cache.class_names if name in held)
-    names = [names[place] for place in np.random.default_rng(config.class_order_seed).permutation(len(names))]
-    found: list[tuple[Evaluation, ...]] = []
-    for number, splits in enumerate(make_folds(names, config, episodes.n_way, plan.split)):
-        listed = folder / f"fold{number}.csv"
-        _write_splits(listed, splits)
+    names = class_order(open_cache(path), config.class_order_seed)
+    evaluations = []
+    for fold, splits in enumerate(make_folds(names, config, episodes.n_way, plan.split)):
+        splits_file = folder / f"fold{fold}.csv"
+        write_splits(splits_file, splits)
         of_seeds = []
         for seed in config.seeds:
-            run = folder / f"fold{number}-seed{seed}"
+            run = folder / f"fold{fold}-seed{seed}"
             given = {**settings, "seed": seed}
-            running.train_once(path, run=run, preset=preset, splits=listed, settings=given)
-            of_seeds.append(evaluate(run / STORE, episodes, plan))
-            if of_seeds[-1].interrupted:
-                raise KeyboardInterrupt
-        found.append(tuple(of_seeds))
-    return CrossValidation(tuple(found))
+            running.train_once(path, run=run, preset=preset, splits=splits_file, settings=given)
+            of_seeds.append(evaluate_run(run, episodes, plan))
+        evaluations.append(tuple(of_seeds))
+    return CrossValidation(tuple(evaluations))
 
 
-def _write_splits(file: Path, splits: Mapping[str, str]) -> None:
+def class_order(cache: StoredCache, seed: int) -> list[str]:
+    """The classes with finished videos, in the drawn order in which they become novel."""
+    with_videos = {cache.videos.label[row] for row in cache.rows()}
+    names = sorted(name for name in cache.class_names if name in with_videos)
+    return [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+
+
+def evaluate_run(run: Path, episodes: EpisodeConfig, plan: EvaluationConfig) -> Evaluation:
+    """Evaluate the embeddings of one run, whole or not at all: part of the episodes cannot be averaged over folds."""
+    evaluation = evaluate(run / STORE, episodes, plan)
+    if evaluation.interrupted:
+        raise KeyboardInterrupt
+    return evaluation
+
+
+def write_splits(file: Path, splits: Mapping[str, str]) -> None:
+    """Write the split of each class as a CSV file with label,split.
+
+    Raises:
+        InputError: if it cannot be written
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as fresh, fresh.open("w", newline="", encoding="utf-8") as stream:

@@ -78,11 +78,11 @@ def test_a_still_video_has_no_motion() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"patch_keep_rate": 0.0}, "patch_keep_rate must be above 0"),
-        ({"patch_keep_rate": 1.5}, "patch_keep_rate must be at most 1"),
-        ({"channel_dropout": 1.0}, "channel_dropout must be below 1"),
-        ({"channel_dropout": -0.1}, "channel_dropout must be at least 0"),
-        ({"label_smoothing": 1.0}, "label_smoothing must be below 1"),
+        ({"patch_keep_rate": 0.0}, "--patch-keep-rate must be above 0 and at most 1"),
+        ({"patch_keep_rate": 1.5}, "--patch-keep-rate must be above 0 and at most 1"),
+        ({"channel_dropout": 1.0}, "--channel-dropout must be at least 0 and below 1"),
+        ({"channel_dropout": -0.1}, "--channel-dropout must be at least 0 and below 1"),
+        ({"label_smoothing": 1.0}, "--label-smoothing must be at least 0 and below 1"),
     ],
 )
 def test_impossible_shares_are_refused(settings: dict[str, float], message: str) -> None:

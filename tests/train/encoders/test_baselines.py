@@ -153,7 +153,7 @@ def test_gradients_of_the_loss_reach_every_weight(method: str) -> None:
 def test_a_class_of_one_video_makes_no_episode() -> None:
     with pytest.raises(ValueError, match="1 videos of each of 3 classes: no query beside a support"):
         episodic_loss(BASELINES["protonet"], {"global": random(5, 3, 4)}, 3)
-    with pytest.raises(InputError, match="method otam learns from queries and supports: videos_per_class must be at"):
+    with pytest.raises(InputError, match="method otam learns from queries and supports: --videos-per-class must be"):
         TrainConfig(method="otam", videos_per_class=1)
     with pytest.raises(InputError, match="method must be one of hcl, resnet, protonet"):
         TrainConfig(method="tsn")

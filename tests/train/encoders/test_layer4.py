@@ -300,7 +300,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
             InputError, match="--skip-layer4 needs .*; leave it out, or .*: hcl extract --backbone-layer layer3"
         ):
             run_on(cache, tmp_path / "run", skip_layer4=True, weights=weights)
-    with pytest.raises(InputError, match="skip_layer4 leaves out what --finetune layer4 would change"):
+    with pytest.raises(InputError, match="--skip-layer4 leaves out what --finetune layer4 would change"):
         TrainConfig(finetune="layer4", skip_layer4=True)
     wanted = ZarrCache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
     with pytest.raises(InputError, match=rf"no file resnet18.safetensors; give .*{wanted}.*with --weights"):
@@ -310,7 +310,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
         TrainConfig(finetune="layer3")
     with pytest.raises(InputError, match="method resnet trains nothing; leave out --finetune"):
         TrainConfig(finetune="layer4", method="resnet")
-    with pytest.raises(InputError, match="backbone_lr must be above 0"):
+    with pytest.raises(InputError, match="--backbone-lr must be above 0"):
         TrainConfig(backbone_lr=0.0)
     with pytest.raises(InputError, match="--backbone-layer must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
         ExtractConfig(backbone_layer="layer2")

@@ -1,20 +1,21 @@
-"""That TensorBoard is shown what the metrics hold, once, however often a run was killed, and nothing if not wanted."""
+"""TensorBoard shows what the metrics hold, once, however often a run was killed, and nothing if it is not wanted."""
 
 import itertools
 import json
+import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import hcl.train.runs.metrics_log as run_record
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.system.progress import logger
 from hcl.match.store.locate import STORE
 from hcl.train.fitting.loop import EpochRecord, StepRecord
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
@@ -46,22 +47,25 @@ def cache(make_cache: Callable[..., ZarrCache], tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("cache")
-def test_the_log_of_a_run_holds_its_metrics() -> None:
+def test_the_log_of_a_run_holds_its_metrics(said: list[str]) -> None:
     quick_train("one", lr_step_size=1)
-    found = logged(Path("one", TENSORBOARD))
+    scalars = logged(Path("one", TENSORBOARD))
     epochs = [json.loads(line) for line in Path("one", METRICS).read_text().splitlines()]
+    for epoch, line in zip(epochs, (line for line in said if line.startswith("epoch ")), strict=True):
+        assert line.startswith(f"epoch {epoch['epoch']}: loss {epoch['terms']['total']:.4f}, validation ")
+        assert line.endswith("% (best)") == epoch["best"]
     for name in epochs[0]["terms"]:
-        steps, values = zip(*found.pop(f"train/{name}"), strict=True)
+        steps, values = zip(*scalars.pop(f"train/{name}"), strict=True)
         assert steps == tuple(range(24))
         means = [sum(values[:12]) / 12, sum(values[12:]) / 12]
         assert means == pytest.approx([epoch["terms"][name] for epoch in epochs])
-    rates = [rate for _, rate in found.pop("train/learning_rate")]
+    rates = [rate for _, rate in scalars.pop("train/learning_rate")]
     assert rates == pytest.approx([epochs[0]["learning_rate"]] * 12 + [epochs[1]["learning_rate"]] * 12)
     accuracies = [(epoch["step"], pytest.approx(epoch["validation"])) for epoch in epochs]
-    assert found.pop("validation/accuracy") == accuracies
-    waited = found.pop("train/waiting")
+    assert scalars.pop("validation/accuracy") == accuracies
+    waited = scalars.pop("train/waiting")
     assert [step for step, _ in waited] == [9, 11, 19, 23] and all(0 <= share <= 1 for _, share in waited)
-    assert not found
+    assert not scalars
 
 
 def of_step(step: int) -> StepRecord:
@@ -94,15 +98,15 @@ def follow(folder: Path, start: int, stop: int, *, last_told: bool = True) -> No
     [
         [(0, 6, True), (4, 12, True)],  # killed after steps that are in no checkpoint
         [(0, 6, True), (0, 12, True)],  # before there was one
-        [(0, 6, True), (6, 6, True), (6, 12, True)],  # before it had gone on at all
+        [(0, 6, True), (6, 6, True), (6, 12, True)],  # before it had taken a new step
         [(0, 8, True), (8, 12, True)],
-        [(0, 8, False), (8, 12, True)],  # between the checkpoint of an epoch and the word of it
+        [(0, 8, False), (8, 12, True)],  # between the checkpoint of an epoch and its callback
         [(0, 12, False), (12, 12, True)],
         [(0, 12, True), (12, 12, True)],
         [(0, 10, True), (6, 8, False), (8, 10, True), (8, 12, True)],
     ],
 )
-def test_a_run_that_goes_on_has_the_log_of_one_that_never_stopped(
+def test_a_resumed_run_has_the_log_of_one_that_never_stopped(
     lives: list[tuple[int, int, bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = itertools.count(10**9)  # of the names of files, by which they are sorted
@@ -116,14 +120,25 @@ def test_a_run_that_goes_on_has_the_log_of_one_that_never_stopped(
     assert logged(tmp_path / "cut") == whole
 
 
-@pytest.mark.usefixtures("cache")
-def test_a_run_can_do_without_and_go_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(run: Path, records: list[EpochRecord]) -> None:
-        raise KeyboardInterrupt
+@contextmanager
+def interrupted_at(line: str) -> Iterator[None]:
+    """Interrupt whatever logs a line that begins so."""
 
+    def interrupt(record: logging.LogRecord) -> bool:
+        if record.getMessage().startswith(line):
+            raise KeyboardInterrupt
+        return True
+
+    logger.addFilter(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    logger.removeFilter(interrupt)
+
+
+@pytest.mark.usefixtures("cache", "said")
+def test_a_run_can_do_without_and_be_resumed_without() -> None:
     quick_train("one", tensorboard=False)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(run_record, "write_metrics", killed)
+    with interrupted_at("epoch 1: "):
         quick_train("two")
     quick_train("two", tensorboard=False)
     assert not Path("one", TENSORBOARD).exists() and Path("two", STORE).is_dir()

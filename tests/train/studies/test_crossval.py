@@ -1,4 +1,4 @@
-"""CrossValidation of the classes: honest splits, runs that are not repeated, means and differences against loops."""
+"""Cross-validation over classes: the folds, runs that are not repeated, means and differences against loops."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,12 +17,11 @@ from hcl.match.episodes.pooling import true_places
 from hcl.match.evaluation.evaluation import evaluate
 from hcl.match.evaluation.fold_means import CrossValidation
 from hcl.match.store.locate import STORE
-from hcl.train.runs import running
 from hcl.train.runs.run_folder import read_config
-from hcl.train.studies import ablation, ablation_report, crossval_report
-from hcl.train.studies.ablation import FULL, TABLES, ablate
+from hcl.train.studies.ablation import FULL, TABLES, ablations
 from hcl.train.studies.crossval import cross_validate
-from hcl.train.studies.crossval_config import CrossvalConfig, make_folds
+from hcl.train.studies.folds import CrossvalConfig, make_folds
+from hcl.train.studies.reports import ablation_text, crossval_text
 
 NAMES = tuple("abcdefghi")
 SPLITS = dict.fromkeys(NAMES, "novel")
@@ -55,12 +54,12 @@ def test_each_class_has_one_split_and_all_are_novel_in_turn(
     count: int, config: CrossvalConfig, sizes: tuple[int, ...], folds: int
 ) -> None:
     names = [f"class {number}" for number in range(count)]
-    found = make_folds(names, config, 5)
-    assert len(found) == folds
-    for splits in found:
+    made = make_folds(names, config, 5)
+    assert len(made) == folds
+    for splits in made:
         assert list(splits) == names
         assert tuple(list(splits.values()).count(split) for split in ("novel", "val", "base")) == sizes
-    novel = [name for splits in found for name, split in splits.items() if split == "novel"]
+    novel = [name for splits in made for name, split in splits.items() if split == "novel"]
     if not config.folds:
         assert set(novel) == set(names)
 
@@ -72,8 +71,22 @@ def test_too_few_classes_are_refused() -> None:
         make_folds(NAMES, CrossvalConfig(novel=3), 5)
     with pytest.raises(InputError, match="need 3 val classes, a fold has 2"):
         make_folds(NAMES, CrossvalConfig(novel=3, val=2), 3, "val")
-    with pytest.raises(InputError, match="--seeds must be distinct"):
-        CrossvalConfig(seeds=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("seeds", (1, 1), "--seeds must be distinct"),
+        ("seeds", (), "--seeds must be distinct"),
+        ("novel", 0, "--novel must be at least 1, got 0"),
+        ("val", -1, "--val must be at least 0, got -1"),
+        ("folds", 0, "--folds must be at least 1, got 0"),
+        ("class_order_seed", -1, "--class-order-seed must be at least 0"),
+    ],
+)
+def test_wrong_folds_are_refused_by_option(setting: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CrossvalConfig(**{setting: value})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +138,11 @@ def test_novel_classes_of_a_fold_train_nothing(found: CrossValidation) -> None:
             assert config.training.seed == seed
 
 
-def test_what_is_finished_is_not_trained_again_and_must_be_the_same(
-    cache: Path, found: CrossValidation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_finished_is_not_trained_again_and_must_be_the_same(cache: Path, found: CrossValidation) -> None:
     folder = found.evaluations[0][0].store.path.parents[1]
-
-    def refuse(*_: object, **__: object) -> str:
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(running, "train", refuse)
+    written = {file: file.stat().st_mtime_ns for file in folder.glob("fold*-seed*/**/*")}
     again = run(cache, folder)
+    assert {file: file.stat().st_mtime_ns for file in folder.glob("fold*-seed*/**/*")} == written
     assert again.accuracy(0, ALL_LEVELS) == found.accuracy(0, ALL_LEVELS)
     with pytest.raises(InputError, match=r"a finished run with another training \(dim 16 there, 8 now\).*--out"):
         run(cache, folder, QUICK | {"dim": 8})
@@ -149,13 +157,23 @@ def test_other_episodes_cannot_be_compared(cache: Path, found: CrossValidation, 
         found.difference(0, "global", other, "global")
 
 
-def test_the_report_names_every_score(found: CrossValidation) -> None:
-    text = crossval_report.as_text(found)
-    for words in ("2 folds x 2 trained seeds", "1-shot, %", "2-shot, %", "untrained ResNet", "95 %"):
-        assert words in text
-    read = json.loads(json.dumps(crossval_report.as_json(found)))
-    assert len(read["outcomes"]) == 2 and len(read["outcomes"][0]["scores"]) == 8
-    assert read["runs"][1][1].endswith("fold1-seed1")
+def test_the_report_shows_every_score_of_every_fold(found: CrossValidation) -> None:
+    text = crossval_text(found)
+    for number, shot in enumerate(PLAN.shots):
+        table = next(part for part in text.split("\n\n") if f"{shot}-shot" in part)
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+        means = [found.accuracy(number, name) for name in found.evaluations[0][0].outcomes[number].accuracies]
+        assert [row[1:4] for row in rows] == [[f"{value:.1f}" for value in (*of.by_fold, of.mean)] for of in means]
+
+
+def test_the_results_are_given_in_plain_types_and_as_a_table(found: CrossValidation) -> None:
+    read = json.loads(json.dumps(found.to_dict()))
+    assert [outcome["k_shot"] for outcome in read["outcomes"]] == [1, 2]
+    assert read["outcomes"][1]["scores"]["global"]["mean"] == found.accuracy(1, "global").mean
+    assert len(read["outcomes"][0]["scores"]) == 8 and read["runs"][1][1].endswith("fold1-seed1")
+    pytest.importorskip("pandas")
+    table = found.to_pandas().set_index(["shot", "score", "fold"])["accuracy"]
+    assert table[2, "global", 1] == found.accuracy(1, "global").by_fold[1] and len(table) == 2 * 8 * 2
 
 
 @pytest.mark.parametrize(("number", "rows"), [(1, 7), (2, 4), (3, 2), (4, 12)])
@@ -171,35 +189,57 @@ def test_tables_switch_what_the_paper_switches(number: int, rows: int) -> None:
     assert len({(row.folder, row.score) for row in table}) == rows
 
 
-def test_an_ablation_trains_each_setting_once(cache: Path, found: CrossValidation, tmp_path: Path) -> None:
-    asked: list[str] = []
+def test_ablations_train_each_setting_once(found: CrossValidation) -> None:
+    trained: list[str] = []
 
     def cross_validated(name: str, settings: Mapping[str, Any]) -> CrossValidation:
-        asked.append(name)
+        trained.append(name)
         return found
 
-    rows = ablate(4, cross_validated)
-    assert len(asked) == len(set(asked)) == 2 and len(rows) == 12
-    assert rows[-1].differences[0].interval == (0, 0) and rows[0].accuracies == tuple(
-        found.accuracy(case, "global") for case in (0, 1)
-    )
-    text = ablation_report.as_text(4, rows, (1, 2))
-    assert "Table 4: levels at test time" in text and "62.5" in text and "not distinguishable" in text
-    assert len(json.loads(json.dumps(ablation_report.as_json({4: rows}, (1, 2))))["table 4"]) == 12
+    semantic, levels = ablations((3, 4), cross_validated)
+    assert sorted(trained) == sorted({variant.folder for number in (3, 4) for variant in TABLES[number]})
+    assert len(semantic.rows) == 2 and len(levels.rows) == 12 and levels.shots == (1, 2)
+    assert levels.rows[-1].differences[0].interval == (0, 0)
+    assert levels.rows[0].accuracies == tuple(found.accuracy(case, "global") for case in (0, 1))
+    tables = [part for part in ablation_text(levels).split("\n\n") if "-shot" in part]
+    assert len(tables) == 2
+    for case, table in enumerate(tables):
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+        assert [row[0] for row in rows] == [row.variant.name for row in levels.rows]
+        assert [row[1] for row in rows] == [f"{row.accuracies[case].mean:.1f}" for row in levels.rows]
+    assert [row[-2:] for row in rows] == [["", ""]] * 12  # the paper has no 2-shot figures
 
 
-def test_the_commands_run_and_go_on(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ablations_are_given_in_plain_types_and_as_a_table(found: CrossValidation) -> None:
+    (table,) = ablations((3,), lambda *_: found)
+    read = json.loads(json.dumps(table.to_dict()))
+    assert read == table.to_dict() and read["table"] == 3 and len(read["rows"]) == 2
+    assert read["rows"][0]["shots"]["2"]["accuracy"]["mean"] == table.rows[0].accuracies[1].mean
+    pytest.importorskip("pandas")
+    frame = table.to_pandas()
+    assert list(frame["shot"]) == [1, 2, 1, 2] and frame["accuracy"][1] == table.rows[0].accuracies[1].mean
+
+
+def test_an_unknown_table_is_refused_before_anything_is_trained(found: CrossValidation) -> None:
+    trained: list[str] = []
+    with pytest.raises(InputError, match="--table must be of 1, 2, 3, 4, got 7"):
+        list(ablations((1, 7), lambda name, _: trained.append(name) or found))
+    assert not trained
+
+
+def test_the_commands_run_and_resume(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
-    rotated = ["--novel=3", "--val=0", "--folds=1", "--way=3", "--episodes=10", "--shot=1", *small]
-    first = CliRunner().invoke(main, ["crossval", str(cache), *rotated, "--json", "crossval.json"])
+    options = ["--novel=auto", "--val=0", "--folds=1", "--way=3", "--episodes=10", "--shot=1", *small]
+    first = CliRunner().invoke(main, ["crossval", str(cache), *options, "--json", "crossval.json"])
     assert first.exit_code == 0 and "1-shot, %" in first.output, first.output
     assert json.loads(Path("crossval.json").read_text())["outcomes"][0]["k_shot"] == 1
-    table = CliRunner().invoke(main, ["ablate", str(cache), "--table", "3", "--out", "ablation", *rotated])
+    table = CliRunner().invoke(main, ["ablate", str(cache), "--table", "3", "--out", "ablation", *options])
     assert table.exit_code == 0 and "Table 3: semantic attention" in table.output, table.output
     assert (tmp_path / "ablation" / "full" / "fold0-seed0" / STORE).is_dir()
     off = read_config(tmp_path / "ablation" / "without-semantic_attention" / "fold0-seed0").training
     assert not off.semantic_attention and off.cross_entropy
-    wrong = CliRunner().invoke(main, ["ablate", str(cache), "--table", "7", *rotated])
+    wrong = CliRunner().invoke(main, ["ablate", str(cache), "--table", "7", *options])
     assert wrong.exit_code == 2 and "--table must be of 1, 2, 3, 4, got 7" in wrong.output
-    assert ablation.TABLES.keys() == {1, 2, 3, 4}
+    wrong = CliRunner().invoke(main, ["crossval", str(cache), "--novel", "many"])
+    assert wrong.exit_code == 2 and "expected auto or a number, got 'many'" in wrong.output

@@ -1,6 +1,6 @@
 """Try settings of the training on validation classes alone, and log what each reaches.
 
-    python benchmarks/search.py cache.zarr settings.json --out search/ --novel 5 --val 3 --way 3 --folds 3
+    python benchmarks/experiments/search.py cache.zarr settings.json --out search/ --novel 5 --val 3 --way 3 --folds 3
 
 settings.json names the settings to try: {"name": {"dropout": 0.3, ...}, ...}. Each is cross-validated on the val split
 (its novel classes are not looked at), finished runs are kept, and the table is printed anew after each.
@@ -16,7 +16,7 @@ from tabulate import tabulate
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.evaluation.fold_means import CrossValidation
 from hcl.train.studies.crossval import cross_validate
-from hcl.train.studies.crossval_config import CrossvalConfig
+from hcl.train.studies.folds import CrossvalConfig
 
 SCORES = ("global", "temporal", "spatial", "headline")  # the last stands for the method: of HCL, the sum of all levels
 
@@ -29,13 +29,13 @@ def main() -> None:
     rows = []
     for name, settings in json.loads(given.settings.read_text()).items():
         shared = {"val_way": given.way, **json.loads(given.shared), **settings}
-        found = cross_validate(
+        result = cross_validate(
             *(given.cache, given.out / name.replace(" ", "-"), config, episodes),
             EvaluationConfig(split="val"),
             shared,
             preset="quick",
         )
-        reached = accuracies(found)
+        reached = accuracies(result)
         rows.append((name, *(f"{reached[score]['mean']:.1f}" if score in reached else "" for score in SCORES)))
         print(tabulate(rows, headers=("setting", *SCORES), tablefmt="github"), flush=True)
         with (given.out / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -57,11 +57,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def accuracies(found: CrossValidation) -> dict[str, dict[str, Any]]:
+def accuracies(result: CrossValidation) -> dict[str, dict[str, Any]]:
     """The accuracies of a method's scores on the val classes."""
-    outcome = found.evaluations[0][0].outcomes[0]
+    outcome = result.evaluations[0][0].outcomes[0]
     names = {name: name for name in SCORES if name in outcome.accuracies} | {"headline": outcome.headline}
-    return {shown: found.accuracy(0, name).as_dict() for shown, name in names.items()}
+    return {shown: result.accuracy(0, name).to_dict() for shown, name in names.items()}
 
 
 if __name__ == "__main__":

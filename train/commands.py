@@ -1,0 +1,202 @@
+"""The commands of this stage: train, embed, crossval, ablate and info."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import cloup
+
+from hcl.extract.config import SPLITS
+from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
+from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
+from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.train.config import PRESETS, TERMS, TrainConfig
+from hcl.train.studies.folds import CrossvalConfig
+
+ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
+FOLD_SIZES = ("novel", "val", "folds")  # "auto" or a number each
+HELP = {
+    each.name: known.help for each in (*fields(TrainConfig), *fields(CrossvalConfig)) if (known := setting_of(each))
+}
+
+
+def auto_or_number(_: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    """Read "auto" as None, anything else as a number."""
+    try:
+        return None if value == "auto" else int(value)
+    except ValueError:
+        raise click.BadParameter(f"expected auto or a number, got {value!r}", param=parameter) from None
+
+
+def training_options(*, without: tuple[str, ...] = ()) -> OptionGroups:
+    """An option for the preset and for each setting of TrainConfig; one that is left out keeps the preset's value."""
+    settings = setting_options(TrainConfig, without=("preset", *without), presets=PRESETS)
+    preset = cloup.option(
+        "--preset", type=click.Choice(PRESETS), help=f"{HELP['preset']}  [default: by the set and the machine]"
+    )
+    return settings | {COMPUTED: [preset, *settings[COMPUTED]]}
+
+
+def episode_options() -> OptionGroups:
+    """The options of the episodes that a study scores in each fold."""
+    shown: Any = {"show_default": True}
+    splits: Any = {"type": click.Choice(SPLITS), "default": EvaluationConfig.split}
+    options = [
+        cloup.option("--way", "n_way", default=EpisodeConfig.n_way, **shown, help="Classes per episode."),
+        cloup.option("--shot", "shots", callback=numbers, default="1,5", **shown, help="Supports per class."),
+        cloup.option("--queries", "n_query", default=EpisodeConfig.n_query, **shown, help="Queries per class."),
+        cloup.option("--episodes", default=EpisodeConfig.episodes, **shown, help="Episodes per fold."),
+        cloup.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
+        cloup.option("--split", **splits, **shown, help="Evaluated split: val while settings are chosen, else novel."),
+    ]
+    return {COMPUTED: options}
+
+
+def fold_options() -> OptionGroups:
+    """The options of the folds and of the files that a study writes."""
+    settings = setting_options(CrossvalConfig, without=FOLD_SIZES)
+    automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
+    options = [
+        cloup.option("--out", default="crossval", type=PATH, show_default=True, help="Folder of the runs."),
+        cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
+        *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
+    ]
+    return settings | {COMPUTED: [*options, *settings[COMPUTED]]}
+
+
+def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Sort the options of a study by what they configure; the others are settings of its trainings."""
+    folds = {each.name: given.pop(each.name) for each in fields(CrossvalConfig)}
+    episodes = {name: given.pop(name) for name in ("n_way", "n_query", "episodes", "group_disjoint")}
+    shots = given.pop("shots")
+    return {
+        "config": CrossvalConfig(**folds),
+        "episodes": EpisodeConfig(**episodes, k_shot=max(shots)),
+        "plan": EvaluationConfig(shots=shots, split=given.pop("split")),
+        "preset": given.pop("preset"),
+        "settings": given,
+    }
+
+
+@cloup.command()
+@click.argument("cache", type=PATH)
+@grouped_options(
+    {
+        INPUT: [cloup.option("--splits", type=PATH, help="CSV file with label,split: replaces the splits of CACHE.")],
+        COMPUTED: [
+            cloup.option(
+                "--run",
+                type=PATH,
+                help="Folder of the run; an unfinished run resumes.  [default: a dated one in runs/]",
+            )
+        ],
+    },
+    training_options(),
+)
+def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None, **settings: Any) -> None:
+    """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
+    from hcl.train.runs import running
+
+    done = running.train(cache, run=run, preset=preset, splits=splits, settings=settings)
+    if done:  # of several processes the main one speaks
+        click.echo(done)
+
+
+@cloup.command()
+@click.argument("cache", type=PATH)
+@grouped_options(
+    {
+        INPUT: [
+            cloup.option("--run", type=PATH, help="Run whose encoder embeds the videos."),
+            cloup.option("--untrained", is_flag=True, help="Embed straight from the maps: no run, nothing learned."),
+            cloup.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"]),
+        ],
+        COMPUTED: [
+            cloup.option("--out", required=True, type=PATH, help="Embedding store to write."),
+            cloup.option(
+                "--test-views",
+                type=int,
+                help="Views of each video whose embeddings are averaged; 0: all that the cache holds."
+                "  [default: as the run has it; all if untrained]",
+            ),
+        ],
+        SPEED: [cloup.option("--device", default=TrainConfig.device, show_default=True, help=HELP["device"])],
+    }
+)
+def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: Any) -> None:
+    """Embed every video of CACHE by the encoder of a run, keeping the splits of the cache."""
+    if untrained == (run is not None):
+        raise click.UsageError("give either --run RUN or --untrained")
+    from hcl.train.runs import running
+
+    click.echo(running.embed_cache(run, cache, out, **given))
+
+
+@cloup.command()
+@click.argument("cache", type=PATH)
+@grouped_options(fold_options(), episode_options(), training_options(without=("seed",)))
+def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
+    """Cross-validate over the classes of CACHE: train and evaluate on several folds of novel, val and base classes.
+
+    With 10 to 20 classes one split says little. Run it again to resume where it stopped.
+    """
+    from hcl.match.reports.report import write_json
+    from hcl.train.studies import reports
+    from hcl.train.studies.crossval import cross_validate
+
+    result = cross_validate(cache, out, **study_arguments(given))
+    click.echo(reports.crossval_text(result))
+    if json_file:
+        write_json(json_file, result.to_dict())
+
+
+@cloup.command()
+@click.argument("cache", type=PATH)
+@grouped_options(
+    {
+        COMPUTED: [
+            cloup.option(
+                "--table", "tables", callback=numbers, required=True, help="Of the paper, such as 1 or 1,2,3,4."
+            )
+        ]
+    },
+    fold_options(),
+    episode_options(),
+    training_options(without=("seed", *ABLATED)),
+)
+def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, **given: Any) -> None:
+    """Repeat ablations of the paper, its Tables 1 to 4, on folds of the classes of CACHE.
+
+    Each table is printed beside the paper's numbers. Run it again to resume where it stopped.
+    """
+    from hcl.match.reports.report import write_json
+    from hcl.train.studies import reports
+    from hcl.train.studies.ablation import ablations
+    from hcl.train.studies.crossval import cross_validate
+
+    arguments = study_arguments(given)
+    settings = arguments.pop("settings")
+    run = partial(cross_validate, cache, **arguments)
+    results = []
+    for result in ablations(tables, lambda name, switches: run(folder=out / name, settings={**settings, **switches})):
+        click.echo(reports.ablation_text(result))
+        results.append(result.to_dict())
+    if json_file:
+        write_json(json_file, {"tables": results})
+
+
+@cloup.command()
+@click.argument("path", type=PATH)
+@cloup.option("--verify", is_flag=True, help="Read everything back and name what is damaged.")
+@click.pass_context
+def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
+    """Print what a cache, run or embedding store holds."""
+    from hcl.train.runs import inspection
+
+    text, damaged = inspection.describe(path, verify=verify)
+    click.echo(text)
+    ctx.exit(1 if damaged else 0)

@@ -1,0 +1,73 @@
+"""How the folds of a cross-validation split the classes; free of heavy imports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import check_settings, setting
+
+NOVEL_SHARE, VAL_SHARE = 0.24, 0.12  # of the classes, as in the field's splits of 100
+LEAST_BASE = 4  # base classes; where fewer would be left, "auto" takes no val classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossvalConfig:
+    """The folds of a cross-validation; None is "auto" on the command line."""
+
+    novel: int | None = setting(
+        None, "Novel classes per fold; auto: a quarter of the classes, at least --way.", at_least=1
+    )
+    val: int | None = setting(
+        None, "Val classes per fold; auto: an eighth of the classes, none where few are left to train on.", at_least=0
+    )
+    folds: int | None = setting(None, "Folds; auto: as many as make each class novel once.", at_least=1)
+    seeds: tuple[int, ...] = setting((0,), "Seeds of the trainings in each fold, such as 0,1.")
+    class_order_seed: int = setting(0, "Seed of the order in which classes become novel.", at_least=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"--seeds must be distinct numbers from 0, such as 0,1; got {self.seeds}")
+
+
+def make_folds(names: Sequence[str], config: CrossvalConfig, n_way: int, split: str = "novel") -> list[dict[str, str]]:
+    """Split the classes once for each fold: the novel ones come in turn, the val ones after them.
+
+    Args:
+        names: of the classes, in the order in which they become novel
+        config: sizes of the splits and number of folds
+        n_way: classes that an episode needs
+        split: that the episodes are drawn from
+
+    Returns:
+        the split of each class, by fold
+
+    Raises:
+        InputError: if fewer than two base classes would be left, or the split has fewer classes than an episode
+    """
+    count = len(names)
+    novel, val = split_sizes(count, config, n_way)
+    base = count - novel - val
+    available = {"novel": novel, "val": val, "base": base}[split]
+    if available < n_way:
+        raise InputError(f"{n_way}-way episodes need {n_way} {split} classes, a fold has {available}; lower --way")
+    if base < 2:
+        raise InputError(
+            f"{count} classes leave {max(0, base)} to train on beside {novel} novel and {val} val ones;"
+            " lower --novel or --val"
+        )
+    folds = []
+    for fold in range(config.folds or -(-count // novel)):
+        rotated = [names[(fold * novel + place) % count] for place in range(count)]
+        splits = dict.fromkeys(rotated[:novel], "novel") | dict.fromkeys(rotated[novel : novel + val], "val")
+        folds.append({name: splits.get(name, "base") for name in names})
+    return folds
+
+
+def split_sizes(count: int, config: CrossvalConfig, n_way: int) -> tuple[int, int]:
+    """The number of novel and of val classes in a fold of `count` classes."""
+    novel = config.novel or max(n_way, round(NOVEL_SHARE * count))
+    if config.val is not None:
+        return novel, config.val
+    val = max(2, round(VAL_SHARE * count))
+    return novel, val if count - novel - val >= LEAST_BASE else 0

@@ -1,0 +1,55 @@
+"""Studies as text: cross-validations, and ablations beside the paper's numbers."""
+
+from tabulate import tabulate
+
+from hcl.match.evaluation.fold_means import CrossValidation, Mean
+from hcl.match.reports.report import score_name
+from hcl.train.studies.ablation import Ablation, AblationRow
+
+
+def crossval_text(result: CrossValidation) -> str:
+    """One table for each number of shots: folds by column, their mean and its interval."""
+    first = result.evaluations[0][0]
+    count, seeds = len(result.evaluations), len(result.evaluations[0])
+    parts = [
+        f"{first.episodes.n_way}-way, {first.episodes.n_query} queries per class, {first.episodes.episodes} episodes of"
+        f" {first.plan.split} classes per fold{', group-disjoint' if first.episodes.group_disjoint else ''};"
+        f" {count} folds x {seeds} trained seeds\n"
+        "95 % by resampling folds, seeds, classes, groups and videos"
+    ]
+    for number, outcome in enumerate(first.outcomes):
+        means = {name: result.accuracy(number, name) for name in outcome.accuracies}
+        headers = (f"{outcome.case.k_shot}-shot, %", *(f"fold {fold}" for fold in range(count)), "mean", "95 %")
+        rows = [(score_name(name), *_by_fold(mean)) for name, mean in means.items()]
+        parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def _by_fold(mean: Mean) -> tuple[str, ...]:
+    return (*(f"{value:.1f}" for value in mean.by_fold), f"{mean.mean:.1f}", interval_text(mean))
+
+
+def interval_text(mean: Mean, sign: str = "") -> str:
+    """An interval such as "62.1 to 70.3"; with sign "+" both ends have one."""
+    low, high = mean.interval
+    return f"{low:{sign}.1f} to {high:{sign}.1f}"
+
+
+def ablation_text(result: Ablation) -> str:
+    """One table of the paper, a part for each number of shots."""
+    parts = [f"Table {result.number}: {result.title}; differences are paired, from the last row"]
+    for case, shot in enumerate(result.shots):
+        rows = [_ablation_row(row, case, shot) for row in result.rows]
+        headers = (f"{shot}-shot", "%", "95 %", "difference", "95 %", "", "paper: Kinetics", "SSv2*")
+        parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def _ablation_row(row: AblationRow, case: int, shot: int) -> tuple[str, ...]:
+    accuracy, difference = row.accuracies[case], row.differences[case]
+    ours = (row.variant.name, f"{accuracy.mean:.1f}", interval_text(accuracy))
+    kinetics, something = row.variant.paper[::2] if shot == 1 else row.variant.paper[1::2]
+    paper = (str(kinetics), str(something)) if shot in (1, 5) else ("", "")
+    if difference.interval == (0.0, 0.0):
+        return (*ours, "", "", "", *paper)
+    return (*ours, f"{difference.mean:+.1f}", interval_text(difference, "+"), row.verdicts[case], *paper)
