@@ -18,7 +18,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from match_peers import baselines  # beside this file
+from match_baselines import baselines  # beside this file
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -58,7 +58,7 @@ def main() -> None:
         )
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     print(f"largest difference from match in float64: {difference(embeddings, pairs, rng):.1e}")
-    for name, (wall, processor) in peer_times(options.queries, rng).items():
+    for name, (wall, processor) in baseline_times(options.queries, rng).items():
         ours = np.array([coarse, fine]) * len(pairs) / options.episodes  # (2 kinds, wall and processor)
         print(
             f"{name:43s} {wall:8.2f} ms/episode (processor {processor:.2f}); global + temporal takes "
@@ -180,7 +180,7 @@ def in_float64(e: Embeddings) -> Embeddings:
 
 
 @torch.inference_mode()
-def peer_times(queries: int, rng: torch.Generator, features: int = 2048) -> dict[str, tuple[float, float]]:
+def baseline_times(queries: int, rng: torch.Generator, features: int = 2048) -> dict[str, tuple[float, float]]:
     """Time baselines on an episode of 5 classes, one support each, of frame features as wide as ResNet-50's."""
     query, support = (torch.randn(count, FRAMES, features, generator=rng) for count in (5 * queries, 5))
     return {name: quickest(partial(score, query, support)) for name, score in baselines(FRAMES, features).items()}

@@ -37,9 +37,9 @@ def bootstrap_intervals(answers: QueryCounts, seed: int) -> NDArray[np.float64]:
 
 
 def fold_intervals(folds: Sequence[QueryCounts], seed: int) -> NDArray[np.float64]:
-    """Do the same for the mean over folds of the classes and over trained seeds.
+    """95 % intervals of mean accuracies over folds of the classes and over trained seeds, in percent.
 
-    CrossValidation are resampled with replacement, then seeds, then classes, groups and videos within each fold: the
+    Folds are resampled with replacement, then seeds, then classes, groups and videos within each fold: the
     same for all its seeds, which were asked the same.
 
     Args:

@@ -77,7 +77,7 @@ def _confusion(figure: Any, found: Evaluation, outcome: Outcome) -> Any:
     picture = figure(figsize=(inches + 1, inches), layout="constrained")
     axes = picture.add_subplot()
     image = axes.imshow(shares, vmin=0, vmax=100, cmap="viridis")
-    axes.set_xticks(range(len(found.class_names)), found.class_names, fold=90)
+    axes.set_xticks(range(len(found.class_names)), found.class_names, rotation=90)
     axes.set_yticks(range(len(found.class_names)), found.class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true class")

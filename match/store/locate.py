@@ -58,7 +58,7 @@ def latest_run_of(method: str) -> Path:
 
 
 def mark_latest(run: Path) -> None:
-    """Let the latest run be this one, atomic_file the link at once."""
+    """Let the latest run be this one, replacing the link atomically."""
     RUNS.mkdir(exist_ok=True)
     fresh = RUNS / f".{LATEST}.{os.getpid()}"
     target = os.path.relpath(run, RUNS)

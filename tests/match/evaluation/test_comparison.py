@@ -51,7 +51,7 @@ def test_differences_equal_a_loop_over_the_queries(stores: dict[str, Path]) -> N
     assert len(found.differences) == 2 * 3 and [entry.name for entry in found.entries] == ["untrained", *stores]
 
 
-def test_a_run_and_its_twin_are_not_distinguishable_and_a_weak_one_is_worse(stores: dict[str, Path]) -> None:
+def test_a_run_and_its_duplicate_are_not_distinguishable_and_a_weak_one_is_worse(stores: dict[str, Path]) -> None:
     verdicts = {difference.name: difference for difference in compare(stores, CONFIG).differences}
     assert verdicts["duplicate"].verdict == INDISTINCT and verdicts["duplicate"].value.bootstrap95 == (0, 0)
     assert verdicts["weak"].verdict == "worse" and verdicts["weak"].value.accuracy < -20

@@ -114,7 +114,7 @@ BY_LOOPS: dict[str, Callable[[Arrays, Arrays], list[float]]] = {
 every_method = pytest.mark.parametrize("method", BASELINES)
 
 
-def test_every_method_but_hcl_is_a_peer_of_known_arrays() -> None:
+def test_every_method_but_hcl_is_a_baseline_of_known_arrays() -> None:
     assert ("hcl", *BASELINES) == METHODS == ("hcl", *BY_LOOPS)
     assert all(name in AXES for method in BASELINES.values() for name in method.arrays)
 

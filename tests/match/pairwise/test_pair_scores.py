@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hcl.match.config import PairSettings
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.match.pairwise import int8_patches as coarse
 from hcl.match.pairwise import pair_scores as pairs
@@ -185,7 +186,7 @@ def test_an_interruption_is_passed_on_and_ends_the_work(monkeypatch: pytest.Monk
 def test_what_runs_on_a_device_scores_the_same() -> None:
     embeddings, done = drawn(9), list[int]()
     found = np.empty((len(ALL_OF_8), 3), dtype=np.float32)
-    settings: pairs.Settings = {"top_clips": 3, "top_patches": 4, "attention_scale": "paper"}
+    settings: PairSettings = {"top_clips": 3, "top_patches": 4, "attention_scale": "paper"}
     score_by_match(found, embeddings, ALL_OF_8, settings, progress=done.append)
     assert sum(done) == len(ALL_OF_8)
     np.testing.assert_allclose(found, by_match(embeddings, ALL_OF_8, **settings), rtol=1e-4, atol=1e-5)
