@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from hcl.extract.config import CACHE_DTYPES, DECODERS, LAYERS, PRECISIONS, SPLIT_POLICIES, SPLITS, ExtractConfig
 from hcl.extract.demo.config import DemoConfig
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.version import package_version
-from hcl.match.config import AGGREGATES, ATTENTION_SCALES, METHODS, EpisodeConfig, EvaluationConfig
+from hcl.match.commands import compare, evaluate
+from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.train.config import CHOICES, PRESETS, TERMS, TrainConfig
 from hcl.train.option_help import HELP
 from hcl.train.studies.crossval_config import CrossvalConfig
@@ -176,143 +176,8 @@ def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None
         click.echo(done)
 
 
-def episode_options(command: Command) -> Command:
-    """Give a command the options that say which episodes are scored, and how."""
-    for option in reversed(
-        (
-            click.option("--way", "n_way", default=EpisodeConfig.n_way, show_default=True, help="Classes an episode."),
-            click.option(
-                "--shot", "shots", callback=_numbers, help="Supports a class, such as 1 or 1,5.  [default: 1]"
-            ),
-            click.option("--queries", "n_query", default=EpisodeConfig.n_query, show_default=True, help="A class."),
-            click.option("--episodes", default=EpisodeConfig.episodes, show_default=True),
-            click.option("--seed", default=EpisodeConfig.seed, show_default=True),
-            click.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
-            click.option("--episodes-file", type=PATH, help="Score these episodes, written by --save-episodes."),
-            click.option("--split", type=click.Choice(SPLITS), default=EvaluationConfig.split, show_default=True),
-            click.option("--spatial/--no-spatial", default=EvaluationConfig.spatial, help="The spatial level."),
-            click.option("--aggregate", "aggregates", callback=_names, help="mean, max or both.  [default: mean]"),
-            click.option("--top-clips", type=int, help="The paper's T.  [default: the run's]"),
-            click.option("--top-patches", type=int, help="The paper's S.  [default: the run's]"),
-            click.option("--attention-scale", type=click.Choice(ATTENTION_SCALES), help="Eq. 5.  [default: the run's]"),
-            click.option("--json", "json_file", type=PATH, help="Write all results to this file."),
-            click.option("--markdown", type=PATH, help="Write the printed report to this file."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Read "mean,max" or "both"."""
-    return AGGREGATES if value == "both" else tuple(value.split(",")) if value else ()
-
-
-DRAWN = ("n_way", "n_query", "episodes", "seed", "group_disjoint")
-SCORING = ("top_clips", "top_patches", "attention_scale")
-
-
-@main.command()
-@click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
-@click.option("--method", type=click.Choice(METHODS), help="The latest run of it; resnet: any run, untrained.")
-@episode_options
-@click.option("--seeds", callback=_numbers, help="Of several draws, such as 0,1,2: mean and standard deviation.")
-@click.option("--save-episodes", type=PATH, help="Write the episodes to this file, for another system.")
-@click.option("--score-cache", type=PATH, help="Zarr folder that keeps scores of pairs for later evaluations.")
-@click.option("--plot", type=PATH, help="Folder for pictures.")
-@click.pass_context
-def evaluate(
-    ctx: click.Context,
-    /,
-    stores: tuple[Path, ...],
-    seeds: tuple[int, ...] | None,
-    json_file: Path | None,
-    markdown: Path | None,
-    scores: Path | None,
-    plot: Path | None,
-    save_episodes: Path | None,
-    **given: Any,
-) -> None:
-    """Score episodes drawn from the embeddings in STORE, a run or an embedding store (default: the latest run).
-
-    Several trained runs, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
-    episodes that are scored so far.
-    """
-    from hcl.match.evaluation import evaluation
-    from hcl.match.reports import report
-    from hcl.match.store import locate
-
-    asked = _asked(ctx, given)
-    if len(stores) > 1 and scores:
-        raise click.UsageError("--score-cache keeps the scores of one store")
-    found = []
-    for store in stores or (None,):
-        path = locate.find_store(store, given["method"])
-        found += evaluation.evaluate_seeds(path, seeds=seeds or (given["seed"],), scores=scores, **asked)
-    text = report.as_text(found[0]) if len(found) == 1 else report.over_runs(found)
-    click.echo(text)
-    if json_file:
-        contents = [report.as_json(one) for one in found]
-        report.write_json(json_file, contents[0] if len(found) == 1 else {"runs": contents})
-    if markdown:
-        report.write_text(markdown, text + "\n", "--markdown")
-    if save_episodes:
-        report.write_episodes_of(save_episodes, found[0])
-    if plot:
-        from hcl.match.reports import plots
-
-        click.echo("\n".join(str(file) for file in plots.write_plots(plot, found[0])))
-
-
-@main.command()
-@click.argument("runs", type=PATH, nargs=-1, metavar="RUN_A RUN_B...")
-@episode_options
-@click.pass_context
-def compare(
-    ctx: click.Context,
-    /,
-    runs: tuple[Path, ...],
-    json_file: Path | None,
-    markdown: Path | None,
-    **given: Any,
-) -> None:
-    """Score several runs or embedding stores on the same episodes: accuracies, and differences from RUN_A."""
-    from hcl.match.evaluation import comparison
-    from hcl.match.reports import comparison_report, report
-    from hcl.match.store import locate
-
-    paths = {str(run): locate.find_store(run) for run in runs}
-    if len(paths) < len(runs):
-        raise click.UsageError("a run is named twice")
-    found = comparison.compare(paths, **_asked(ctx, given))
-    text = comparison_report.as_text(found)
-    click.echo(text)
-    if json_file:
-        report.write_json(json_file, comparison_report.as_json(found))
-    if markdown:
-        report.write_text(markdown, text + "\n", "--markdown")
-
-
-def _asked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that `evaluate` and `compare` share: what to draw, what to ask, how to score."""
-    from hcl.match.episodes import episode_file
-
-    listed, drawn = None, {name: given[name] for name in DRAWN}
-    if given["episodes_file"]:
-        typed = [name for name in (*DRAWN, "seeds") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-        if typed:
-            options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
-            raise click.UsageError(f"{options[typed[0]]} follows from --episodes-file; leave it out")
-        listed = episode_file.read_episodes(given["episodes_file"])
-        drawn = listed.shape
-    plan = {name: given[name] for name in ("aggregates", "split", "spatial")}
-    plan["shots"] = given["shots"] or ((1,) if listed is None else (drawn["k_shot"],))
-    return {
-        "episodes": EpisodeConfig(**drawn),
-        "plan": EvaluationConfig(**plan, method=given.get("method")),
-        "scoring": {name: given[name] for name in SCORING if given[name] is not None},
-        "listed": listed,
-    }
+main.add_command(evaluate)
+main.add_command(compare)
 
 
 def fold_options(command: Command) -> Command:

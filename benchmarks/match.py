@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from hcl.match.config import EpisodeConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.episodes.drawing import draw_episodes, make_pool
+from hcl.match.episodes.drawing import draw_episodes
 from hcl.match.episodes.pooling import distinct_pairs
 from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.scoring.scores import match
@@ -42,9 +41,9 @@ def main() -> None:
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; {options.videos} videos, {options.width} wide"
     )
     labels = np.arange(options.videos) % options.classes
-    config = EpisodeConfig(n_way=5, k_shot=1, n_query=options.queries, episodes=options.episodes, seed=options.seed)
-    pool = make_pool(np.arange(options.videos), [str(label) for label in labels], [""] * options.videos, config)
-    pairs = distinct_pairs(draw_episodes(pool, config)).pairs
+    names = [str(label) for label in labels]
+    drawn = draw_episodes(names, queries=options.queries, episodes=options.episodes, seed=options.seed)
+    pairs = distinct_pairs(drawn).pairs
     embeddings = drawn_embeddings(torch.from_numpy(labels), options.width, rng)
     before = floors(options.width)
     coarse = timed("global + temporal", options.episodes, embeddings, pairs, spatial=False)

@@ -61,7 +61,7 @@ def accuracies(found: CrossValidation) -> dict[str, dict[str, Any]]:
     """The accuracies of a method's scores on the val classes."""
     outcome = found.evaluations[0][0].outcomes[0]
     names = {name: name for name in SCORES if name in outcome.accuracies} | {"headline": outcome.headline}
-    return {shown: found.accuracy(0, name).as_dict() for shown, name in names.items()}
+    return {shown: found.accuracy(0, name).to_dict() for shown, name in names.items()}
 
 
 if __name__ == "__main__":

@@ -101,6 +101,10 @@ class TrainConfig:
         for name in ("dropout", "channel_dropout", "label_smoothing", "ema_decay"):
             if not getattr(self, name) < 1:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
+        if self.method not in METHODS:
+            from hcl.match.methods.registry import find_method  # loads torch: for a method of one's own alone
+
+            find_method(self.method)
         if self.finetune != "none" and self.method == "resnet":
             raise InputError("method resnet trains nothing; leave out --finetune")
         if self.finetune != "none" and self.skip_layer4:
@@ -160,7 +164,6 @@ _ABOVE_ZERO = (
 )
 CHOICES = {
     "preset": ("quick", "paper"),
-    "method": METHODS,
     "finetune": TUNED,
     "attention_scale": ATTENTION_SCALES,
     "contrast_normalisation": NORMALISATIONS,

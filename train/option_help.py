@@ -1,7 +1,7 @@
 """One line of help for each setting of TrainConfig, for the command line."""
 
 HELP = {
-    "method": "hcl, or a baseline on the same maps and trunk with its own loss (no text); resnet: nothing is trained.",
+    "method": "hcl, resnet (nothing is trained), protonet, matchingnet, otam, trx, or your own: package.module:Name.",
     "finetune": "layer4: the backbone's last layer learns, too, on a cache made by hcl extract --backbone-layer layer3.",
     "backbone_lr": "Of the tuned layer, at the start.",
     "skip_layer4": "See layer 3's maps, averaged to layer 4's grid, of a cache made by hcl extract --backbone-layer layer3.",

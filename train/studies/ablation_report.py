@@ -42,8 +42,8 @@ def as_json(found: Mapping[int, Sequence[Ablated]], shots: Sequence[int]) -> dic
                 "paper": dict(zip(("kinetics 1", "kinetics 5", "ssv2 1", "ssv2 5"), of.row.paper, strict=True)),
                 "shots": {
                     str(shot): {
-                        "accuracy": of.accuracies[case].as_dict(),
-                        "difference": of.differences[case].as_dict(),
+                        "accuracy": of.accuracies[case].to_dict(),
+                        "difference": of.differences[case].to_dict(),
                         "verdict": of.verdicts[case],
                     }
                     for case, shot in enumerate(shots)

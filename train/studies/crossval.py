@@ -11,8 +11,10 @@ from hcl.extract.cache.opening import open_cache
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.match.evaluation.evaluation import Evaluation, evaluate
+from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.match.evaluation.results import Evaluation
+from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.runs import running
 from hcl.train.studies.crossval_config import CrossvalConfig, make_folds
@@ -57,7 +59,7 @@ def cross_validate(
             run = folder / f"fold{number}-seed{seed}"
             given = {**settings, "seed": seed}
             running.train_once(path, run=run, preset=preset, splits=listed, settings=given)
-            of_seeds.append(evaluate(run / STORE, episodes, plan))
+            of_seeds.append(Evaluator(EmbeddingStore.open(run / STORE), plan).run(episodes))
             if of_seeds[-1].interrupted:
                 raise KeyboardInterrupt
         found.append(tuple(of_seeds))

@@ -49,7 +49,7 @@ def as_json(found: CrossValidation) -> dict[str, Any]:
         "outcomes": [
             {
                 **asdict(outcome.case),
-                "scores": {name: found.accuracy(number, name).as_dict() for name in outcome.accuracies},
+                "scores": {name: found.accuracy(number, name).to_dict() for name in outcome.accuracies},
             }
             for number, outcome in enumerate(first.outcomes)
         ],
