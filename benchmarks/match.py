@@ -18,14 +18,13 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from match_peers import baselines  # beside this file
+from match_baselines import baselines  # beside this file
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from hcl.match.config import EpisodeConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.episodes.drawing import draw_episodes, make_pool
+from hcl.match.episodes.drawing import draw_episodes
 from hcl.match.episodes.pooling import distinct_pairs
 from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.scoring.scores import match
@@ -42,9 +41,9 @@ def main() -> None:
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; {options.videos} videos, {options.width} wide"
     )
     labels = np.arange(options.videos) % options.classes
-    config = EpisodeConfig(n_way=5, k_shot=1, n_query=options.queries, episodes=options.episodes, seed=options.seed)
-    pool = make_pool(np.arange(options.videos), [str(label) for label in labels], [""] * options.videos, config)
-    pairs = distinct_pairs(draw_episodes(pool, config)).pairs
+    names = [str(label) for label in labels]
+    drawn = draw_episodes(names, queries=options.queries, episodes=options.episodes, seed=options.seed)
+    pairs = distinct_pairs(drawn).pairs
     embeddings = drawn_embeddings(torch.from_numpy(labels), options.width, rng)
     before = floors(options.width)
     coarse = timed("global + temporal", options.episodes, embeddings, pairs, spatial=False)
@@ -58,7 +57,7 @@ def main() -> None:
         )
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     print(f"largest difference from match in float64: {difference(embeddings, pairs, rng):.1e}")
-    for name, (wall, processor) in peer_times(options.queries, rng).items():
+    for name, (wall, processor) in baseline_times(options.queries, rng).items():
         ours = np.array([coarse, fine]) * len(pairs) / options.episodes  # (2 kinds, wall and processor)
         print(
             f"{name:43s} {wall:8.2f} ms/episode (processor {processor:.2f}); global + temporal takes "
@@ -180,7 +179,7 @@ def in_float64(e: Embeddings) -> Embeddings:
 
 
 @torch.inference_mode()
-def peer_times(queries: int, rng: torch.Generator, features: int = 2048) -> dict[str, tuple[float, float]]:
+def baseline_times(queries: int, rng: torch.Generator, features: int = 2048) -> dict[str, tuple[float, float]]:
     """Time baselines on an episode of 5 classes, one support each, of frame features as wide as ResNet-50's."""
     query, support = (torch.randn(count, FRAMES, features, generator=rng) for count in (5 * queries, 5))
     return {name: quickest(partial(score, query, support)) for name, score in baselines(FRAMES, features).items()}

@@ -3,37 +3,31 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import ADVANCED, INPUT, check_settings, setting
 
 HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the untrained one that any store serves
 LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
 ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
-METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")
+METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")  # shipped; find_method knows of others
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeConfig:
     """How episodes are drawn."""
 
-    n_way: int = 5
-    k_shot: int = 1
-    n_query: int = 1  # per class
-    episodes: int = 10_000
-    seed: int = 0
-    group_disjoint: bool = False  # no query shares a group with a support of its own class
+    n_way: int = setting(5, "Classes per episode.", option="--way", at_least=2)
+    k_shot: int = setting(1, "Support videos per class.", option="--shot", at_least=1)
+    n_query: int = setting(1, "Query videos per class.", option="--queries", at_least=1)
+    episodes: int = setting(10_000, "Episodes to draw.", at_least=1)
+    seed: int = setting(0, "Seed of the draw.", at_least=0)
+    group_disjoint: bool = setting(False, "Draw no query that shares a group with a support of its own class.")
 
     def __post_init__(self) -> None:
-        for name, option, least in (
-            ("n_way", "--way", 2),
-            ("k_shot", "--shot", 1),
-            ("n_query", "--queries", 1),
-            ("episodes", "--episodes", 1),
-            ("seed", "--seed", 0),
-        ):
-            if getattr(self, name) < least:
-                raise InputError(f"{option} must be at least {least}, got {getattr(self, name)}")
+        check_settings(self)
 
 
 class PairSettings(TypedDict):
@@ -46,20 +40,22 @@ class PairSettings(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
-    """How a query is held against the supports of a class (Eq. 2 to 6)."""
+    """How a query is compared with the supports of a class (Eq. 2 to 6)."""
 
-    top_clips: int = 10  # the paper's T
-    top_patches: int = 10  # the paper's S
-    attention_scale: str = "mean_one"
-    aggregate: str = "mean"  # of the scores over a class's supports
+    top_clips: int = setting(10, "Clip pairs that count, the paper's T.", group=ADVANCED, at_least=1)
+    top_patches: int = setting(
+        10, "Patch pairs that count in each clip pair, the paper's S.", group=ADVANCED, at_least=1
+    )
+    attention_scale: str = setting(
+        "mean_one",
+        "Weights of Eq. 5: mean 1 over the patches of a clip, or sum 1 as in the paper.",
+        group=ADVANCED,
+        choices=ATTENTION_SCALES,
+    )
+    aggregate: str = setting("mean", "Of the scores over a class's supports.", choices=AGGREGATES)
 
     def __post_init__(self) -> None:
-        for name, option in (("top_clips", "--top-clips"), ("top_patches", "--top-patches")):
-            if getattr(self, name) < 1:
-                raise InputError(f"{option} must be at least 1, got {getattr(self, name)}")
-        for name, choices in (("attention_scale", ATTENTION_SCALES), ("aggregate", AGGREGATES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        check_settings(self)
 
     @property
     def of_pairs(self) -> PairSettings:
@@ -73,17 +69,27 @@ class ScoreConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """What is asked of an embedding store, beside the episodes."""
+    """How the episodes of an embedding store are scored."""
 
-    shots: tuple[int, ...] = (1,)  # all over the same draw: the supports of few are the first of many
-    aggregates: tuple[str, ...] = ()  # none: that of the store
-    split: str = "novel"
-    method: str | None = None  # None: that of the store
-    spatial: bool = True  # False leaves out the level that costs nearly all the time
+    method: str | None = setting(
+        None,
+        "Method whose latest run is evaluated; resnet: the untrained baseline, of any run. A shipped name, an entry"
+        " point of the group hcl.methods or package.module:Name.  [default: that of the store]",
+        group=INPUT,
+    )
+    split: str = setting("novel", "Classes to draw from: novel for a result.", group=INPUT, choices=SPLITS)
+    shots: tuple[int, ...] = setting(  # all over the same draw: the supports of few shots are the first of many
+        (1,), "Support videos per class; several, such as 1,5, are scored over the same episodes.", option="--shot"
+    )
+    aggregates: tuple[str, ...] = setting(
+        (), "How scores over supports are combined: mean, max or both.", option="--aggregate"
+    )  # none: that of the store
+    spatial: bool = setting(True, "Score the spatial level, which costs nearly all the time.")
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not self.shots or min(self.shots) < 1 or len(set(self.shots)) < len(self.shots):
             raise InputError(f"--shot must be distinct numbers from 1, such as 1 or 1,5; got {self.shots}")
         unknown = [name for name in self.aggregates if name not in AGGREGATES]
         if unknown:
-            raise InputError(f"aggregate must be one of {', '.join(AGGREGATES)}, got {unknown[0]!r}")
+            raise InputError(f"--aggregate must be one of {', '.join(AGGREGATES)}, got {unknown[0]!r}")

@@ -1,4 +1,4 @@
-"""What the encoder knows of each video, and all that matching needs."""
+"""What the encoder knows of each video, and all that matching needs: the embeddings of HCL, and named arrays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+Arrays = Mapping[str, Tensor]  # of some videos, by their names in the embedding store
 Clips = tuple[tuple[int, ...], ...]
+HCL_AXES = {
+    "global": ("video", "embedding"),
+    "clips": ("video", "clip", "embedding"),
+    "patches": ("video", "frame", "patch", "embedding"),
+    "class_keys": ("video", "embedding"),
+}
+MEAN_MAP = {"mean_map": ("video", "channel")}  # of the untrained baseline, beside the arrays of every method
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ class Embeddings:
                 raise ValueError(f"clip_frames: {clip} is not of the {frames} frames in patches {shapes['patches']}")
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, Tensor], clip_frames: Clips) -> Embeddings:
-        """Put together what `arrays` took apart."""
+    def of_arrays(cls, arrays: Arrays, clip_frames: Clips) -> Embeddings:
+        """Make embeddings of arrays by their names in a store, as `arrays` gives them."""
         return cls(arrays["global"], arrays["clips"], arrays["patches"], clip_frames, arrays.get("class_keys"))
 
     def __len__(self) -> int:

@@ -45,7 +45,7 @@ def test_from_videos_to_accuracy(here: Path) -> None:
     assert "21 val and novel videos embedded" in succeed("train", "cache.zarr", *few)
     printed = succeed("evaluate", "--way", 5, "--shot", 1, "--episodes", 30, "--json", "report.json")
     assert "untrained ResNet" in printed and "global + temporal + spatial" in printed
-    report = json.loads((here / "report.json").read_text())
+    report = json.loads((here / "report.json").read_text())["runs"][0]
     assert 0 <= report["levels"]["global+temporal+spatial"]["accuracy"] <= 100
     assert "15 novel videos" in printed
     assert "verified" in succeed("info", "cache.zarr", "--verify")
@@ -62,7 +62,7 @@ def test_evaluations_can_be_kept_repeated_and_compared(here: Path, write_embeddi
     printed = succeed("evaluate", "a.zarr", *few, *kept, "--json", "drawn.json", "--markdown", "report.md")
     assert "## 2-shot" in printed and (here / "report.md").read_text().strip() in printed
     succeed("evaluate", "b.zarr", "--episodes-file", "episodes.json", "--shot", "1,2", "--json", "listed.json")
-    drawn, listed = (json.loads((here / name).read_text()) for name in ("drawn.json", "listed.json"))
+    drawn, listed = (json.loads((here / name).read_text())["runs"][0] for name in ("drawn.json", "listed.json"))
     assert drawn["outcomes"] == listed["outcomes"]
     assert "2-shot" in succeed("evaluate", "b.zarr", "--episodes-file", "episodes.json")
     several = succeed("evaluate", "a.zarr", "b.zarr", "--episodes", 20, "--seeds", "0,1", "--json", "runs.json")

@@ -132,7 +132,11 @@ def test_every_room_is_installed() -> None:
     settings.read(ROOT / "setup.cfg")
     listed = set(settings["options"]["packages"].split())
     assert listed == {"hcl", *("hcl." + room.relative_to(ROOT).as_posix().replace("/", ".") for room in rooms())}
-    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}  # all of it is installed
+    assert {path.name for path in ROOT.glob("*.py")} == {
+        "__init__.py",
+        "__main__.py",
+        "cli.py",
+    }  # all of it is installed
 
 
 def declared(*, extras: bool) -> set[str]:

@@ -37,8 +37,7 @@ class TrainConfig:
     # what people change first
     method: str = setting(
         "hcl",
-        "hcl, or a baseline on the same maps and trunk with its own loss (no text); resnet: nothing is trained.",
-        choices=METHODS,
+        f"One of {', '.join(METHODS)}, or a method of your own (package.module:Name): all but hcl read no text.",
     )
     finetune: str = setting(
         "none",
@@ -169,6 +168,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.method not in METHODS:
+            from hcl.match.methods.registry import find_method  # loads torch: for a method of one's own alone
+
+            find_method(self.method)
         if self.finetune != "none" and self.method == "resnet":
             raise InputError("method resnet trains nothing; leave out --finetune")
         if self.finetune != "none" and self.skip_layer4:

@@ -13,8 +13,7 @@ from torch import Tensor
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.progress import progress_bar
-from hcl.match.embeddings import Embeddings
-from hcl.match.methods.registry import Arrays
+from hcl.match.embeddings import Arrays, Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import write_store
 from hcl.train.data.batches import count_views

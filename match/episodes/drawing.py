@@ -1,13 +1,16 @@
 """Draw few-shot episodes: N classes, K supports and M queries a class, never one video in both roles."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
+from hcl.match.episodes.pool import Pool, make_pool
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Episodes:
         return len(self.query)
 
     def first(self, count: int) -> "Episodes":
-        """Take the first episodes."""
+        """Take the first `count` episodes."""
         return Episodes(self.support[:count], self.query[:count])
 
     def renumbered(self) -> tuple[NDArray[np.int64], "Episodes"]:
@@ -37,73 +40,81 @@ class Episodes:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The videos that episodes are drawn from, class by class."""
+class EpisodeSet:
+    """Episodes over the videos of a store, and what they were drawn from."""
 
-    class_names: tuple[str, ...]
-    rows: tuple[NDArray[np.int64], ...]  # of each class, ascending
-    groups: tuple[NDArray[np.int64], ...]  # of each row, as numbers
+    episodes: Episodes  # rows of the store
+    class_sizes: dict[str, int]  # videos of each class, by name in alphabetical order
+    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path; one of each set can be drawn
 
 
-def make_pool(rows: NDArray[np.int64], labels: Sequence[str], groups: Sequence[str], config: EpisodeConfig) -> Pool:
-    """Sort videos by class and check that the episodes asked for can be drawn from every class.
+def draw_episodes(
+    videos: VideoTable | Sequence[str],
+    *,
+    way: int = EpisodeConfig.n_way,
+    shot: int = EpisodeConfig.k_shot,
+    queries: int = EpisodeConfig.n_query,
+    episodes: int = EpisodeConfig.episodes,
+    seed: int = EpisodeConfig.seed,
+    split: str = "novel",
+    group_disjoint: bool = EpisodeConfig.group_disjoint,
+) -> Episodes:
+    """Draw few-shot episodes: `draw_episodes(store.videos, way=5, shot=1)`.
+
+    Episode i is the same whatever else is drawn: it follows from the seed, i and the videos. The supports of fewer
+    shots are the first of those of more, with the same queries.
 
     Args:
-        rows: row numbers into the store
-        labels: class of each of these rows
-        groups: group of each of these rows, "" where unknown
-        config: what will be drawn
+        videos: of a store or a cache; of byte-identical ones the first alone is drawn. Or the class of each video
+        way: N, classes per episode
+        shot: K, supports per class
+        queries: M, per class
+        episodes: E
+        seed: of the draw
+        split: of a table, from which videos are drawn; of no consequence where labels are given
+        group_disjoint: draw no query that shares a group with a support of its own class
+
+    Returns:
+        row numbers (E, N, K) of the supports and (E, N, M) of the queries
 
     Raises:
-        InputError: if there are too few classes or videos; the classes are named
+        InputError: if there are too few classes, videos or groups; the message names them
     """
-    names = tuple(sorted(set(labels)))
-    if len(names) < config.n_way:
-        raise InputError(f"{config.n_way}-way episodes need {config.n_way} classes, found {len(names)}; lower --way")
-    if config.group_disjoint and not all(groups):
-        raise InputError("--group-disjoint needs a group for every video; give a group column in the manifest")
-    codes = {group: code for code, group in enumerate(sorted(set(groups)))}
-    label_array = np.array(labels, dtype=object)
-    group_array = np.array([codes[group] for group in groups], dtype=np.int64)
-    places = [np.flatnonzero(label_array == name) for name in names]
-    pool = Pool(names, tuple(rows[place] for place in places), tuple(group_array[place] for place in places))
-    _refuse_small_classes(pool, config)
-    return pool
+    config = EpisodeConfig(
+        n_way=way, k_shot=shot, n_query=queries, episodes=episodes, seed=seed, group_disjoint=group_disjoint
+    )
+    if isinstance(videos, VideoTable):
+        return draw_set(videos, split, config).episodes
+    labels = [str(label) for label in videos]
+    return draw_from_pool(make_pool(np.arange(len(labels)), labels, [""] * len(labels), config), config)
 
 
-def _refuse_small_classes(pool: Pool, config: EpisodeConfig) -> None:
-    needed = config.k_shot + config.n_query
-    small = [
-        f"{name} ({len(rows)})" for name, rows in zip(pool.class_names, pool.rows, strict=True) if len(rows) < needed
-    ]
-    if small:
-        raise InputError(
-            f"{config.k_shot}-shot episodes with --queries {config.n_query} need {needed} videos a class;"
-            f" too few in {', '.join(small)}; lower --shot or --queries, or add videos"
-        )
-    if config.group_disjoint:
-        bad = [
-            name
-            for name, groups in zip(pool.class_names, pool.groups, strict=True)
-            if not _separable(np.unique(groups, return_counts=True)[1], config.n_query, config.k_shot)
-        ]
-        if bad:
-            raise InputError(
-                f"--group-disjoint: no way to take {config.n_query} queries and {config.k_shot} supports"
-                f" from different groups in {', '.join(bad)}; lower --shot or --queries, or leave the option out"
-            )
+def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, *, where: str = "videos") -> EpisodeSet:
+    """Draw episodes from one split of a table.
 
+    Args:
+        videos: the table
+        split: "base", "val" or "novel"
+        config: what to draw
+        where: what the table is of, for messages
 
-def _separable(sizes: NDArray[np.int64], n_query: int, k_shot: int) -> bool:
-    """Whether some groups hold n_query videos and the other groups k_shot."""
-    sums = {0}
-    for size in sizes:
-        sums |= {reached + int(size) for reached in sums}
-    return any(reached >= n_query and int(sizes.sum()) - reached >= k_shot for reached in sums)
+    Raises:
+        InputError: if the split is empty, or the episodes cannot be drawn from it
+    """
+    rows = videos.rows(split)
+    if not len(rows):
+        held = ", ".join(sorted(set(videos.split))) or "no videos"
+        raise InputError(f"{where}: no videos of split {split!r}, it holds {held}; choose with --split")
+    duplicates = videos.duplicates(rows)  # as a support, a duplicate would give its query away
+    rows = np.setdiff1d(rows, [row for members in duplicates for row in members[1:]]).astype(np.int64)
+    of_rows = videos.take(rows)
+    pool = make_pool(rows, of_rows.label, of_rows.group, config)
+    paths = tuple(videos.take(members).path for members in duplicates)
+    return EpisodeSet(draw_from_pool(pool, config), dict(sorted(Counter(of_rows.label).items())), paths)
 
 
 def draw_episode(pool: Pool, config: EpisodeConfig, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw episode `index`: the same whatever was drawn before it.
+    """Draw episode `index`, which is the same whatever was drawn before it.
 
     The supports of fewer shots are the first of those of more, with the same queries.
 
@@ -127,9 +138,9 @@ def _draw_class(
         order = rng.permutation(len(rows))
         return rows[order[: config.n_query]], rows[order[config.n_query :][: config.k_shot]]
     while True:  # some order succeeds: _separable was asked before
-        drawn = _draw_disjoint(rng.permutation(len(rows)), groups, config)
-        if drawn is not None:
-            return rows[drawn[0]], rows[drawn[1]]
+        places = _draw_disjoint(rng.permutation(len(rows)), groups, config)
+        if places is not None:
+            return rows[places[0]], rows[places[1]]
 
 
 def _draw_disjoint(
@@ -149,7 +160,7 @@ def _draw_disjoint(
     return None
 
 
-def draw_episodes(pool: Pool, config: EpisodeConfig) -> Episodes:
-    """Draw all episodes of a configuration."""
-    drawn = [draw_episode(pool, config, index) for index in range(config.episodes)]
-    return Episodes(np.stack([support for support, _ in drawn]), np.stack([query for _, query in drawn]))
+def draw_from_pool(pool: Pool, config: EpisodeConfig) -> Episodes:
+    """Draw all episodes of a configuration, from a pool that was made for it."""
+    episodes = [draw_episode(pool, config, index) for index in range(config.episodes)]
+    return Episodes(np.stack([support for support, _ in episodes]), np.stack([query for _, query in episodes]))

@@ -1,6 +1,7 @@
-"""Episodes as a JSON file that any system can read, so that all are asked exactly the same."""
+"""Episodes as a JSON file that any system can read, so that all are tested on exactly the same."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError, first_line
-from hcl.match.episodes.drawing import Episodes
+from hcl.match.episodes.drawing import Episodes, EpisodeSet
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.writing import write_errors
 
 SCHEMA, VERSION = "hcl-episodes", 1
 
@@ -21,21 +23,17 @@ SCHEMA, VERSION = "hcl-episodes", 1
 class EpisodeList:
     """Episodes over named videos, free of any store's row numbers."""
 
-    paths: tuple[str, ...]  # of the v videos that the episodes ask for
+    paths: tuple[str, ...]  # of the v videos of the episodes
     labels: tuple[str, ...]
     contents: tuple[str, ...]  # SHA-256 of each source; "" where unknown
     episodes: Episodes  # numbers of these videos
 
     @classmethod
-    def of(cls, drawn: Episodes, videos: VideoTable) -> "EpisodeList":
-        """Name the videos of episodes that were drawn from a store."""
-        rows, local = drawn.renumbered()
-        return cls(
-            tuple(videos.path[row] for row in rows),
-            tuple(videos.label[row] for row in rows),
-            tuple(videos.content[row] for row in rows),
-            local,
-        )
+    def of(cls, episodes: Episodes, videos: VideoTable) -> "EpisodeList":
+        """Name the videos of episodes that were drawn from a table."""
+        rows, numbered = episodes.renumbered()
+        used = videos.take(rows)
+        return cls(used.path, used.label, used.content, numbered)
 
     @property
     def shape(self) -> dict[str, int]:
@@ -43,7 +41,7 @@ class EpisodeList:
         count, n_way, n_query = self.episodes.query.shape
         return {"n_way": n_way, "n_query": n_query, "episodes": count, "k_shot": self.episodes.support.shape[2]}
 
-    def rows(self, store: EmbeddingStore, split: str) -> Episodes:
+    def find_in(self, store: EmbeddingStore, split: str) -> EpisodeSet:
         """Find the videos of these episodes in a store.
 
         Raises:
@@ -55,28 +53,34 @@ class EpisodeList:
             if path not in places:
                 raise InputError(f"{store.path}: no video {path!r}, which the episodes ask for; embed its cache")
             row = rows[number] = places[path]
-            for what, wanted, held in (
+            for what, here, there in (
                 ("class", label, store.videos.label[row]),
                 ("content", content, store.videos.content[row]),
             ):
-                if wanted and held != wanted:
-                    raise InputError(f"{store.path}: {path} is of {what} {held!r}, the episodes say {wanted!r}")
+                if here and there != here:
+                    raise InputError(f"{store.path}: {path} is of {what} {there!r}, the episodes say {here!r}")
             if store.videos.split[row] != split:
                 raise InputError(
                     f"{store.path}: {path} is of split {store.videos.split[row]}, not {split}; choose with --split"
                 )
-        return Episodes(rows[self.episodes.support], rows[self.episodes.query])
+        episodes = Episodes(rows[self.episodes.support], rows[self.episodes.query])
+        return EpisodeSet(episodes, dict(sorted(Counter(self.labels).items())))
 
 
-def write_episodes(path: Path, listed: EpisodeList, settings: Mapping[str, Any]) -> None:
+def write_episodes(path: str | Path, episode_list: EpisodeList, settings: Mapping[str, Any]) -> None:
     """Write episodes and how they were drawn.
+
+    Args:
+        path: of the JSON file
+        episode_list: the episodes
+        settings: the fields of EpisodeConfig
 
     Raises:
         InputError: if the file cannot be written
     """
     videos = [
         {"path": name, "class": label, "sha256": content}
-        for name, label, content in zip(listed.paths, listed.labels, listed.contents, strict=True)
+        for name, label, content in zip(episode_list.paths, episode_list.labels, episode_list.contents, strict=True)
     ]
     content = {
         "schema": SCHEMA,
@@ -84,36 +88,33 @@ def write_episodes(path: Path, listed: EpisodeList, settings: Mapping[str, Any])
         "drawn": dict(settings),
         "axes": {"support": ["episode", "class", "video"], "query": ["episode", "class", "video"]},
         "videos": videos,
-        "support": listed.episodes.support.tolist(),
-        "query": listed.episodes.query.tolist(),
+        "support": episode_list.episodes.support.tolist(),
+        "query": episode_list.episodes.query.tolist(),
     }
-    try:
-        path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); name another file with --save-episodes"
-        ) from error
+    with write_errors(Path(path), "name another file with --save-episodes"):
+        Path(path).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_episodes(path: Path) -> EpisodeList:
-    """Read episodes and check that they are honest: no query among the supports, one class in each place.
+def read_episodes(path: str | Path) -> EpisodeList:
+    """Read episodes and check that they are fair: no query among the supports, one class in each place.
 
     Raises:
         InputError: if the file is missing or not such a list
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA or content["version"] != VERSION:
             raise ValueError(f"schema {content['schema']!r} version {content['version']!r}")
-        listed = _parsed(content)
+        episode_list = _parsed(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); write one with --save-episodes") from error
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: not a list of episodes ({first_line(error)}); write one with --save-episodes"
         ) from error
-    _validate_episodes(path, listed)
-    return listed
+    _validate_episodes(path, episode_list)
+    return episode_list
 
 
 def _parsed(content: Mapping[str, Any]) -> EpisodeList:
@@ -137,14 +138,14 @@ def _numbers(nested: Sequence[Any], videos: int) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def _validate_episodes(path: Path, listed: EpisodeList) -> None:
-    support, query = listed.episodes.support, listed.episodes.query
-    together = np.sort(np.concatenate((support, query), axis=2).reshape(len(support), -1), axis=1)
-    twice = (together[:, 1:] == together[:, :-1]).any(axis=1)
+def _validate_episodes(path: Path, episode_list: EpisodeList) -> None:
+    support, query = episode_list.episodes.support, episode_list.episodes.query
+    members = np.sort(np.concatenate((support, query), axis=2).reshape(len(support), -1), axis=1)
+    twice = (members[:, 1:] == members[:, :-1]).any(axis=1)
     if twice.any():
         raise InputError(f"{path}: episode {int(twice.argmax())} has one video in two places; draw the episodes anew")
-    names = {name: number for number, name in enumerate(sorted(set(listed.labels)))}
-    classes = np.array([names[label] for label in listed.labels])
+    names = {name: number for number, name in enumerate(sorted(set(episode_list.labels)))}
+    classes = np.array([names[label] for label in episode_list.labels])
     of_all = classes[np.concatenate((support, query), axis=2)]  # (E, N, K + M)
     mixed = (of_all != of_all[:, :, :1]).any(axis=(1, 2))
     ordered = np.sort(of_all[:, :, 0], axis=1)

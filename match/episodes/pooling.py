@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hcl.match.config import LEVELS
 from hcl.match.episodes.drawing import Episodes
 
-SPATIAL = 2  # the place of the level that costs nearly all the time
+SPATIAL = LEVELS.index("spatial")  # the level that costs nearly all the time
 COMBINATIONS = tuple(chosen for size in (1, 2, 3) for chosen in combinations(range(3), size))
 
 
@@ -20,18 +20,18 @@ class PairTable:
 
     pairs: NDArray[np.int64]  # (n, 2) row numbers of query and support
     lookup: NDArray[np.int64]  # (E, N * M, N, K) into pairs
-    first: NDArray[np.int64]  # (n,) the first episode that asks for each pair
+    first: NDArray[np.int64]  # (n,) the first episode that compares each pair
 
 
-def distinct_pairs(drawn: Episodes) -> PairTable:
-    """List the pairs of videos that episodes ask for: a score is a function of a pair."""
-    query = drawn.query.reshape(len(drawn.query), -1, 1, 1)  # (E, N * M, 1, 1)
-    support = drawn.support[:, None]  # (E, 1, N, K)
-    width = int(drawn.support.max()) + 1
-    asked = query * width + support  # (E, N * M, N, K)
-    codes, places, lookup = np.unique(asked, return_index=True, return_inverse=True)
-    first = places // asked[0].size
-    return PairTable(np.stack(np.divmod(codes, width), axis=1), lookup.reshape(asked.shape), first)
+def distinct_pairs(episodes: Episodes) -> PairTable:
+    """List the pairs of videos that episodes compare: a score is a function of a pair."""
+    query = episodes.query.reshape(len(episodes.query), -1, 1, 1)  # (E, N * M, 1, 1)
+    support = episodes.support[:, None]  # (E, 1, N, K)
+    width = int(episodes.support.max()) + 1
+    compared = query * width + support  # (E, N * M, N, K)
+    codes, places, lookup = np.unique(compared, return_index=True, return_inverse=True)
+    first = places // compared[0].size
+    return PairTable(np.stack(np.divmod(codes, width), axis=1), lookup.reshape(compared.shape), first)
 
 
 def pool_supports(scores: NDArray[np.float64], lookup: NDArray[np.int64], aggregate: str) -> NDArray[np.float64]:
@@ -50,7 +50,7 @@ def pool_supports(scores: NDArray[np.float64], lookup: NDArray[np.int64], aggreg
 
 
 def combination_name(chosen: Sequence[int]) -> str:
-    """Name some levels, such as "global+spatial"."""
+    """Name some levels by their places: (0, 2) is "global+spatial"."""
     return "+".join(LEVELS[level] for level in chosen)
 
 
@@ -68,7 +68,7 @@ def combine_levels(of_classes: NDArray[np.float64], *, spatial: bool = True) -> 
     return {combination_name(levels): of_classes[..., list(levels)].sum(axis=-1) for levels in chosen}
 
 
-def true_places(drawn: Episodes) -> NDArray[np.int64]:
+def true_places(episodes: Episodes) -> NDArray[np.int64]:
     """(N * M,) place of each query's class within an episode."""
-    _, n_way, n_query = drawn.query.shape
+    _, n_way, n_query = episodes.query.shape
     return np.repeat(np.arange(n_way), n_query)

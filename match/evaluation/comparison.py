@@ -1,24 +1,29 @@
 """Several runs or methods over the same episodes: what each recognises, and paired differences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
+from hcl.match.episodes.drawing import draw_set
 from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.episodes.pooling import true_places
-from hcl.match.evaluation.evaluation import Evaluation, draw_from, evaluate
+from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.predictions import Case
+from hcl.match.evaluation.request import EvaluationRequest
+from hcl.match.evaluation.results import Evaluation, accuracy_frame
 from hcl.match.evaluation.statistics import Accuracy, accuracy_table
-from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.embedding_store import EmbeddingStore, open_store
 
 INDISTINCT = "not distinguishable"
 
 
 def verdict(low: float, high: float) -> str:
-    """What may be said of a difference with this interval."""
+    """What may be said of a difference with this interval: "better", "worse" or "not distinguishable"."""
     if low <= 0 <= high:
         return INDISTINCT
     return "better" if low > 0 else "worse"
@@ -57,76 +62,105 @@ class Comparison:
     entries: tuple[Entry, ...]  # the untrained baseline, then the runs as given
     differences: tuple[Difference, ...]  # of every other entry from the first run
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was found, in plain types; accuracies, differences and intervals in percent."""
+        return {
+            "episodes": asdict(self.episodes),
+            "plan": asdict(self.plan),
+            "entries": [
+                {
+                    "run": entry.name,
+                    "method": entry.method,
+                    "accuracies": [asdict(case) | value.to_dict() for case, value in entry.accuracies.items()],
+                }
+                for entry in self.entries
+            ],
+            "differences": [
+                {"run": of.name, "minus": of.first, **asdict(of.case), **of.value.to_dict(), "verdict": of.verdict}
+                for of in self.differences
+            ],
+        }
 
-def compare(
-    paths: Mapping[str, Path],
-    episodes: EpisodeConfig,
-    plan: EvaluationConfig | None = None,
-    scoring: Mapping[str, Any] | None = None,
-    *,
-    listed: EpisodeList | None = None,
-) -> Comparison:
-    """Evaluate several stores on the episodes drawn from the first.
+    def to_pandas(self) -> Any:
+        """The paired differences as a DataFrame, a row for each run and case.
+
+        Returns:
+            columns run, minus, k_shot, aggregate, verdict; accuracy, ci95, low95 and high95 in percent
+
+        Raises:
+            InputError: if pandas is not installed
+        """
+        return accuracy_frame(
+            ({"run": of.name, "minus": of.first, **asdict(of.case), "verdict": of.verdict}, of.value)
+            for of in self.differences
+        )
+
+
+def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: EvaluationRequest | None = None) -> Comparison:
+    """Evaluate several stores on the same episodes: the listed ones, or those drawn from the first store.
 
     Args:
-        paths: of the stores, by the name to show
-        episodes: what to draw
-        plan: as for an evaluation
-        scoring: as for an evaluation
-        listed: episodes to score instead of drawn ones
+        stores: stores, their paths or those of runs, by the name to show
+        request: which episodes, and how they are scored
 
     Raises:
         InputError: if there are fewer than two, or a store lacks a video of these episodes
     """
-    if len(paths) < 2:
-        raise InputError(f"a comparison needs 2 runs or stores, got {len(paths)}; one alone: hcl evaluate")
-    plan = plan or EvaluationConfig()
-    if listed is None:
-        first = EmbeddingStore.open(next(iter(paths.values())))
-        drawn = draw_from(first, plan.split, replace(episodes, k_shot=max(plan.shots))).drawn
-        listed = EpisodeList.of(drawn, first.videos)
-    found = {}
-    for name, path in paths.items():
-        found[name] = evaluate(path, episodes, plan, scoring, listed=listed)
-        if found[name].interrupted:
+    if len(stores) < 2:
+        raise InputError(f"a comparison needs 2 runs or stores, got {len(stores)}; one alone: hcl evaluate")
+    request = request or EvaluationRequest()
+    opened = {name: open_store(store) for name, store in stores.items()}
+    episode_list = request.episode_list or _draw_list(next(iter(opened.values())), request)
+    evaluations = {}
+    for name, store in opened.items():
+        evaluator = Evaluator(store, request.plan, request.scoring)
+        evaluations[name] = evaluator.run(request.episodes, episode_list)
+        if evaluations[name].interrupted:
             raise KeyboardInterrupt  # episodes that only some have scored compare nothing
-    return Comparison(episodes, plan, tuple(_entries(found)), tuple(_differences(found)))
+    entries, differences = _entries(evaluations), _differences(evaluations)
+    return Comparison(request.episodes, request.plan, tuple(entries), tuple(differences))
 
 
-def _entries(found: Mapping[str, Evaluation]) -> list[Entry]:
-    first = next(iter(found.values()))
+def _draw_list(store: EmbeddingStore, request: EvaluationRequest) -> EpisodeList:
+    config = replace(request.episodes, k_shot=max(request.plan.shots))
+    episodes = draw_set(store.videos, request.plan.split, config, where=str(store.path)).episodes
+    return EpisodeList.of(episodes, store.videos)
+
+
+def _entries(evaluations: Mapping[str, Evaluation]) -> list[Entry]:
+    first = next(iter(evaluations.values()))
     baseline = {outcome.case: outcome.accuracies[BASELINE] for outcome in first.outcomes}
     entries = [Entry("untrained", BASELINE, baseline)]
-    for name, of in found.items():
-        accuracies = {outcome.case: outcome.accuracies[outcome.headline] for outcome in of.outcomes}
-        entries.append(Entry(name, of.method, accuracies))
+    for name, evaluation in evaluations.items():
+        accuracies = {outcome.case: outcome.accuracies[outcome.headline] for outcome in evaluation.outcomes}
+        entries.append(Entry(name, evaluation.method, accuracies))
     return entries
 
 
-def _differences(found: Mapping[str, Evaluation]) -> list[Difference]:
+def _differences(evaluations: Mapping[str, Evaluation]) -> list[Difference]:
     """The untrained baseline and every further run, each against the first run."""
-    names = list(found)
-    first = found[names[0]]
+    names = list(evaluations)
+    first = evaluations[names[0]]
     differences = []
     for number, outcome in enumerate(first.outcomes):
         others = {"untrained": outcome.predictions[BASELINE]}
         for name in names[1:]:
-            other = found[name].outcomes[number]
+            other = evaluations[name].outcomes[number]
             others[name] = other.predictions[other.headline]
-        values = paired(first, outcome.predictions[outcome.headline], others)
+        values = _paired(first, outcome.predictions[outcome.headline], others)
         differences += [Difference(name, names[0], outcome.case, value) for name, value in values.items()]
     return differences
 
 
-def paired(of: Evaluation, first: Any, others: Mapping[str, Any]) -> dict[str, Accuracy]:
+def _paired(evaluation: Evaluation, first: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> dict[str, Accuracy]:
     """What other predictions recognise more than the first, with intervals.
 
     Args:
-        of: an evaluation of these episodes, for the classes and groups of their queries
+        evaluation: of these episodes, for the classes and groups of their queries
         first: (E, N * M) places that were predicted
         others: the same, by name
     """
-    truth, videos = true_places(of.drawn), of.store.videos
+    truth, videos = true_places(evaluation.scored), evaluation.store.videos
     right = (first == truth).astype(float)
     more = {name: (predicted == truth) - right for name, predicted in others.items()}
-    return accuracy_table(more, of.drawn.query, videos.label, videos.group)
+    return accuracy_table(more, evaluation.scored.query, videos.label, videos.group)

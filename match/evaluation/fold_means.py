@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.pooling import true_places
 from hcl.match.evaluation.bootstrap import QueryCounts, fold_intervals
-from hcl.match.evaluation.evaluation import Evaluation, Outcome
-from hcl.match.evaluation.statistics import SEED, count_queries
+from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, count_queries
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class CrossValidation:
 
     def right(self, number: int, score: str) -> list[NDArray[np.float64]]:
         """1 where a score recognised a query and 0 elsewhere, of each fold: (S, E, N * M)."""
-        found = []
+        of_folds = []
         for of_seeds, outcomes in zip(self.evaluations, self.outcomes(number), strict=True):
-            truth = true_places(of_seeds[0].drawn)
-            found.append(np.stack([outcome.predictions[score] == truth for outcome in outcomes]).astype(np.float64))
-        return found
+            truth = true_places(of_seeds[0].scored)
+            of_folds.append(np.stack([outcome.predictions[score] == truth for outcome in outcomes]).astype(np.float64))
+        return of_folds
 
     def accuracy(self, number: int, score: str) -> Mean:
         """The accuracy of a score in one case."""
@@ -63,16 +63,16 @@ class CrossValidation:
     def difference(self, number: int, score: str, other: "CrossValidation", other_score: str) -> Mean:
         """What a score recognises more than another one of the same or other runs over the same episodes."""
         pairs = zip(self.right(number, score), other.right(number, other_score), strict=True)
-        if not self.asks_the_same_as(other):
+        if not self.has_episodes_of(other):
             raise InputError("runs over different episodes cannot be compared; rotate the same classes for both")
         return self._mean([more - less for more, less in pairs])
 
-    def asks_the_same_as(self, other: "CrossValidation") -> bool:
-        """Whether both were asked the same episodes of the same videos."""
+    def has_episodes_of(self, other: "CrossValidation") -> bool:
+        """Whether both were evaluated on the same episodes of the same videos."""
         return all(
             len(of_seeds) == len(others)
-            and np.array_equal(of_seeds[0].drawn.query, others[0].drawn.query)
-            and np.array_equal(of_seeds[0].drawn.support, others[0].drawn.support)
+            and np.array_equal(of_seeds[0].scored.query, others[0].scored.query)
+            and np.array_equal(of_seeds[0].scored.support, others[0].scored.support)
             and of_seeds[0].store.videos.path == others[0].store.videos.path
             for of_seeds, others in zip(self.evaluations, other.evaluations, strict=True)
         )
@@ -115,14 +115,14 @@ class CrossValidation:
 
     def _mean(self, values: Sequence[NDArray[np.float64]]) -> Mean:
         """Average values of each fold (S, E, N * M)."""
-        answers = []
+        query_counts = []
         for of_seeds, of_fold in zip(self.evaluations, values, strict=True):
             first = of_seeds[0]
-            named = {str(seed): found for seed, found in enumerate(of_fold)}
-            counted = count_queries(named, first.drawn.query, first.store.videos.label, first.store.videos.group)
-            answers.append(QueryCounts(counted.sums[:, None], counted.counts, counted.labels, counted.groups))
-        low, high = fold_intervals(answers, SEED)[0]
-        table = 100 * np.array([[found.mean() for found in of_fold] for of_fold in values])  # (R, S)
+            named = {str(seed): of_seed for seed, of_seed in enumerate(of_fold)}
+            counted = count_queries(named, first.scored.query, first.store.videos.label, first.store.videos.group)
+            query_counts.append(QueryCounts(counted.sums[:, None], counted.counts, counted.labels, counted.groups))
+        low, high = fold_intervals(query_counts, BOOTSTRAP_SEED)[0]
+        table = 100 * np.array([[of_seed.mean() for of_seed in of_fold] for of_fold in values])  # (R, S)
         return Mean(
             float(table.mean()),
             (float(low), float(high)),

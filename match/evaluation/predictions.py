@@ -1,25 +1,27 @@
-"""What scores make of episodes: the class that each of them gives to every query."""
+"""What scores make of episodes: how every query is scored against the classes of its episode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hcl.extract.system.progress import progress_bar
+from hcl.extract.cache.video_table import Rows
+from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import ScoreConfig
+from hcl.match.embeddings import Arrays
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.pooling import PairTable, combine_levels, distinct_pairs, pool_supports
-from hcl.match.evaluation.score_table import ScoreTable
-from hcl.match.methods.registry import Arrays, Method
+from hcl.match.evaluation.score_cache import ScoreCache
+from hcl.match.methods.registry import Method, find_method
 from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.store.embedding_store import EmbeddingStore
 
 PAIRS_PER_SLICE = 120_000  # between two of which an interrupt loses nothing; each slice tabulates its supports anew
-BLOCK_BYTES = 64 * 2**20  # of the arrays of a baseline that are gathered at a time
+GATHERED_BYTES = 64 * 2**20  # of the arrays of a method that are gathered at a time
 
-Scored = dict[str, NDArray[np.float64]]  # (E, N * M, N) scores of classes, by the name of the score
+ClassScores = dict[str, NDArray[np.float64]]  # (E, N * M, N) scores of classes, by the name of the score
 
 
 @dataclass(frozen=True)
@@ -30,39 +32,67 @@ class Case:
     aggregate: str  # of the scores over supports, where a method scores pairs
 
 
-def score_missing(
-    store: EmbeddingStore,
-    pairs: PairTable,
-    scoring: ScoreConfig,
-    known: ScoreTable,
-    *,
-    spatial: bool,
-) -> None:
-    """Score the pairs that are not known yet, those of the first episodes first; an interrupt ends it early."""
+@dataclass(frozen=True)
+class LevelScores:
+    """HCL's scores of the distinct pairs of some episodes."""
+
+    levels: NDArray[np.float64]  # (n, 3) global, temporal and spatial score
+    known: NDArray[np.bool_]  # (n,) False for the pairs that an interrupt left out
+    pairs: PairTable
+
+    @property
+    def finished(self) -> int:
+        """How many of the first episodes are scored whole."""
+        missing = ~self.known
+        return int(self.pairs.first[missing].min()) if missing.any() else len(self.pairs.lookup)
+
+
+def score_levels(
+    store: EmbeddingStore, episodes: Episodes, scoring: ScoreConfig, score_cache: ScoreCache, *, spatial: bool
+) -> LevelScores:
+    """Score the distinct pairs of episodes by HCL; pairs that are cached are not scored again.
+
+    The pairs of the first episodes come first; an interrupt ends it early.
+
+    Args:
+        store: of HCL
+        episodes: rows of the store
+        scoring: how pairs are scored
+        score_cache: is asked first, and takes the new scores
+        spatial: False leaves the spatial level out
+    """
+    pairs = distinct_pairs(episodes)
+    levels, known = score_cache.look_up(pairs.pairs)
     order = np.argsort(pairs.first, kind="stable")
-    order = order[~known.contains(pairs.pairs[order])]
+    order = order[~known[order]]
+    try:
+        for places, scores in _slices(store, pairs.pairs, order, scoring, spatial=spatial):
+            score_cache.add(pairs.pairs[places], scores)
+            levels[places], known[places] = scores, True
+    except KeyboardInterrupt:
+        logger.warning("interrupted: the episodes that are scored whole are reported")
+    return LevelScores(levels, known, pairs)
+
+
+def _slices(
+    store: EmbeddingStore, pairs: Rows, order: Rows, scoring: ScoreConfig, *, spatial: bool
+) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
+    """Score pairs in an order, some at a time: their places (b,) and scores (b, 3)."""
     if not len(order):
         return
-    used, local = np.unique(pairs.pairs[order], return_inverse=True)
+    used, local = np.unique(pairs[order], return_inverse=True)
     local = local.reshape(-1, 2)
     embeddings = store.embeddings(used)
     with progress_bar(len(order), "pair", "score") as bar:
-        try:
-            for start in range(0, len(order), PAIRS_PER_SLICE):
-                some = slice(start, start + PAIRS_PER_SLICE)
-                scores = score_pairs(embeddings, local[some], **scoring.of_pairs, spatial=spatial, progress=bar.update)
-                known.add(pairs.pairs[order[some]], scores)
-        except KeyboardInterrupt:
-            bar.write("interrupted: the episodes that are scored whole are reported")
+        for start in range(0, len(order), PAIRS_PER_SLICE):
+            some = slice(start, start + PAIRS_PER_SLICE)
+            scores = score_pairs(embeddings, local[some], **scoring.of_pairs, spatial=spatial, progress=bar.update)
+            yield order[some], scores
 
 
-def finished_episodes(pairs: PairTable, known: ScoreTable) -> int:
-    """Count the first episodes all of whose pairs are known."""
-    missing = ~known.contains(pairs.pairs)
-    return int(pairs.first[missing].min()) if missing.any() else len(pairs.lookup)
-
-
-def level_scores(levels: NDArray[np.float64], lookup: NDArray[np.int64], case: Case, *, spatial: bool = True) -> Scored:
+def combination_scores(
+    levels: NDArray[np.float64], lookup: NDArray[np.int64], case: Case, *, spatial: bool = True
+) -> ClassScores:
     """Score classes by every combination of levels.
 
     Args:
@@ -74,55 +104,79 @@ def level_scores(levels: NDArray[np.float64], lookup: NDArray[np.int64], case: C
     return combine_levels(pool_supports(levels, lookup[..., : case.k_shot], case.aggregate), spatial=spatial)
 
 
-def baseline_scores(
-    store: EmbeddingStore, method: Method, drawn: Episodes, cases: Sequence[Case]
+def method_scores(
+    store: EmbeddingStore, name: str, episodes: Episodes, cases: Sequence[Case]
 ) -> dict[Case, NDArray[np.float64]]:
-    """Score classes (E, N * M, N) by another method than HCL, in each case."""
-    used, local = drawn.renumbered()
-    arrays = store.arrays(method.arrays, used)
+    """Score classes (E, N * M, N) by another method than HCL, in each case.
+
+    Args:
+        store: that holds the method's arrays
+        name: of the method
+        episodes: rows of the store
+        cases: numbers of shots and aggregates
+
+    Raises:
+        InputError: if there is no such method, or the store lacks its arrays
+    """
+    method = find_method(name)
+    used, local = episodes.renumbered()
+    arrays = store.arrays(tuple(method.axes), used)
     if not method.pairwise:
-        return {case: class_scores(method, arrays, local, case.k_shot) for case in cases}
+        return {case: episode_scores(method, arrays, local, case.k_shot, name=name) for case in cases}
     pairs = distinct_pairs(local)
-    scores = _by_pair(method, arrays, pairs.pairs)[:, None]
+    scores = _pair_scores(method, arrays, pairs.pairs, name)[:, None]
     return {case: pool_supports(scores, pairs.lookup[..., : case.k_shot], case.aggregate)[..., 0] for case in cases}
 
 
 @torch.inference_mode()
-def _by_pair(method: Method, arrays: Arrays, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+def _pair_scores(method: Method, arrays: Arrays, pairs: Rows, name: str) -> NDArray[np.float64]:
     """(n,), of pairs of rows of the arrays."""
-    found = np.empty(len(pairs))
-    block = _fitting(arrays, videos=2)
-    with progress_bar(len(pairs), "pair", f"score {method.name}") as bar:
+    values = np.empty(len(pairs))
+    block = _groups_per_block(arrays, videos=2)
+    with progress_bar(len(pairs), "pair", f"score {name}") as bar:
         for start in range(0, len(pairs), block):
             some = torch.from_numpy(pairs[start : start + block])
             scores = method.class_scores(_take(arrays, some[:, :1]), _take(arrays, some[:, 1:, None]))  # (b, 1, 1)
-            found[start : start + block] = scores[:, 0, 0].double().numpy()
+            values[start : start + block] = scores[:, 0, 0].double().numpy()
             bar.update(len(some))
-    return found
+    return values
 
 
 @torch.inference_mode()
-def class_scores(method: Method, arrays: Arrays, drawn: Episodes, k_shot: int) -> NDArray[np.float64]:
-    """Score classes of episodes over rows of the arrays, some episodes at a time: (E, N * M, N)."""
-    count, n_way, n_query = drawn.query.shape
-    queries = torch.from_numpy(drawn.query.reshape(count, -1))
-    supports = torch.from_numpy(np.ascontiguousarray(drawn.support[:, :, :k_shot]))
-    found = np.empty((count, n_way * n_query, n_way))
-    block = _fitting(arrays, videos=n_way * (n_query + k_shot))
-    with progress_bar(count, "episode", f"score {method.name}, {k_shot}-shot") as bar:
+def episode_scores(
+    method: Method, arrays: Arrays, episodes: Episodes, k_shot: int, *, name: str = "episodes"
+) -> NDArray[np.float64]:
+    """Score classes of episodes over rows of the arrays, some episodes at a time.
+
+    Args:
+        method: that scores
+        arrays: (V, ...) by name
+        episodes: rows of the arrays
+        k_shot: how many supports of each class count, the first
+        name: what the progress bar shows
+
+    Returns:
+        (E, N * M, N)
+    """
+    count, n_way, n_query = episodes.query.shape
+    queries = torch.from_numpy(episodes.query.reshape(count, -1))
+    supports = torch.from_numpy(np.ascontiguousarray(episodes.support[:, :, :k_shot]))
+    values = np.empty((count, n_way * n_query, n_way))
+    block = _groups_per_block(arrays, videos=n_way * (n_query + k_shot))
+    with progress_bar(count, "episode", f"score {name}, {k_shot}-shot") as bar:
         for start in range(0, count, block):
             some = slice(start, start + block)
             scores = method.class_scores(_take(arrays, queries[some]), _take(arrays, supports[some]))
-            found[some] = scores.double().numpy()
+            values[some] = scores.double().numpy()
             bar.update(len(scores))
-    return found
+    return values
 
 
 def _take(arrays: Arrays, rows: torch.Tensor) -> dict[str, torch.Tensor]:
     return {name: values[rows].float() for name, values in arrays.items()}
 
 
-def _fitting(arrays: Mapping[str, torch.Tensor], *, videos: int) -> int:
+def _groups_per_block(arrays: Arrays, *, videos: int) -> int:
     """How many groups of some videos are gathered at a time."""
     bytes_each = sum(4 * values[0].numel() for values in arrays.values())
-    return max(1, BLOCK_BYTES // (videos * bytes_each))
+    return max(1, GATHERED_BYTES // (videos * bytes_each))

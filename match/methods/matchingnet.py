@@ -9,15 +9,32 @@ a video is embedded without regard to the others; cosines are divided by a tempe
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hcl.match.embeddings import Arrays
+from hcl.match.methods.heads import VideoHead
 from hcl.match.scoring.cosines import l2_normalise
 
 TEMPERATURE = 0.1  # that of Eq. 7 of the HCL paper in this program
 
 
-def class_scores(queries: Tensor, supports: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Score classes by the logarithm of the attention that their supports receive.
+class MatchingNet:
+    """A class is all of its supports, weighted by how similar they are to the query."""
+
+    axes = {"global": ("video", "embedding")}
+    pairwise = False
+
+    def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
+        """Score classes from "global" embeddings."""
+        return attention_scores(queries["global"], supports["global"])
+
+    def make_head(self, frames: int, width: int) -> nn.Module:
+        """One embedding per video."""
+        return VideoHead()
+
+
+def attention_scores(queries: Tensor, supports: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """Score classes by the logarithm of the attention that their supports receive (Eq. 1).
 
     Args:
         queries: (..., Q, D) global embeddings

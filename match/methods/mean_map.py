@@ -7,12 +7,32 @@ Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchica
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hcl.match.embeddings import MEAN_MAP, Arrays
 from hcl.match.scoring.cosines import l2_normalise
 
 
-def class_scores(queries: Tensor, supports: Tensor) -> Tensor:
+class MeanMap:
+    """A support is as near as the mean maps are similar; any embedding store serves."""
+
+    axes = MEAN_MAP
+    pairwise = True
+
+    def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
+        """Score classes from "mean_map"."""
+        return mean_map_scores(queries["mean_map"], supports["mean_map"])
+
+    def make_head(self, frames: int, width: int) -> nn.Module:
+        """There is none: nothing is trained.
+
+        Raises:
+            ValueError: always
+        """
+        raise ValueError("mean maps are scored as they are: there is no head to train")
+
+
+def mean_map_scores(queries: Tensor, supports: Tensor) -> Tensor:
     """Score classes by the mean cosine with their supports.
 
     Args:

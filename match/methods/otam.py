@@ -11,14 +11,31 @@ from __future__ import annotations
 from math import log
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hcl.match.embeddings import Arrays
+from hcl.match.methods.heads import FrameHead
 from hcl.match.scoring.cosines import l2_normalise
 
 SMOOTHING = 0.1  # the paper's lambda
 
 
-def class_scores(queries: Tensor, supports: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+class Otam:
+    """A support is as near as the frames of both videos align in order."""
+
+    axes = {"frames": ("video", "frame", "embedding")}
+    pairwise = True
+
+    def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
+        """Score classes from the embeddings of "frames"."""
+        return alignment_scores(queries["frames"], supports["frames"])
+
+    def make_head(self, frames: int, width: int) -> nn.Module:
+        """One embedding per frame."""
+        return FrameHead()
+
+
+def alignment_scores(queries: Tensor, supports: Tensor, smoothing: float = SMOOTHING) -> Tensor:
     """Score classes by minus the mean alignment distance to their supports.
 
     Args:

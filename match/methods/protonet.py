@@ -6,10 +6,28 @@ squared Euclidean distance. Deviation: the embedding is that of a video, the mea
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from hcl.match.embeddings import Arrays
+from hcl.match.methods.heads import VideoHead
 
 
-def class_scores(queries: Tensor, supports: Tensor) -> Tensor:
+class ProtoNet:
+    """A class is the mean of its supports."""
+
+    axes = {"global": ("video", "embedding")}
+    pairwise = False
+
+    def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
+        """Score classes from "global" embeddings."""
+        return prototype_scores(queries["global"], supports["global"])
+
+    def make_head(self, frames: int, width: int) -> nn.Module:
+        """One embedding per video."""
+        return VideoHead()
+
+
+def prototype_scores(queries: Tensor, supports: Tensor) -> Tensor:
     """Score classes by minus the squared distance to their prototype; the softmax of Eq. 2 is left to the loss.
 
     Args:

@@ -1,50 +1,150 @@
-"""The baselines of HCL by name: what each scores from, and how."""
+"""What a method is, and how it is found: among the shipped ones, in an installed package, or by its code's place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import Protocol, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from hcl.match.methods import matchingnet, otam, protonet, trx
-from hcl.match.methods import mean_map as resnet
+from hcl.extract.system.errors import InputError, first_line
+from hcl.match.config import HCL
+from hcl.match.embeddings import MEAN_MAP, Arrays
+from hcl.match.methods.matchingnet import MatchingNet
+from hcl.match.methods.mean_map import MeanMap
+from hcl.match.methods.otam import Otam
+from hcl.match.methods.protonet import ProtoNet
+from hcl.match.methods.trx import Trx
 
-Arrays = Mapping[str, Tensor]  # of some videos, by their names in the embedding store
-
-
-@dataclass(frozen=True)
-class Method:
-    """How a method scores the classes of episodes."""
-
-    name: str
-    arrays: tuple[str, ...]  # of the embedding store that it scores from
-    pairwise: bool  # a class's score is the mean over its supports of scores of (query, support) pairs
-    class_scores: Callable[[Arrays, Arrays], Tensor]  # queries (..., Q, *), supports (..., N, K, *) to (..., Q, N)
-
-
-def _of_one_array(
-    name: str, array: str, scores: Callable[[Tensor, Tensor], Tensor], *, pairwise: bool = False
-) -> Method:
-    return Method(name, (array,), pairwise, lambda queries, supports: scores(queries[array], supports[array]))
+GROUP = "hcl.methods"  # of entry points
+TAKEN = ("path", "label", "split", "group", "content", *MEAN_MAP)  # names of arrays that every store has
 
 
-def _trx_scores(queries: Arrays, supports: Arrays) -> Tensor:
-    return trx.class_scores(_tuples(queries), _tuples(supports))
+class Method(Protocol):
+    """How a method recognises a query among the classes of an episode.
+
+    A method of your own is a class with these four members, in any package; it has no state. hcl trains it on the trunk
+    that all methods share (frame maps to frame embeddings), stores the arrays of its head, and evaluates, compares and
+    validates it like the shipped ones:
+
+        hcl train CACHE --method package.module:Name
+
+    or, where the package declares an entry point `mine = package.module:Name` in the group `hcl.methods`, by
+    `--method mine`.
+
+    A training batch is an episode twice: half of each class's videos are the supports of the others, then the other way
+    round. What is minimised is the cross entropy of `class_scores`, unless the class has a further method
+    `loss(arrays, n_way) -> Tensor`: the scalar loss of a batch of `n_way` classes with equally many videos, class by
+    class, from the arrays (B, ...) of its head.
+    """
+
+    @property
+    def axes(self) -> Mapping[str, Sequence[str]]:
+        """The arrays that it scores from: their names and, for each, the names of its axes, "video" first."""
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether a class's score is the mean over its supports of scores of (query, support) pairs.
+
+        Such pairs are scored once, however many episodes ask for them, and `--aggregate` may replace the mean.
+        """
+
+    def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
+        """Score the classes of episodes; differentiable, in float32, on the device of its input.
+
+        Args:
+            queries: by name of the array, (..., Q, *) of Q queries; any number of leading axes, episodes for instance
+            supports: likewise (..., N, K, *), of K supports of each of N classes
+
+        Returns:
+            (..., Q, N), higher is better
+        """
+
+    def make_head(self, frames: int, width: int) -> nn.Module:
+        """Make the part of the encoder that is the method's own; its first weights follow from torch's generator.
+
+        Args:
+            frames: T
+            width: D
+
+        Returns:
+            a module from frame embeddings (B, T, D) to the arrays (B, *) by name, all that `axes` names
+        """
 
 
-def _tuples(arrays: Arrays) -> list[trx.Tuples]:
-    return [(arrays[f"keys_{size}"], arrays[f"values_{size}"]) for size in trx.SIZES]
-
-
-_TUPLE_ARRAYS = tuple(f"{kind}_{size}" for size in trx.SIZES for kind in ("keys", "values"))
-BASELINES = {
-    method.name: method
-    for method in (
-        _of_one_array("resnet", "mean_map", resnet.class_scores, pairwise=True),
-        _of_one_array("protonet", "global", protonet.class_scores),
-        _of_one_array("matchingnet", "global", matchingnet.class_scores),
-        _of_one_array("otam", "frames", otam.class_scores, pairwise=True),
-        Method("trx", _TUPLE_ARRAYS, False, _trx_scores),
-    )
+BASELINES: dict[str, Method] = {
+    "resnet": MeanMap(),
+    "protonet": ProtoNet(),
+    "matchingnet": MatchingNet(),
+    "otam": Otam(),
+    "trx": Trx(),
 }
+
+
+def find_method(name: str) -> Method:
+    """Find a method other than HCL.
+
+    Args:
+        name: of a shipped method, of an entry point of the group `hcl.methods`, or `package.module:Name`; the folder
+            that the program runs in is searched for the module, too
+
+    Raises:
+        InputError: if there is none of that name, or it lacks a part of `Method`
+    """
+    if name in BASELINES:
+        return BASELINES[name]
+    installed = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    place = name if ":" in name else installed.get(name)
+    if place is None:
+        names = ", ".join((HCL, *BASELINES, *sorted(installed)))
+        raise InputError(
+            f"--method must be one of {names}, an entry point of the group {GROUP} or package.module:Name, got {name!r}"
+        )
+    try:
+        return _checked(name, _imported(place))
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"method {name!r} cannot be loaded ({first_line(error)}); give it as package.module:Name, with the four"
+            " members of hcl.match.methods.registry.Method"
+        ) from error
+
+
+def _imported(place: str) -> object:
+    """Import `package.module:Name`; a class is called without arguments."""
+    module, _, attribute = place.partition(":")
+    with _folder_on_path():
+        found = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found() if isinstance(found, type) else found
+
+
+@contextmanager
+def _folder_on_path() -> Iterator[None]:
+    """Search the folder that the program runs in last: the installed command leaves it out."""
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _checked(name: str, found: object) -> Method:
+    missing = [part for part in ("axes", "pairwise", "class_scores", "make_head") if not hasattr(found, part)]
+    if missing:
+        raise TypeError(f"it has no {missing[0]}")
+    method = cast(Method, found)
+    for array, axes in method.axes.items():
+        if array in TAKEN or not array.isidentifier():
+            raise ValueError(f"an array cannot be called {array!r}")
+        if isinstance(axes, str) or tuple(axes)[:1] != ("video",):
+            raise ValueError(f"the first axis of array {array!r} must be 'video', got {axes!r}")
+    if not method.axes:
+        raise ValueError("its axes name no array")
+    return method

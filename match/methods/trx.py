@@ -2,36 +2,47 @@
 
 Toby Perrett, Alessandro Masullo, Tilo Burghardt, Majid Mirmehdi, Dima Damen: Temporal-Relational CrossTransformers for
 Few-Shot Action Recognition, 2021, sections 3.2 and 3.3, for pairs and triples of frames. The learned maps from tuples
-to keys and values belong to the encoder, so that a store holds keys and values and no weights are needed to score.
-Deviation: distances are squared, as in the authors' code.
+to keys and values belong to the encoder, so that a store holds keys and values and no weights are needed to score:
+linear maps of the frames of a tuple, positions added to the frames, and a LayerNorm of the keys. Queries and supports
+share the maps; positions are scaled by 0.1 and distances are squared, as in the authors' code. Deviations: no dropout
+behind the positions; keys and values are as wide as all embeddings (the paper's have 1152).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from hcl.extract.system.errors import InputError
+from hcl.match.embeddings import Arrays
 
 SIZES = (2, 3)  # frames of a tuple, the paper's cardinalities
-BLOCK_BYTES = 2 * 2**20  # of rebuilt tuples, so that they stay in a core's cache; a block has at least one episode
+POSITION_SCALE = 0.1
+REBUILT_BYTES = 2 * 2**20  # of rebuilt tuples, so that they stay in a core's cache; a block has at least one episode
 
-Tuples = tuple[Tensor, Tensor]  # keys and values
 
+class Trx:
+    """A class is all tuples of frames of its supports; attention rebuilds the query's tuples from them."""
 
-def class_scores(queries: Sequence[Tuples], supports: Sequence[Tuples]) -> Tensor:
-    """Average the scores of all sizes of tuples.
+    axes = {f"{kind}_{size}": ("video", "tuple", "embedding") for size in SIZES for kind in ("keys", "values")}
+    pairwise = False
 
-    Args:
-        queries: for each size, keys and values (..., Q, n, D) of the n tuples of each video
-        supports: for each size, keys and values (..., N, K, n, D)
+    def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
+        """Average the scores of all sizes of tuples, from "keys_2", "values_2", "keys_3" and "values_3"."""
+        of_sizes = [
+            tuple_scores(*(arrays[f"{kind}_{size}"] for arrays in (queries, supports) for kind in ("keys", "values")))
+            for size in SIZES
+        ]
+        return torch.stack(of_sizes).mean(dim=0)
 
-    Returns:
-        (..., Q, N), 0 at most
-    """
-    of_sizes = [tuple_scores(*query, *support) for query, support in zip(queries, supports, strict=True)]
-    return torch.stack(of_sizes).mean(dim=0)
+    def make_head(self, frames: int, width: int) -> nn.Module:
+        """Keys and values of every increasing tuple of frames.
+
+        Raises:
+            InputError: if a video has fewer frames than a tuple
+        """
+        return TupleHead(frames, width)
 
 
 def tuple_scores(query_keys: Tensor, query_values: Tensor, support_keys: Tensor, support_values: Tensor) -> Tensor:
@@ -46,7 +57,7 @@ def tuple_scores(query_keys: Tensor, query_values: Tensor, support_keys: Tensor,
     """
     leading, (queries, tuples, width) = query_keys.shape[:-3], query_keys.shape[-3:]
     rebuilt_bytes = support_keys.shape[-4] * queries * tuples * width * query_keys.element_size()
-    episodes = max(1, BLOCK_BYTES // max(1, rebuilt_bytes))
+    episodes = max(1, REBUILT_BYTES // max(1, rebuilt_bytes))
     parts = [
         torch.split(array.reshape(-1, *array.shape[len(leading) :]), episodes)
         for array in (query_keys, query_values, support_keys, support_values)
@@ -55,10 +66,55 @@ def tuple_scores(query_keys: Tensor, query_values: Tensor, support_keys: Tensor,
 
 
 def _block_scores(query_keys: Tensor, query_values: Tensor, support_keys: Tensor, support_values: Tensor) -> Tensor:
-    """Do what `tuple_scores` does for E episodes at once; the shapes have one leading axis."""
+    """Score the classes of E episodes at once: the shapes of `tuple_scores` with one leading axis."""
     n_way = support_keys.shape[1]
     asking = query_keys.flatten(1, 2)[:, None].expand(-1, n_way, -1, -1)  # (E, N, Q * n, D)
     keys, values = support_keys.flatten(2, 3), support_values.flatten(2, 3)  # (E, N, K * n, D)
     rebuilt = F.scaled_dot_product_attention(asking, keys, values)  # (E, N, Q * n, D)
     distances = (query_values.flatten(1, 2)[:, None] - rebuilt).square().sum(dim=-1)  # (E, N, Q * n)
     return -distances.view(*distances.shape[:2], *query_keys.shape[1:3]).mean(dim=-1).mT  # (E, Q, N)
+
+
+class TupleHead(nn.Module):
+    """Keys and values of every increasing tuple of frames.
+
+    Args:
+        frames: T
+        width: D, of frames, keys and values
+    """
+
+    positions: Tensor  # (T, D)
+
+    def __init__(self, frames: int, width: int) -> None:
+        super().__init__()
+        if frames < max(SIZES):
+            raise InputError(
+                f"method trx compares tuples of {max(SIZES)} frames, the cache has {frames} a video;"
+                f" extract with --frames {max(SIZES)} or more"
+            )
+        self.keys = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in SIZES})
+        self.values = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in SIZES})
+        self.norms = nn.ModuleDict({str(size): nn.LayerNorm(width) for size in SIZES})
+        self.register_buffer("positions", POSITION_SCALE * sinusoids(frames, width), persistent=False)
+        for size in SIZES:
+            tuples = torch.combinations(torch.arange(frames), r=size)  # (n, size)
+            self.register_buffer(f"tuples_{size}", tuples, persistent=False)
+
+    def forward(self, frame_embeddings: Tensor) -> dict[str, Tensor]:
+        """(B, T, D) to keys and values (B, n, D) of the n tuples of each size."""
+        placed = frame_embeddings + self.positions
+        arrays = {}
+        for size in map(str, SIZES):
+            chosen = self.get_buffer(f"tuples_{size}")  # (n, size)
+            frames = placed.index_select(1, chosen.flatten())  # not [...]: its gradient adds up in a fixed order
+            tuples = frames.view(len(frames), len(chosen), -1)  # (B, n, size * D)
+            arrays[f"keys_{size}"] = self.norms[size](self.keys[size](tuples))
+            arrays[f"values_{size}"] = self.values[size](tuples)
+        return arrays
+
+
+def sinusoids(frames: int, width: int) -> Tensor:
+    """Make the positions of the first transformer (Vaswani et al., 2017, section 3.5): (T, D)."""
+    rates = 10_000 ** (-torch.arange(0, width, 2) / width)  # (ceil(D / 2),)
+    angles = torch.arange(frames)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from hcl.extract.cache.video_table import Rows
 from hcl.match.embeddings import Embeddings
 from hcl.match.pairwise.int8_patches import PatchTable
 from hcl.match.pairwise.patch_search import zoom_in_pairs
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import weighted_mean
 from hcl.match.scoring.zoom import ClipPairs, ClipTable, Zoom, top_clip_pairs
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,13 @@ class PairScorer:
 
     @staticmethod
     def of(embeddings: Embeddings, *, top_clips: int, top_patches: int, attention_scale: str) -> PairScorer:
+        """Prepare the embeddings of V videos, on the CPU."""
         keys = key_of = None
         if embeddings.class_keys is not None:
             distinct, key_of = np.unique(embeddings.class_keys.float().numpy(), axis=0, return_inverse=True)
             keys = torch.from_numpy(distinct)
-        clips, table = (
-            l2_normalise(embeddings.clips.float()),
-            ClipTable.of(embeddings.clip_frames, embeddings.clips.device),
-        )
+        clips = l2_normalise(embeddings.clips.float())
+        table = ClipTable.of(embeddings.clip_frames, embeddings.clips.device)
         return PairScorer(embeddings.patches, clips, table, keys, key_of, top_clips, top_patches, attention_scale)
 
     @torch.inference_mode()

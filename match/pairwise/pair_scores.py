@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.threads import single_threaded_pool
 from hcl.match.config import LEVELS, PairSettings
 from hcl.match.embeddings import Embeddings
@@ -19,9 +21,9 @@ from hcl.match.scoring.cosines import chosen_dots, l2_normalise, sorted_dots
 from hcl.match.scoring.scores import check_settings, match
 
 TABLE_BYTES = 1280 * 2**20  # of the patches of support videos that are held in float32 and int8 at a time
-PAIRS_AT_A_TIME = 64  # of one query: their products stay in the processor's last cache
+PAIRS_PER_TASK = 64  # of one query: their products stay in the processor's last cache
 
-Rows = NDArray[np.int64]
+Values = NDArray[np.float32]  # (n, 3) global, temporal and spatial scores; NaN where a level is left out
 
 
 @torch.inference_mode()
@@ -34,46 +36,54 @@ def score_pairs(
     attention_scale: str = "mean_one",
     spatial: bool = True,
     progress: Callable[[int], object] | None = None,
-) -> NDArray[np.float32]:
-    """Score pairs of videos as `match` does, several times quicker and in bounded memory.
+) -> Values:
+    """Score pairs of videos as `match` does (Eq. 2 to 5), several times quicker and in bounded memory.
 
     Args:
         embeddings: of all videos; the patches may be stored in half precision, scores are computed in float32
         pairs: (N, 2) int, rows of a query and a support video
+        top_clips: T, the clip pairs that count
+        top_patches: S, the patch pairs that count in each clip pair
+        attention_scale: of the weights of Eq. 5, "mean_one" or "paper"
         spatial: False leaves the spatial level out, which costs nearly all the time
         progress: called with the number of pairs that were scored since the last call
 
     Returns:
         (N, 3) float32: global, temporal and spatial score (NaN where it was left out)
+
+    Raises:
+        ValueError: if a setting is out of its range
     """
     check_settings(top_clips, top_patches, attention_scale)
-    tell = progress or (lambda _: None)
     rows: Rows = pairs.astype(np.int64)
     scores = np.full((len(rows), len(LEVELS)), np.nan, dtype=np.float32)
     settings: PairSettings = {"top_clips": top_clips, "top_patches": top_patches, "attention_scale": attention_scale}
     if embeddings.patches.device.type == "cpu":
-        _score_on_host(scores, embeddings, rows, settings, spatial=spatial, progress=tell)
+        parts = _scores_on_host(embeddings, rows, settings, spatial=spatial)
     else:
-        score_by_match(scores, embeddings, rows, settings, progress=tell)
+        parts = scores_by_match(embeddings, rows, settings)
+    with closing(parts):  # an exception of `progress` ends the threads at once
+        for places, values in parts:
+            scores[places] = values
+            if progress is not None:
+                progress(len(places))
     if not spatial:
         scores[:, 2] = np.nan
     return scores
 
 
-def score_by_match(
-    scores: NDArray[np.float32],
-    embeddings: Embeddings,
-    pairs: Rows,
-    settings: PairSettings,
-    *,
-    progress: Callable[[int], object],
-) -> None:
-    """Fill in the scores (N, 3) of pairs by `match`, a query at a time, in float32 and on any device."""
+def scores_by_match(
+    embeddings: Embeddings, pairs: Rows, settings: PairSettings
+) -> Generator[tuple[Rows, Values], None, None]:
+    """Score pairs (N, 2) by `match`, a query at a time, in float32 and on any device.
+
+    Yields:
+        the places (n,) of some pairs and their scores (n, 3)
+    """
     for task in _tasks(pairs, np.arange(len(pairs)), len(pairs)):
         query, supports = (_float32(embeddings, pairs[some, side]) for some, side in ((task[:1], 0), (task, 1)))
-        found = match(query, supports, **settings)
-        scores[task] = torch.cat((found.global_, found.temporal, found.spatial)).T.cpu().numpy()
-        progress(len(task))
+        scores = match(query, supports, **settings)
+        yield task, torch.cat((scores.global_, scores.temporal, scores.spatial)).T.cpu().numpy()
 
 
 def _float32(embeddings: Embeddings, rows: Rows) -> Embeddings:
@@ -82,52 +92,47 @@ def _float32(embeddings: Embeddings, rows: Rows) -> Embeddings:
     return Embeddings(chosen.global_.float(), chosen.clips.float(), chosen.patches.float(), chosen.clip_frames, keys)
 
 
-def _score_on_host(
-    scores: NDArray[np.float32],
-    embeddings: Embeddings,
-    pairs: Rows,
-    settings: PairSettings,
-    *,
-    spatial: bool,
-    progress: Callable[[int], object],
-) -> None:
-    """Fill in the scores (N, 3) of pairs, one block of support videos after the other, in as many threads as torch."""
+def _scores_on_host(
+    embeddings: Embeddings, pairs: Rows, settings: PairSettings, *, spatial: bool
+) -> Generator[tuple[Rows, Values], None, None]:
+    """Score pairs (N, 2), one block of support videos after the other, in as many threads as torch has.
+
+    Yields:
+        the places (n,) of some pairs and their scores (n, 3)
+    """
     globals_ = l2_normalise(embeddings.global_.float())
-    scores[:, 0] = chosen_dots(globals_, globals_, *torch.from_numpy(pairs).unbind(dim=1)).numpy()
+    of_global = chosen_dots(globals_, globals_, *torch.from_numpy(pairs).unbind(dim=1)).numpy()  # (N,)
     scorer = PairScorer.of(embeddings, **settings)
     _warm_up()
     with single_threaded_pool(torch.get_num_threads()) as pool:
         for block, places in _blocks(pairs, embeddings.patches[0].numel() if spatial else 0):
             # In a function of its own, so that a block's table is gone before the next one's is made.
-            for done in _score_block(scores, scorer, pairs, places, block if spatial else None, pool):
-                progress(done)
+            for task, levels in _block_scores(scorer, pairs, places, block if spatial else None, pool):
+                yield task, np.column_stack((of_global[task], levels))
 
 
-def _score_block(
-    scores: NDArray[np.float32],
-    scorer: PairScorer,
-    pairs: Rows,
-    places: Rows,
-    block: Rows | None,
-    pool: ThreadPoolExecutor,
-) -> Iterator[int]:
-    """Fill in temporal scores at some places, and the spatial ones where a block of support videos is given.
+def _block_scores(
+    scorer: PairScorer, pairs: Rows, places: Rows, block: Rows | None, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Rows, Values]]:
+    """Score pairs on the temporal level, and on the spatial one where a block of support videos is given.
 
     Yields:
-        how many pairs were scored since the last time
+        the places (n,) of some pairs and their temporal and spatial scores (n, 2)
     """
     table = None if block is None else _tabulate(scorer, block, pool)
 
-    def work(task: Rows) -> int:
+    def score(task: Rows) -> Values:
         query, supports = int(pairs[task[0], 0]), torch.from_numpy(pairs[task, 1])
         clips = scorer.align(query, supports)
-        scores[task, 1] = clips.cosines.mean(dim=-1).numpy()
+        levels = np.full((len(task), 2), np.nan, dtype=np.float32)
+        levels[:, 0] = clips.cosines.mean(dim=-1).numpy()
         if block is not None and table is not None:
             chosen = torch.from_numpy(np.searchsorted(block, pairs[task, 1]))
-            scores[task, 2] = scorer.spatial(query, supports, clips, table, chosen).numpy()
-        return len(task)
+            levels[:, 1] = scorer.spatial(query, supports, clips, table, chosen).numpy()
+        return levels
 
-    yield from pool.map(work, _tasks(pairs, places, PAIRS_AT_A_TIME))
+    tasks = list(_tasks(pairs, places, PAIRS_PER_TASK))
+    yield from zip(tasks, pool.map(score, tasks), strict=True)
 
 
 def _tabulate(scorer: PairScorer, rows: Rows, pool: ThreadPoolExecutor) -> PatchTable:

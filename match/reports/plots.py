@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 
 from hcl.extract.system.errors import InputError
-from hcl.match.evaluation.evaluation import Evaluation, Outcome
-from hcl.match.reports.report import score_name
+from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.reports.report import case_name, score_name
+from hcl.match.store.writing import write_errors
 
 INCHES_PER_CLASS, LARGEST_INCHES = 0.35, 24.0
 
 
-def write_plots(folder: Path, found: Evaluation) -> list[Path]:
-    """Draw the accuracy of every score, of every class, and the confusion matrix: PNG files in a folder.
+def write_plots(folder: str | Path, evaluation: Evaluation) -> list[Path]:
+    """Write the figures of an evaluation as PNG files into a folder.
 
     Returns:
         the files
@@ -21,69 +22,77 @@ def write_plots(folder: Path, found: Evaluation) -> list[Path]:
     Raises:
         InputError: if matplotlib is not installed or the folder cannot be written
     """
+    figures, folder = make_figures(evaluation), Path(folder)
+    with write_errors(folder, "name another folder with --plot"):
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"{name}.png" for name in figures]
+        for file, figure in zip(files, figures.values(), strict=True):
+            figure.savefig(file, dpi=150)
+    return files
+
+
+def make_figures(evaluation: Evaluation) -> dict[str, Any]:
+    """Draw the accuracy of every score, of every class, and the confusion matrix as matplotlib figures, by name.
+
+    Raises:
+        InputError: if matplotlib is not installed
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise InputError('--plot needs matplotlib: pip install matplotlib, or "hcl[plot]"') from error
-    pictures = {"accuracy": _accuracies(Figure, found)}
-    for outcome in found.outcomes:
-        case = f"{outcome.case.k_shot}-shot" + (f"-{outcome.case.aggregate}" if len(found.plan.aggregates) > 1 else "")
-        pictures[f"classes-{case}"] = _classes(Figure, found, outcome)
-        pictures[f"confusion-{case}"] = _confusion(Figure, found, outcome)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"{name}.png" for name in pictures]
-        for file, picture in zip(files, pictures.values(), strict=True):
-            picture.savefig(file, dpi=150)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); name another folder with --plot") from error
-    return files
+    figures = {"accuracy": _accuracies(Figure, evaluation)}
+    for outcome in evaluation.outcomes:
+        case = case_name(outcome.case, evaluation.plan, "-")
+        figures[f"classes-{case}"] = _classes(Figure, evaluation, outcome)
+        figures[f"confusion-{case}"] = _confusion(Figure, outcome)
+    return figures
 
 
-def _accuracies(figure: Any, found: Evaluation) -> Any:
+def _accuracies(figure: Any, evaluation: Evaluation) -> Any:
     """One group of bars a score, one bar an outcome, with the interval over classes, groups and videos."""
-    names = list(found.outcomes[0].accuracies)
-    picture = figure(figsize=(8, 1.5 + 0.3 * len(names) * len(found.outcomes)), layout="constrained")
-    axes = picture.add_subplot()
-    height = 0.8 / len(found.outcomes)
-    for number, outcome in enumerate(found.outcomes):
+    outcomes, names = evaluation.outcomes, list(evaluation.outcomes[0].accuracies)
+    drawing = figure(figsize=(8, 1.5 + 0.3 * len(names) * len(outcomes)), layout="constrained")
+    axes = drawing.add_subplot()
+    height = 0.8 / len(outcomes)
+    for number, outcome in enumerate(outcomes):
         values = [outcome.accuracies[name] for name in names]
         middle = np.array([value.accuracy for value in values])
         ends = np.array([value.bootstrap95 for value in values]).T
         whiskers = np.maximum(0, np.stack((middle - ends[0], ends[1] - middle)))
         label = f"{outcome.case.k_shot}-shot {outcome.case.aggregate}"
         axes.barh(np.arange(len(names)) + number * height, middle, height, xerr=whiskers, capsize=2, label=label)
-    axes.axvline(100 / found.episodes.n_way, color="grey", linestyle=":", label="chance")
+    axes.axvline(100 / evaluation.episodes.n_way, color="grey", linestyle=":", label="chance")
     axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [score_name(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("accuracy, % (95 % over classes, groups and videos)")
     axes.legend()
-    return picture
+    return drawing
 
 
-def _classes(figure: Any, found: Evaluation, outcome: Outcome) -> Any:
+def _classes(figure: Any, evaluation: Evaluation, outcome: Outcome) -> Any:
     order = np.argsort(np.nan_to_num(outcome.per_class, nan=-1))
-    picture = figure(figsize=(8, _inches(found)), layout="constrained")
-    axes = picture.add_subplot()
-    axes.barh([found.class_names[place] for place in order], outcome.per_class[order])
-    axes.axvline(100 / found.episodes.n_way, color="grey", linestyle=":")
+    drawing = figure(figsize=(8, _inches(outcome)), layout="constrained")
+    axes = drawing.add_subplot()
+    axes.barh([outcome.class_names[place] for place in order], outcome.per_class[order])
+    axes.axvline(100 / evaluation.episodes.n_way, color="grey", linestyle=":")
     axes.set_xlabel(f"accuracy, %, {outcome.case.k_shot}-shot")
-    return picture
+    return drawing
 
 
-def _confusion(figure: Any, found: Evaluation, outcome: Outcome) -> Any:
+def _confusion(figure: Any, outcome: Outcome) -> Any:
     shares = 100 * outcome.confusion / np.maximum(1, outcome.confusion.sum(axis=1, keepdims=True))
-    inches = _inches(found)
-    picture = figure(figsize=(inches + 1, inches), layout="constrained")
-    axes = picture.add_subplot()
+    inches = _inches(outcome)
+    drawing = figure(figsize=(inches + 1, inches), layout="constrained")
+    axes = drawing.add_subplot()
     image = axes.imshow(shares, vmin=0, vmax=100, cmap="viridis")
-    axes.set_xticks(range(len(found.class_names)), found.class_names, fold=90)
-    axes.set_yticks(range(len(found.class_names)), found.class_names)
+    axes.set_xticks(range(len(outcome.class_names)), outcome.class_names, rotation=90)
+    axes.set_yticks(range(len(outcome.class_names)), outcome.class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true class")
-    picture.colorbar(image, label="% of the true class")
-    return picture
+    drawing.colorbar(image, label="% of the true class")
+    return drawing
 
 
-def _inches(found: Evaluation) -> float:
-    return min(LARGEST_INCHES, 3 + INCHES_PER_CLASS * len(found.class_names))
+def _inches(outcome: Outcome) -> float:
+    return min(LARGEST_INCHES, 3 + INCHES_PER_CLASS * len(outcome.class_names))

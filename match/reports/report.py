@@ -1,81 +1,26 @@
-"""Evaluations as text for a person (GitHub's Markdown) and as JSON for a program."""
+"""Evaluations as text for a person (GitHub's Markdown), and the files that the user names."""
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
-from hcl.extract.system.errors import InputError
-from hcl.match.config import BASELINE
+from hcl.match.config import BASELINE, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
-from hcl.match.evaluation.evaluation import Evaluation, Outcome
 from hcl.match.evaluation.predictions import Case
+from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.store.writing import write_errors
 
-CONFUSED_SHOWN = 10  # pairs of classes
 UNTRAINED = "untrained ResNet (cosine of mean maps)"
 
 
-def as_json(found: Evaluation) -> dict[str, Any]:
-    """Everything an evaluation found, in plain types; accuracies and intervals in percent.
-
-    The first outcome stands at the top, for the many who ask for one; all of them stand under "outcomes".
-    """
-    outcomes = [_outcome_json(found, outcome) for outcome in found.outcomes]
-    return {
-        "store": str(found.store.path),
-        "method": found.method,
-        "origin": {key: value for key, value in found.store.attributes.items() if key != "clip_frames"},
-        "split": found.plan.split,
-        "episodes": asdict(found.episodes),
-        "scored_episodes": len(found.drawn),
-        "scoring": asdict(found.scoring),
-        "classes": dict(zip(found.class_names, found.class_sizes, strict=True)),
-        **outcomes[0],
-        "outcomes": outcomes,
-        "spread": {name: {"mean": mean, "std": std} for name, (mean, std) in found.spread.items()},
-        "duplicates": [list(paths) for paths in found.duplicates],
-    }
-
-
-def _outcome_json(found: Evaluation, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "shot": outcome.case.k_shot,
-        "aggregate": outcome.case.aggregate,
-        "levels": {name: value.as_dict() for name, value in outcome.accuracies.items() if name != BASELINE},
-        "baseline": outcome.accuracies[BASELINE].as_dict(),
-        "per_class": _class_accuracies(found, outcome),
-        "confusion": {"classes": list(found.class_names), "counts": outcome.confusion.tolist()},
-        "most_confused": [
-            {"true": true, "predicted": predicted, "percent": share}
-            for true, predicted, share in most_confused(found, outcome)
-        ],
-    }
-
-
-def _class_accuracies(found: Evaluation, outcome: Outcome) -> dict[str, float | None]:
-    """Percent by class; None for a class that was never asked."""
-    both = zip(found.class_names, outcome.per_class.tolist(), strict=True)
-    return {name: value if value == value else None for name, value in both}
-
-
-def most_confused(found: Evaluation, outcome: Outcome) -> list[tuple[str, str, float]]:
-    """The pairs of classes that are taken for another most: true, predicted, percent of the true one's queries."""
-    counts = outcome.confusion
-    pairs = [
-        (name, other, float(100 * counts[true, predicted] / counts[true].sum()))
-        for true, name in enumerate(found.class_names)
-        for predicted, other in enumerate(found.class_names)
-        if true != predicted and counts[true, predicted]
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])[:CONFUSED_SHOWN]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a report as JSON.
+def write_json(path: str | Path, content: Any) -> None:
+    """Write plain types as JSON.
 
     Raises:
         InputError: if the file cannot be written
@@ -83,50 +28,59 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n", "--json")
 
 
-def write_text(path: Path, text: str, option: str) -> None:
-    """Write a file that an option named."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file with {option}") from error
+def write_text(path: str | Path, text: str, option: str) -> None:
+    """Write a file that an option named.
+
+    Raises:
+        InputError: if the file cannot be written
+    """
+    with write_errors(Path(path), f"name another file with {option}"):
+        Path(path).write_text(text, encoding="utf-8")
 
 
-def write_episodes_of(path: Path, found: Evaluation) -> None:
-    """Write the episodes that were scored, for another system."""
-    write_episodes(path, EpisodeList.of(found.drawn, found.store.videos), asdict(found.episodes))
+def write_scored_episodes(path: str | Path, evaluation: Evaluation) -> None:
+    """Write the episodes that were scored, for another system.
+
+    Raises:
+        InputError: if the file cannot be written
+    """
+    episode_list = EpisodeList.of(evaluation.scored, evaluation.store.videos)
+    write_episodes(path, episode_list, asdict(evaluation.episodes))
 
 
-def as_text(found: Evaluation) -> str:
-    """The report that the command prints."""
-    parts = [_head(found)]
-    for outcome in found.outcomes:
-        title = [f"## {_case(outcome.case, found)}"] if len(found.outcomes) > 1 else []
-        parts += [*title, _levels(outcome), _per_class(found, outcome), _confusion(found, outcome)]
-        if confused := most_confused(found, outcome):
+def as_text(evaluation: Evaluation) -> str:
+    """The report that `hcl evaluate` prints of one evaluation."""
+    parts = [_head(evaluation)]
+    for outcome in evaluation.outcomes:
+        title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
+        parts += [*title, _levels(outcome), _per_class(evaluation, outcome), _confusion(outcome)]
+        if confused := outcome.most_confused:
             headers = ("true class", "most often taken for", "% of its queries")
             parts.append(tabulate(confused, headers=headers, floatfmt=".1f", tablefmt="github"))
-    if found.spread:
-        levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in found.spread.items())
+    if evaluation.spread:
+        levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
-    if found.duplicates:
-        listed = "\n".join("  " + " = ".join(paths) for paths in found.duplicates)
-        parts.append(f"byte-identical videos, of which only the first was drawn:\n{listed}")
+    if evaluation.duplicates:
+        sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.duplicates)
+        parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")
     return "\n\n".join(parts)
 
 
-def _head(found: Evaluation) -> str:
-    drawn = found.episodes
-    shots = ", ".join(map(str, found.plan.shots))
-    scored = f"{len(found.drawn)} of " if found.interrupted else ""
+def _head(evaluation: Evaluation) -> str:
+    config = evaluation.episodes
+    shots = ", ".join(map(str, evaluation.plan.shots))
+    scored = f"{len(evaluation.scored)} of " if evaluation.interrupted else ""
     return (
-        f"{drawn.n_way}-way {shots}-shot, {drawn.n_query} queries a class, {scored}{drawn.episodes} episodes, seed"
-        f" {drawn.seed}{', group-disjoint' if drawn.group_disjoint else ''}\n"
-        f"{sum(found.class_sizes)} {found.plan.split} videos of {len(found.class_names)} classes in {found.store.path}"
+        f"{config.n_way}-way {shots}-shot, {config.n_query} queries a class, {scored}{config.episodes} episodes, seed"
+        f" {config.seed}{', group-disjoint' if config.group_disjoint else ''}\n"
+        f"{sum(evaluation.class_sizes)} {evaluation.plan.split} videos of {len(evaluation.class_names)} classes in"
+        f" {evaluation.store.path}"
     )
 
 
-def _case(case: Case, found: Evaluation) -> str:
-    return f"{case.k_shot}-shot" + (f", {case.aggregate} over supports" if len(found.plan.aggregates) > 1 else "")
+def case_name(case: Case, plan: EvaluationConfig, separator: str = ", ") -> str:
+    """How a case is shown: its shots, and its aggregate where there are several."""
+    return f"{case.k_shot}-shot" + (f"{separator}{case.aggregate}" if len(plan.aggregates) > 1 else "")
 
 
 def score_name(name: str) -> str:
@@ -148,12 +102,9 @@ def _levels(outcome: Outcome) -> str:
     )
 
 
-def _per_class(found: Evaluation, outcome: Outcome) -> str:
-    accuracies = _class_accuracies(found, outcome)
-    rows = [
-        (name, size, "not asked" if accuracies[name] is None else f"{accuracies[name]:.1f}")
-        for name, size in zip(found.class_names, found.class_sizes, strict=True)
-    ]
+def _per_class(evaluation: Evaluation, outcome: Outcome) -> str:
+    columns = zip(evaluation.class_names, evaluation.class_sizes, outcome.per_class.tolist(), strict=True)
+    rows = [(name, size, "no query" if isnan(value) else f"{value:.1f}") for name, size, value in columns]
     return tabulate(
         rows,
         headers=("class", "videos", "accuracy %"),
@@ -163,28 +114,27 @@ def _per_class(found: Evaluation, outcome: Outcome) -> str:
     )
 
 
-def _confusion(found: Evaluation, outcome: Outcome) -> str:
+def _confusion(outcome: Outcome) -> str:
     """The confusion matrix in percent of each true class; classes are numbered to keep it narrow."""
-    numbers = range(1, len(found.class_names) + 1)
+    numbers = range(1, len(outcome.class_names) + 1)
     rows = []
-    for number, name, counts in zip(numbers, found.class_names, outcome.confusion, strict=True):
+    for number, name, counts in zip(numbers, outcome.class_names, outcome.confusion, strict=True):
         rows.append((f"{number} {name}", *(round(100 * count / max(1, counts.sum())) for count in counts)))
     return tabulate(rows, headers=("true \\ predicted, %", *numbers), tablefmt="github")
 
 
-def over_runs(found: Sequence[Evaluation]) -> str:
+def over_runs(evaluations: Sequence[Evaluation]) -> str:
     """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation."""
-    tables = []
-    for number, outcome in enumerate(found[0].outcomes):
-        columns = [evaluation.outcomes[number].accuracies for evaluation in found]
-        rows = [(score_name(name), *spread_over([of[name].accuracy for of in columns])) for name in columns[0]]
-        names = [f"{of.store.path.parent.name or of.store.path.name}, seed {of.episodes.seed}" for of in found]
-        headers = (_case(outcome.case, found[0]), *names, "mean", "std")
+    first, tables = evaluations[0], []
+    for number, outcome in enumerate(first.outcomes):
+        columns = [evaluation.outcomes[number].accuracies for evaluation in evaluations]
+        rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in columns[0]]
+        names = [f"{of.store.path.parent.name or of.store.path.name}, seed {of.episodes.seed}" for of in evaluations]
+        headers = (case_name(outcome.case, first.plan), *names, "mean", "std")
         tables.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
     return "\n\n".join(tables)
 
 
-def spread_over(values: Iterable[float]) -> tuple[float, ...]:
-    """Some values, then their mean and standard deviation."""
-    listed = list(values)
-    return (*listed, statistics.fmean(listed), statistics.stdev(listed) if len(listed) > 1 else 0.0)
+def with_spread(values: Sequence[float]) -> tuple[float, ...]:
+    """Some values, then their mean and standard deviation; 0 of a single one."""
+    return (*values, statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)

@@ -26,7 +26,12 @@ def by_blocks(
 
     Args:
         work: returns a dataclass of tensors whose first two axes are the block's queries and supports
+        query: embeddings of Q videos
+        support: embeddings of S videos
         pair_numbers: how many numbers `work` holds for each pair of videos
+
+    Returns:
+        what `work` returns, with Q and S for first axes
     """
     pairs = max(1, BLOCK_BYTES // (pair_numbers * query.patches.element_size()))
     queries = max(1, min(len(query), isqrt(pairs)))

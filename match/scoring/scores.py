@@ -46,10 +46,19 @@ def match(
     weights do. Beyond the scores, temporary products of about 64 MiB are held, however many videos there are.
 
     Args:
+        query: embeddings of Q videos
+        support: embeddings of S videos; their class keys weigh the patches (Eq. 5)
         top_clips: T, the clip pairs that count; capped at the query's clips
         top_patches: S, the patch pairs that count in each clip pair; capped at the patches of each query clip
         attention_scale: "mean_one" weighs the patches of a clip by 1 on average, "paper" makes the weights sum to 1
             (Eq. 5 to the letter, which shrinks Eq. 4 about a hundredfold); without class keys all weights are 1
+
+    Returns:
+        (Q, S) of each level; global and temporal are mean cosines, in [-1, 1] (Eq. 2 and 3); spatial is a weighted mean
+        of cosines (Eq. 4), which the weights may carry beyond 1
+
+    Raises:
+        ValueError: if a setting is out of its range, or the widths of query and support differ
     """
     check_settings(top_clips, top_patches, attention_scale)
     if query.global_.shape[-1] != support.global_.shape[-1]:
@@ -70,7 +79,11 @@ def match(
 
 
 def check_settings(top_clips: int, top_patches: int, attention_scale: str) -> None:
-    """Refuse settings that no score can be made with."""
+    """Refuse settings that no score can be made with.
+
+    Raises:
+        ValueError: if one is out of its range
+    """
     if top_clips < 1 or top_patches < 1:
         raise ValueError(f"top_clips and top_patches must be at least 1, got {top_clips} and {top_patches}")
     if attention_scale not in ATTENTION_SCALES:
@@ -94,7 +107,7 @@ def semantic_attention(patches: Tensor, keys: Tensor, scale: str) -> Tensor:
 
 
 def scores_of(query: Embeddings, support: Embeddings, zoom: Zoom, attention_scale: str) -> Scores:
-    """Make the scores of all pairs of videos out of the pairs of clips and patches that count."""
+    """Make the scores (Q, S) of all pairs of videos out of the pairs of clips and patches that count (Eq. 2 to 5)."""
     return Scores(
         global_=l2_normalise(query.global_) @ l2_normalise(support.global_).T,
         temporal=zoom.clips.cosines.mean(dim=-1),

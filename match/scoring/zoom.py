@@ -72,7 +72,15 @@ def align_clips(query: Tensor, support: Tensor, top_clips: int) -> ClipPairs:
 
 
 def top_clip_pairs(cosines: Tensor, top_clips: int) -> ClipPairs:
-    """Do the same from the cosines (..., Nc, Nc') of query clips with support clips."""
+    """Keep the most similar pairs of each query clip with its best support clip (Eq. 3).
+
+    Args:
+        cosines: (..., Nc, Nc'), of query clips with support clips
+        top_clips: T, capped at Nc
+
+    Returns:
+        pairs of shape (..., T)
+    """
     best, partner = cosines.max(dim=-1)  # (..., Nc)
     cosines, clip = best.topk(min(top_clips, best.shape[-1]), dim=-1)
     return ClipPairs(clip, partner.gather(-1, clip), cosines)
@@ -93,9 +101,13 @@ def pair_numbers(query: Embeddings, support: Embeddings, *, top_clips: int, top_
 
 @torch.no_grad()
 def zoom_in(query: Embeddings, support: Embeddings, *, top_clips: int, top_patches: int, partners: bool) -> Zoom:
-    """Find the clip pairs and patch pairs that count.
+    """Find the clip pairs and patch pairs that count (Eq. 3 and 4).
 
     Args:
+        query: embeddings of Q videos
+        support: embeddings of S videos
+        top_clips: T, the clip pairs of two videos
+        top_patches: the patch pairs of two clips
         partners: also name the support patch of each pair, which only gradients need
 
     Returns:
@@ -177,7 +189,16 @@ def _partners(product: Tensor, query_patches: Tensor, support_frames: Tensor) ->
 
 
 def with_gradients(zoom: Zoom, query: Embeddings, support: Embeddings) -> Zoom:
-    """Compute the cosines of the chosen pairs again, so that gradients reach the embeddings through them."""
+    """Compute the cosines of the chosen pairs again, so that gradients reach the embeddings through them.
+
+    Args:
+        zoom: of all Q x S videos, with the support patches named
+        query: embeddings of Q videos
+        support: embeddings of S videos
+
+    Raises:
+        ValueError: if `zoom` does not name the support patches
+    """
     if zoom.patches.support is None:
         raise ValueError("zoom_in(partners=True) must have named the support patches")
     cosines = _chosen_cosines(query.patches, support.patches, zoom.patches.query, zoom.patches.support)
@@ -188,10 +209,8 @@ def with_gradients(zoom: Zoom, query: Embeddings, support: Embeddings) -> Zoom:
 
 def _chosen_cosines(query: Tensor, support: Tensor, query_places: Tensor, support_places: Tensor) -> Tensor:
     """Compute cosines of parts (Q, ..., D) and (S, ..., D) at places (Q, S, ...) within each video."""
-    query, support = (
-        l2_normalise(query).flatten(1, -2),
-        l2_normalise(support).flatten(1, -2),
-    )  # (Q, parts, D), (S, parts, D)
+    query = l2_normalise(query).flatten(1, -2)  # (Q, parts, D)
+    support = l2_normalise(support).flatten(1, -2)  # (S, parts, D)
     later = (1,) * (query_places.dim() - 2)
     queries = torch.arange(len(query), device=query.device).view(-1, 1, *later)
     supports = torch.arange(len(support), device=query.device).view(1, -1, *later)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
-from hcl.match.embeddings import Clips, Embeddings
-from hcl.match.methods.registry import Arrays
+from hcl.match.config import HCL
+from hcl.match.embeddings import HCL_AXES, MEAN_MAP, Arrays, Clips, Embeddings
+from hcl.match.methods.registry import find_method
 
-AXES = {
-    "global": ("video", "embedding"),
-    "clips": ("video", "clip", "embedding"),
-    "patches": ("video", "frame", "patch", "embedding"),
-    "class_keys": ("video", "embedding"),
-    "frames": ("video", "frame", "embedding"),
-    "keys_2": ("video", "tuple", "embedding"),
-    "values_2": ("video", "tuple", "embedding"),
-    "keys_3": ("video", "tuple", "embedding"),
-    "values_3": ("video", "tuple", "embedding"),
-    "mean_map": ("video", "channel"),
-}
+Axes = Mapping[str, Sequence[str]]  # names of the axes of each array
+
+
+def array_axes(method: str) -> Axes:
+    """The arrays that a store of a method may hold of each video, with the names of their axes.
+
+    Raises:
+        InputError: if there is no such method
+    """
+    return {**(HCL_AXES if method == HCL else find_method(method).axes), **MEAN_MAP}
 
 
 @dataclass(frozen=True)
@@ -36,35 +36,52 @@ class EmbeddedBatch:
     clip_frames: Clips | None = None  # of the clips, where there are any
 
     def __post_init__(self) -> None:
-        """Refuse arrays that a store does not know, or of other videos."""
+        """Refuse arrays of other videos."""
         for name, array in self.arrays.items():
-            if array.ndim != len(AXES.get(name, ())) or len(array) != len(self.mean_map):
-                raise ValueError(f"{name} {tuple(array.shape)} does not fit {AXES.get(name)}, {self.mean_map.shape = }")
+            if len(array) != len(self.mean_map):
+                raise ValueError(f"{name} {tuple(array.shape)} does not fit {self.mean_map.shape = }")
 
     @classmethod
-    def of(cls, found: Embeddings | Arrays, mean_map: NDArray[np.float32]) -> EmbeddedBatch:
-        """Take what an encoder found, from whatever device."""
-        frames = found.clip_frames if isinstance(found, Embeddings) else None
-        arrays = found.arrays() if isinstance(found, Embeddings) else found
+    def of(cls, embedded: Embeddings | Arrays, mean_map: NDArray[np.float32]) -> EmbeddedBatch:
+        """Take what an encoder gave, from whatever device.
+
+        Args:
+            embedded: of V videos; HCL's embeddings, or the arrays (V, ...) of another method
+            mean_map: (V, C), the mean of each video's maps over frames and patches
+        """
+        frames = embedded.clip_frames if isinstance(embedded, Embeddings) else None
+        arrays = embedded.arrays() if isinstance(embedded, Embeddings) else embedded
         return cls({name: array.cpu() for name, array in arrays.items()}, mean_map, frames)
 
     def __len__(self) -> int:
         return len(self.mean_map)
 
     def embeddings(self) -> Embeddings:
-        """Give back the embeddings that HCL scores from."""
+        """The embeddings that HCL scores from.
+
+        Raises:
+            ValueError: if the arrays are of another method
+        """
         if self.clip_frames is None:
             raise ValueError(f"not of HCL: {', '.join(self.arrays) or 'no arrays'}")
         return Embeddings.of_arrays(self.arrays, self.clip_frames)
 
-    def stored(self) -> dict[str, NDArray[Any]]:
+    def stored(self, axes: Axes) -> dict[str, NDArray[Any]]:
         """All arrays as a store holds them.
 
+        Args:
+            axes: of the arrays that may be stored
+
         Raises:
-            InputError: if patches pass the range of float16
+            InputError: if an array has other axes than these, or patches pass the range of float16
         """
+        for name, array in self.arrays.items():
+            if array.ndim != len(axes.get(name, ())):
+                raise InputError(
+                    f"{name} {tuple(array.shape)} does not fit {axes.get(name)}: correct the method's axes or its head"
+                )
         arrays = {name: array.numpy() for name, array in self.arrays.items()}
-        if "patches" in arrays:
+        if self.clip_frames is not None:
             patches = self.arrays["patches"].half()  # a thousandth of rounding; a quarter of the cost of float32
             if not torch.isfinite(patches).all():
                 raise InputError(

@@ -1,4 +1,4 @@
-"""The embedding store that evaluation reads: one Zarr group, written whole or not at all."""
+"""The embedding store that evaluation reads: one Zarr group, written atomically."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,14 @@ from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.zarr_groups import compressors, open_group
 from hcl.match.config import HCL
-from hcl.match.embeddings import Embeddings
-from hcl.match.store.batch import AXES, EmbeddedBatch
+from hcl.match.embeddings import HCL_AXES, Embeddings
+from hcl.match.store.batch import Axes, EmbeddedBatch, array_axes
 from hcl.match.store.fingerprint import Identity
+from hcl.match.store.locate import find_store
+from hcl.match.store.writing import write_errors
 
-SCHEMA, VERSION = "hcl-embeddings", 2
+SCHEMA, VERSION = "hcl-embeddings", 3
+REMEDY = "write the store anew with: hcl embed"
 FACTS = ("path", "label", "split", "group", "content")
 IDENTIFYING = FACTS[:3]
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
@@ -34,22 +37,27 @@ class EmbeddingStore:
     attributes: dict[str, Any]
     videos: VideoTable
     mean_map: NDArray[np.float32]  # (V, C)
+    axes: Axes  # of all arrays that there are of each video, as the method declared them
     _group: zarr.Group
 
     @classmethod
-    def open(cls, path: Path) -> "EmbeddingStore":
+    def open(cls, path: str | Path) -> "EmbeddingStore":
         """Open a store for reading.
 
         Raises:
-            InputError: if it is missing, something else, or damaged
+            InputError: if it is missing, something else, of another version, or damaged
         """
-        group = open_group(path, SCHEMA, VERSION, remedy="write the store anew with: hcl embed")
+        path = Path(path)
+        group = open_group(path, SCHEMA, VERSION, remedy=REMEDY)
         facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
-        return cls(path, dict(group.attrs), VideoTable(**facts), _read(path, group, "mean_map"), group)
+        mean_map = _read(path, group, "mean_map")
+        recorded: Any = group.attrs["arrays"]
+        axes = {name: tuple(of_array) for name, of_array in recorded.items()}
+        return cls(path, dict(group.attrs), VideoTable(**facts), mean_map, axes, group)
 
     @property
     def method(self) -> str:
-        """What the store's arrays are for: "hcl" or a name in `BASELINES`."""
+        """The method that the store's arrays are for, as it was named for the training."""
         return str(self.attributes["method"])
 
     @property
@@ -60,7 +68,7 @@ class EmbeddingStore:
     @property
     def names(self) -> tuple[str, ...]:
         """All arrays that there are of each video."""
-        return tuple(name for name in AXES if name in self._group)
+        return tuple(self.axes)
 
     def arrays(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """Read some arrays of some videos, in the precision they are stored in.
@@ -99,7 +107,7 @@ class EmbeddingStore:
             raise InputError(
                 f"{self.path}: a store of method {self.method}, not of {HCL}; evaluate it with --method {self.method}"
             )
-        names = ("global", "clips", "patches", *(name for name in ("class_keys",) if name in self.names))
+        names = [name for name in HCL_AXES if name != "class_keys" or name in self.names]
         frames = tuple(tuple(int(frame) for frame in clip) for clip in self.attributes["clip_frames"])
         return Embeddings.of_arrays({name: torch.from_numpy(self._take(name, rows)) for name in names}, frames)
 
@@ -121,7 +129,7 @@ class EmbeddingStore:
 def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
     array = group.get(name)
     if not isinstance(array, zarr.Array):
-        raise InputError(f"{path}: array {name!r} is missing; the store is damaged, write it anew with: hcl embed")
+        raise InputError(f"{path}: array {name!r} is missing; the store is damaged, {REMEDY}")
     return array
 
 
@@ -129,13 +137,26 @@ def _read(path: Path, group: zarr.Group, name: str, rows: slice = slice(None)) -
     try:
         return np.asarray(_array(path, group, name)[rows])
     except (ValueError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"{path}: array {name!r} is damaged ({error}); write the store anew with: hcl embed"
-        ) from error
+        raise InputError(f"{path}: array {name!r} is damaged ({error}); {REMEDY}") from error
+
+
+def open_store(source: "str | Path | EmbeddingStore | None", method: str | None = None) -> EmbeddingStore:
+    """Open the store that the user means.
+
+    Args:
+        source: a store, its path or that of a run; None: the latest run
+        method: of the latest run
+
+    Raises:
+        InputError: if there is none, or it cannot be read
+    """
+    if isinstance(source, EmbeddingStore):
+        return source
+    return EmbeddingStore.open(find_store(source, method))
 
 
 def write_store(
-    path: Path,
+    path: str | Path,
     attributes: Mapping[str, Any],
     videos: VideoTable,
     batches: Iterable[EmbeddedBatch],
@@ -149,14 +170,16 @@ def write_store(
         attributes: origin and settings; must be JSON
         videos: the facts of all videos
         batches: the arrays of all videos, in the same order
-        method: what the arrays are for
+        method: that scores from the arrays
 
     Raises:
-        InputError: if something other than an embedding store stands there, or it cannot be written
+        InputError: if something other than an embedding store stands there, it cannot be written, or the arrays are not
+            those of the method
     """
+    path, axes = Path(path), array_axes(method)
     if path.exists():
         open_group(path, SCHEMA, None)
-    try:
+    with write_errors(path, "check the disk and the permissions"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(path) as building:
             group = zarr.open_group(building, mode="w", zarr_format=3)
@@ -166,19 +189,21 @@ def write_store(
                     getattr(videos, name), dtype=object
                 )
             identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
-            _write_batches(group, len(videos), batches, identity)
+            _write_batches(group, len(videos), batches, identity, axes)
             group.attrs["identity"] = identity.hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); check the disk and the permissions") from error
 
 
-def _write_batches(group: zarr.Group, count: int, batches: Iterable[EmbeddedBatch], identity: Identity) -> None:
+def _write_batches(
+    group: zarr.Group, count: int, batches: Iterable[EmbeddedBatch], identity: Identity, axes: Axes
+) -> None:
     start = 0
     arrays: dict[str, zarr.Array[Any]] = {}
+    group.attrs["arrays"] = {}
     for batch in batches:
-        values = batch.stored()
+        values = batch.stored(axes)
         if not arrays:
-            arrays = {name: _create_like(group, name, value, count) for name, value in values.items()}
+            arrays = {name: _create_like(group, name, value, count, axes[name]) for name, value in values.items()}
+            group.attrs["arrays"] = {name: list(axes[name]) for name in values}
             if batch.clip_frames is not None:
                 group.attrs["clip_frames"] = [list(clip) for clip in batch.clip_frames]
         stop = start + len(batch)
@@ -190,11 +215,11 @@ def _write_batches(group: zarr.Group, count: int, batches: Iterable[EmbeddedBatc
         raise ValueError(f"{start} embeddings for {count} videos")
 
 
-def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int) -> zarr.Array[Any]:
+def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int, axes: Sequence[str]) -> zarr.Array[Any]:
     """Make room for an array of all videos, given that of some."""
     fitting = CHUNK_BYTES // max(1, value[:1].nbytes)
     chunk = 1 if name == "patches" else min(count, fitting)
-    return _create(group, name, (count, *value.shape[1:]), str(value.dtype), AXES[name], chunk=chunk)
+    return _create(group, name, (count, *value.shape[1:]), str(value.dtype), axes, chunk=chunk)
 
 
 def _create(

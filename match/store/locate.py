@@ -12,14 +12,19 @@ LATEST = "latest"  # a link in RUNS to the newest run
 STORE = "embeddings.zarr"  # in a run's folder
 
 
-def find_store(path: Path | None, method: str | None = None) -> Path:
-    """The embedding store of a run, of the latest run (of a method), or the path itself if it is a store.
+def find_store(path: str | Path | None, method: str | None = None) -> Path:
+    """The path of an embedding store.
+
+    Args:
+        path: of a run or a store; None: the latest run
+        method: of the latest run; None: any
 
     Raises:
         InputError: if there is none; the message tells how to make one
     """
     if path is None:
         path = latest_run() if method is None else latest_run_of(method)
+    path = Path(path)
     if (path / "zarr.json").is_file():
         return path
     if (path / STORE).is_dir():
@@ -58,7 +63,7 @@ def latest_run_of(method: str) -> Path:
 
 
 def mark_latest(run: Path) -> None:
-    """Let the latest run be this one, atomic_file the link at once."""
+    """Make a run the latest one: the link to it is replaced atomically."""
     RUNS.mkdir(exist_ok=True)
     fresh = RUNS / f".{LATEST}.{os.getpid()}"
     target = os.path.relpath(run, RUNS)

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.cli import main
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 from hcl.match.store.embedding_store import EmbeddingStore

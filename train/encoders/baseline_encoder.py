@@ -1,13 +1,14 @@
-"""The encoders of HCL's baselines: the same trunk, and of its frame embeddings what each method scores from."""
+"""The encoder of a method other than HCL: the same trunk, and the method's own head on its frame embeddings."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from hcl.extract.system.errors import InputError
+from hcl.match.methods.registry import find_method
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.layer4 import Layer4
 from hcl.train.encoders.trunk import Trunk, first_weights
-from hcl.train.encoders.tuple_head import TupleHead
 
 
 class BaselineEncoder(Trunk):
@@ -26,36 +27,22 @@ class BaselineEncoder(Trunk):
     def __init__(
         self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
     ) -> None:
+        method = find_method(config.method)
         with first_weights(config.seed):
             super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
-            self.head = make_head(config.method, frames, config.dim)
-        self.method = config.method
+            self.head = method.make_head(frames, config.dim)
+        self.method, self.array_names = config.method, tuple(method.axes)
 
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
-        """Embed videos: (B, T, P, C) to the method's arrays (B, ...), float32, by their names in a store."""
-        frame_features = self.patch_embeddings(maps).mean(dim=2)  # (B, T, D)
-        return {name: array.float() for name, array in self.head(frame_features).items()}
+        """Embed videos: (B, T, P, C) to the method's arrays (B, ...), float32, by their names in a store.
 
-
-def make_head(method: str, frames: int, width: int) -> nn.Module:
-    """Make the part that differs from method to method."""
-    if method == "trx":
-        return TupleHead(frames, width)
-    heads: dict[str, type[nn.Module]] = {"protonet": VideoHead, "matchingnet": VideoHead, "otam": FrameHead}
-    return heads[method]()
-
-
-class VideoHead(nn.Module):
-    """One embedding a video."""
-
-    def forward(self, frame_features: Tensor) -> dict[str, Tensor]:
-        """(B, T, D) to (B, D)."""
-        return {"global": frame_features.mean(dim=1)}
-
-
-class FrameHead(nn.Module):
-    """One embedding a frame."""
-
-    def forward(self, frame_features: Tensor) -> dict[str, Tensor]:
-        """(B, T, D) as they are."""
-        return {"frames": frame_features}
+        Raises:
+            InputError: if the head gives other arrays than the method scores from
+        """
+        arrays = self.head(self.patch_embeddings(maps).mean(dim=2))  # of (B, T, D)
+        if set(arrays) != set(self.array_names):
+            raise InputError(
+                f"method {self.method}: its head gives the arrays {', '.join(arrays)}, its axes name"
+                f" {', '.join(self.array_names)}; correct one of them"
+            )
+        return {name: arrays[name].float() for name in arrays}

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.match.config import ALL_LEVELS, EpisodeConfig, ScoreConfig
-from hcl.match.episodes.drawing import draw_episodes, make_pool
+from hcl.match.config import ALL_LEVELS, HCL, ScoreConfig
+from hcl.match.episodes.drawing import draw_episodes
 from hcl.match.episodes.pooling import distinct_pairs, true_places
-from hcl.match.evaluation.predictions import Case, class_scores, level_scores
-from hcl.match.methods.registry import BASELINES
+from hcl.match.evaluation.predictions import Case, combination_scores, episode_scores
+from hcl.match.methods.registry import find_method
 from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
@@ -45,19 +45,18 @@ def make_validation(
     usable = sum(count > 1 for count in counts.values())
     if usable < 2:
         return None
-    drawing = EpisodeConfig(n_way=min(config.val_way, usable), episodes=config.val_episodes, seed=config.seed)
-    pool = make_pool(np.arange(len(rows)), [labels[row] for row in rows], [""] * len(rows), drawing)
-    drawn = draw_episodes(pool, drawing)
+    way = min(config.val_way, usable)
+    drawn = draw_episodes([labels[row] for row in rows], way=way, episodes=config.val_episodes, seed=config.seed)
     views = views_to_embed(cache, config.test_views)
     table, truth = distinct_pairs(drawn), true_places(drawn)
 
     def validate(encoder: Trainable) -> float:
         embedded = joined(list(embedded_batches(encoder, cache, rows, device, views=views)))
-        if encoder.method in BASELINES:
-            scores = class_scores(BASELINES[encoder.method], embedded.arrays, drawn, CASE.k_shot)
+        if encoder.method != HCL:
+            scores = episode_scores(find_method(encoder.method), embedded.arrays, drawn, CASE.k_shot)
         else:
             levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
-            scores = level_scores(levels, table.lookup, CASE)[ALL_LEVELS]
+            scores = combination_scores(levels, table.lookup, CASE)[ALL_LEVELS]
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
 
     return validate

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from hcl.match.embeddings import Embeddings
-from hcl.match.methods.registry import BASELINES
+from hcl.match.methods.registry import find_method
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
 from hcl.train.distributed import gathered, process_count, rank_slice
 from hcl.train.encoders.baseline_encoder import BaselineEncoder
 from hcl.train.encoders.factory import Trainable
 from hcl.train.encoders.video_encoder import VideoEncoder
-from hcl.train.losses.episodic import episodic_loss
+from hcl.train.losses.episodic import method_loss
 from hcl.train.losses.objective import objective, term_weights
 
 
@@ -75,16 +75,16 @@ class ObjectiveLosses:
 
 
 class EpisodicLosses:
-    """A baseline's: the batch is an episode."""
+    """Those of a method other than HCL: the batch is an episode."""
 
     names = ("total",)
 
     def __init__(self, encoder: BaselineEncoder, autocast: torch.dtype | None) -> None:
-        self.encoder, self.autocast = encoder, autocast
+        self.encoder, self.autocast, self.method = encoder, autocast, find_method(encoder.method)
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """The total alone."""
         with torch.autocast(batch.maps.device.type, self.autocast, enabled=self.autocast is not None):
             arrays = gathered(self.encoder(batch.maps))
-        loss = episodic_loss(BASELINES[self.encoder.method], arrays, n_way=len(set(batch.labels.tolist())))
+        loss = method_loss(self.method, arrays, n_way=len(set(batch.labels.tolist())))
         return {"total": loss / process_count()}  # every process has all of it

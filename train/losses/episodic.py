@@ -1,8 +1,8 @@
-"""The loss of HCL's baselines: a batch is an episode, learned by the very scores that it is evaluated by.
+"""The loss of methods other than HCL: a batch is an episode, learned by the very scores that it is evaluated by.
 
-Cross entropy over the classes of the batch, with the scores as they are for logits: squared distances (ProtoNet, TRX)
-and sums of distances (OTAM) have no temperature in the papers, and the log-probabilities of Matching Networks hold
-theirs already.
+A method may have a loss of its own (`hcl.match.methods.registry.Method`). Otherwise: cross entropy over the classes of
+the batch, with the scores as they are for logits: squared distances (ProtoNet, TRX) and sums of distances (OTAM) have
+no temperature in the papers, and the log-probabilities of Matching Networks hold theirs already.
 """
 
 from __future__ import annotations
@@ -11,7 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hcl.match.methods.registry import Arrays, Method
+from hcl.match.embeddings import Arrays
+from hcl.match.methods.registry import Method
+
+
+def method_loss(method: Method, arrays: Arrays, n_way: int) -> Tensor:
+    """The scalar loss of a batch: the method's own where it has one, else the episodic cross entropy.
+
+    Args:
+        method: whose `loss` or scores are learned
+        arrays: (B, ...) of a batch of n_way classes with equally many videos, class by class
+        n_way: N
+
+    Raises:
+        ValueError: if a class has fewer than two videos
+    """
+    own = getattr(method, "loss", None)
+    loss: Tensor = own(arrays, n_way) if own is not None else episodic_loss(method, arrays, n_way)
+    return loss
 
 
 def episodic_loss(method: Method, arrays: Arrays, n_way: int) -> Tensor:

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.opening import open_cache
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.match.evaluation.evaluation import Evaluation, evaluate
+from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.match.evaluation.results import Evaluation
+from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.runs import running
 from hcl.train.studies.folds import CrossvalConfig, make_folds
@@ -60,7 +62,7 @@ def cross_validate(
     return CrossValidation(tuple(evaluations))
 
 
-def class_order(cache: StoredCache, seed: int) -> list[str]:
+def class_order(cache: FrameMapCache, seed: int) -> list[str]:
     """The classes with finished videos, in the drawn order in which they become novel."""
     with_videos = {cache.videos.label[row] for row in cache.rows()}
     names = sorted(name for name in cache.class_names if name in with_videos)
@@ -69,7 +71,7 @@ def class_order(cache: StoredCache, seed: int) -> list[str]:
 
 def evaluate_run(run: Path, episodes: EpisodeConfig, plan: EvaluationConfig) -> Evaluation:
     """Evaluate the embeddings of one run, whole or not at all: part of the episodes cannot be averaged over folds."""
-    evaluation = evaluate(run / STORE, episodes, plan)
+    evaluation = Evaluator(EmbeddingStore.open(run / STORE), plan).run(episodes)
     if evaluation.interrupted:
         raise KeyboardInterrupt
     return evaluation

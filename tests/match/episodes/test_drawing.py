@@ -1,15 +1,18 @@
 """Episodes: fair, reproducible, and never a video in two roles."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
-from hcl.match.episodes.drawing import Pool, draw_episode, draw_episodes, make_pool
+from hcl.match.episodes.drawing import draw_episode, draw_episodes, draw_from_pool, draw_set
+from hcl.match.episodes.pool import Pool, make_pool
 
 
 def pool_of(sizes: list[int], config: EpisodeConfig, groups: list[str] | None = None) -> Pool:
@@ -49,7 +52,7 @@ def test_an_episode_holds_what_was_asked_for(
 def test_episode_i_is_the_same_whatever_was_drawn_before() -> None:
     long, short = EpisodeConfig(episodes=20, seed=4), EpisodeConfig(episodes=3, seed=4)
     pool = pool_of([6] * 7, long)
-    all_, few = draw_episodes(pool, long), draw_episodes(pool, short)
+    all_, few = draw_from_pool(pool, long), draw_from_pool(pool, short)
     np.testing.assert_array_equal(all_.support[:3], few.support)
     np.testing.assert_array_equal(all_.query[:3], few.query)
     np.testing.assert_array_equal(draw_episode(pool, long, 17)[0], all_.support[17])
@@ -58,12 +61,12 @@ def test_episode_i_is_the_same_whatever_was_drawn_before() -> None:
 def test_seeds_differ() -> None:
     first, second = EpisodeConfig(episodes=5, seed=0), EpisodeConfig(episodes=5, seed=1)
     pool = pool_of([6] * 7, first)
-    assert (draw_episodes(pool, first).query != draw_episodes(pool, second).query).any()
+    assert (draw_from_pool(pool, first).query != draw_from_pool(pool, second).query).any()
 
 
 def test_every_class_and_every_video_is_drawn_about_equally() -> None:
     config = EpisodeConfig(n_way=2, episodes=4000)
-    drawn = draw_episodes(pool_of([4] * 6, config), config)
+    drawn = draw_from_pool(pool_of([4] * 6, config), config)
     for rows in (drawn.query, drawn.support):
         counts = Counter(rows.ravel().tolist())
         assert len(counts) == 24
@@ -72,7 +75,7 @@ def test_every_class_and_every_video_is_drawn_about_equally() -> None:
 
 def test_fewer_shots_are_the_first_of_more() -> None:
     one, five = EpisodeConfig(k_shot=1, episodes=9), EpisodeConfig(k_shot=5, episodes=9)
-    few, many = (draw_episodes(pool_of([9] * 6, config), config) for config in (one, five))
+    few, many = (draw_from_pool(pool_of([9] * 6, config), config) for config in (one, five))
     np.testing.assert_array_equal(few.support, many.support[:, :, :1])
     np.testing.assert_array_equal(few.query, many.query)
 
@@ -126,3 +129,39 @@ def test_group_disjoint_without_groups_is_refused() -> None:
 def test_bad_settings_are_refused(name: str, value: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         EpisodeConfig(**{name: value})
+
+
+def table(labels: str, splits: str, groups: str, contents: str) -> VideoTable:
+    names = {"b": "base", "n": "novel"}
+    paths = tuple(f"{number}.mp4" for number in range(len(labels)))
+    return VideoTable(paths, tuple(labels), tuple(names[split] for split in splits), tuple(groups), tuple(contents))
+
+
+LABELS = "aaabbbcccddd"
+VIDEOS = table(LABELS, "bbbnnnnnnnnn", "xyzxyzxyzxyz", "abcdefghijkl")
+
+
+def test_a_table_is_drawn_from_one_split() -> None:
+    """By the labels of that split alone, the same episodes are drawn."""
+    of_table = draw_episodes(VIDEOS, way=3, shot=2, episodes=9, seed=4)
+    of_labels = draw_episodes(LABELS[3:], way=3, shot=2, episodes=9, seed=4)
+    np.testing.assert_array_equal(of_table.support, of_labels.support + 3)
+    np.testing.assert_array_equal(of_table.query, of_labels.query + 3)
+    assert of_table.support.shape == (9, 3, 2) and of_table.query.shape == (9, 3, 1)
+    with pytest.raises(InputError, match="no videos of split 'val', it holds base, novel; choose with --split"):
+        draw_episodes(VIDEOS, split="val")
+
+
+def test_groups_of_a_table_are_kept_apart() -> None:
+    episodes = draw_episodes(VIDEOS, way=2, shot=2, episodes=20, group_disjoint=True)
+    for support, query in zip(episodes.support.reshape(-1, 2), episodes.query.reshape(-1, 1), strict=True):
+        assert not {VIDEOS.group[row] for row in support} & {VIDEOS.group[row] for row in query}
+    with pytest.raises(InputError, match="--group-disjoint needs a group for every video"):
+        draw_episodes(LABELS, way=2, group_disjoint=True)
+
+
+def test_of_byte_identical_videos_the_first_alone_is_drawn() -> None:
+    twice = replace(VIDEOS, content=tuple("abcddfghijkl"))
+    drawn = draw_set(twice, "novel", EpisodeConfig(n_way=3, episodes=50))
+    assert drawn.duplicates == (("3.mp4", "4.mp4"),) and drawn.class_sizes == {"b": 2, "c": 3, "d": 3}
+    assert 4 not in drawn.episodes.support and 4 not in drawn.episodes.query

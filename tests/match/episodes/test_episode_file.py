@@ -1,4 +1,4 @@
-"""Episode lists: what is written is read, and dishonest or foreign ones are refused."""
+"""Episode lists: what is written is read, and unfair or foreign ones are refused."""
 
 import json
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
+from hcl.match.episodes.drawing import draw_set
 from hcl.match.episodes.episode_file import EpisodeList, read_episodes, write_episodes
-from hcl.match.evaluation.evaluation import draw_from
 from hcl.match.store.embedding_store import EmbeddingStore
 
 VIDEOS = 30
@@ -25,7 +25,7 @@ def store(tmp_path: Path, write_embeddings: WriteEmbeddings) -> EmbeddingStore:
 
 def listed(store: EmbeddingStore) -> EpisodeList:
     config = EpisodeConfig(n_way=3, k_shot=2, n_query=2, episodes=7)
-    return EpisodeList.of(draw_from(store, "novel", config).drawn, store.videos)
+    return EpisodeList.of(draw_set(store.videos, "novel", config).episodes, store.videos)
 
 
 def written(tmp_path: Path, store: EmbeddingStore) -> Path:
@@ -37,7 +37,7 @@ def test_episodes_come_back_row_by_row(tmp_path: Path, store: EmbeddingStore) ->
     read = read_episodes(written(tmp_path, store))
     assert read.shape == {"n_way": 3, "n_query": 2, "episodes": 7, "k_shot": 2}
     config = EpisodeConfig(n_way=3, k_shot=2, n_query=2, episodes=7)
-    drawn, found = draw_from(store, "novel", config).drawn, read.rows(store, "novel")
+    drawn, found = draw_set(store.videos, "novel", config).episodes, read.find_in(store, "novel").episodes
     np.testing.assert_array_equal(found.support, drawn.support)
     np.testing.assert_array_equal(found.query, drawn.query)
 
@@ -48,7 +48,7 @@ def test_videos_are_found_by_name_wherever_they_stand(
     order = np.random.default_rng(0).permutation(VIDEOS).tolist()
     facts = {name: tuple(getattr(store.videos, name)[row] for row in order) for name in ("path", "label", "content")}
     other = EmbeddingStore.open(write_embeddings(tmp_path / "other.zarr", **facts))
-    here, there = (listed(store).rows(which, "novel") for which in (store, other))
+    here, there = (listed(store).find_in(which, "novel").episodes for which in (store, other))
     assert [store.videos.path[row] for row in here.query.ravel()] == [
         other.videos.path[row] for row in there.query.ravel()
     ]
@@ -90,7 +90,7 @@ def test_a_store_of_other_videos_is_refused(
     change(facts)
     other = EmbeddingStore.open(write_embeddings(tmp_path / "other.zarr", **facts))
     with pytest.raises(InputError, match=message):
-        listed(store).rows(other, "novel")
+        listed(store).find_in(other, "novel")
 
 
 def query_among_supports(content: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def other_schema(content: dict[str, Any]) -> None:
         (other_schema, "version 7"),
     ],
 )
-def test_dishonest_and_broken_lists_are_refused(
+def test_unfair_and_broken_lists_are_refused(
     tmp_path: Path, store: EmbeddingStore, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     file = written(tmp_path, store)

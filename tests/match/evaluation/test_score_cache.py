@@ -1,85 +1,102 @@
-"""Known scores: what was put in is looked up again, from memory and from a file; others are refused."""
+"""Cached scores: what was put in is looked up again, from memory and from a file; others are refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from hcl.extract.system.errors import InputError
-from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.evaluation import predictions
 from hcl.match.evaluation.evaluation import evaluate
-from hcl.match.evaluation.score_table import ScoreTable
+from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings
+from hcl.match.store.embedding_store import EmbeddingStore
 
-PLAN = EvaluationConfig()
 Make, Write = Callable[..., Embeddings], Callable[..., Path]
 
 
-def test_a_table_gives_back_every_score_and_nan_for_the_rest() -> None:
+def test_a_cache_gives_back_every_score_and_nan_for_the_rest() -> None:
     rng = np.random.default_rng(0)
     pairs = rng.permutation([(query, support) for query in range(9) for support in range(9)])
     scores = rng.normal(size=(81, 3)).astype(np.float32)
-    table = ScoreTable(9)
-    assert np.isnan(table.take(pairs)).all() and not table.contains(pairs).any()
+    cache = ScoreCache(9)
+    assert np.isnan(cache.look_up(pairs)[0]).all() and not cache.contains(pairs).any()
     for some in np.split(np.arange(60), [7, 8, 31]):
-        table.add(pairs[some], scores[some])
-    np.testing.assert_array_equal(table.contains(pairs), np.arange(81) < 60)
-    np.testing.assert_array_equal(table.take(pairs[:60]), scores[:60])
-    assert np.isnan(table.take(pairs[60:])).all()
-    again = ScoreTable(9, table.pairs, table.scores)
-    np.testing.assert_array_equal(again.take(pairs[:60]), scores[:60])
+        cache.add(pairs[some], scores[some])
+    np.testing.assert_array_equal(cache.contains(pairs), np.arange(81) < 60)
+    found, cached = cache.look_up(pairs)
+    np.testing.assert_array_equal(cached, np.arange(81) < 60)
+    np.testing.assert_array_equal(found[:60], scores[:60])
+    assert np.isnan(found[60:]).all()
+    again = ScoreCache(9, cache.pairs, cache.scores)
+    np.testing.assert_array_equal(again.look_up(pairs[:60])[0], scores[:60])
 
 
-def test_kept_scores_are_not_computed_again(
-    tmp_path: Path, write_embeddings: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def read(path: Path, store: Path) -> ScoreCache:
+    opened = EmbeddingStore.open(store)
+    return read_scores(path, opened, score_settings(opened, ScoreConfig(), spatial=True))
+
+
+def test_kept_scores_are_not_computed_again(tmp_path: Path, write_embeddings: Write) -> None:
+    """Scores that were replaced in the file by others stay what they are, and count in the evaluation."""
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
-    scored: list[int] = []
-    compute = predictions.score_pairs
-
-    def counted(embeddings: Embeddings, pairs: np.ndarray, **settings: object) -> np.ndarray:
-        scored.append(len(pairs))
-        return compute(embeddings, pairs, **settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(predictions, "score_pairs", counted)
-    first = evaluate(store, EpisodeConfig(episodes=20), PLAN, scores=file)
-    again = evaluate(store, EpisodeConfig(episodes=20), PLAN, scores=file)
-    assert len(scored) == 1
+    first = evaluate(store, episodes=20, score_cache=file)
+    again = evaluate(store, episodes=20, score_cache=file)
     assert first.outcomes[0].accuracies == again.outcomes[0].accuracies and first.spread == again.spread
-    more = evaluate(store, EpisodeConfig(episodes=60), PLAN, scores=file)
-    assert len(scored) == 2 and 0 < scored[1] < 30 * 30 - scored[0]
-    assert more.outcomes[0].accuracies == evaluate(store, EpisodeConfig(episodes=60)).outcomes[0].accuracies
+    honest = read(file, store)
+    zarr.open_group(file, mode="r+")["scores"][:] = 7 + honest.scores  # type: ignore[index]
+    more = evaluate(store, episodes=60, score_cache=file)
+    kept = read(file, store)
+    assert len(honest) < len(kept) < 30 * 30
+    np.testing.assert_array_equal(kept.look_up(honest.pairs)[0], (7 + honest.scores).astype(np.float32))
+    assert more.spread["global"][0] > 1
+
+
+def test_new_pairs_are_scored_beside_the_kept_ones(tmp_path: Path, write_embeddings: Write) -> None:
+    store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
+    evaluate(store, episodes=20, score_cache=file)
+    more = evaluate(store, episodes=60, score_cache=file)
+    assert more.outcomes[0].accuracies == evaluate(store, episodes=60).outcomes[0].accuracies
 
 
 def test_scores_of_other_embeddings_or_settings_are_refused(
     tmp_path: Path, make_embeddings: Make, write_embeddings: Write
 ) -> None:
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
-    few = EpisodeConfig(episodes=3)
-    evaluate(store, few, PLAN, scores=file)
+    evaluate(store, episodes=3, score_cache=file)
     with pytest.raises(InputError, match=r"top_clips 10 there, 2 now.*name another file with --score-cache"):
-        evaluate(store, few, PLAN, {"top_clips": 2}, scores=file)
+        evaluate(store, episodes=3, score_cache=file, top_clips=2)
     with pytest.raises(InputError, match="spatial True there, False now"):
-        evaluate(store, few, EvaluationConfig(spatial=False), scores=file)
+        evaluate(store, episodes=3, score_cache=file, spatial=False)
     other = write_embeddings(tmp_path / "other.zarr", make_embeddings(seed=1))
     with pytest.raises(InputError, match="embeddings [0-9a-f]+ there, [0-9a-f]+ now"):
-        evaluate(other, few, PLAN, scores=file)
-    evaluate(store, few, EvaluationConfig(aggregates=("max",)), scores=file)  # of no consequence to a pair
+        evaluate(other, episodes=3, score_cache=file)
+    evaluate(store, episodes=3, score_cache=file, aggregate="max")  # of no consequence to a pair
+
+
+def test_older_scores_are_refused_with_the_remedy(tmp_path: Path, write_embeddings: Write) -> None:
+    store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
+    evaluate(store, episodes=3, score_cache=file)
+    metadata = json.loads((file / "zarr.json").read_text())
+    metadata["attributes"]["version"] = 1
+    (file / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(InputError, match="version 1.* this program reads version 2; remove it to score the pairs anew"):
+        evaluate(store, episodes=3, score_cache=file)
 
 
 def test_damaged_scores_and_other_folders_are_refused(tmp_path: Path, write_embeddings: Write) -> None:
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
-    few = EpisodeConfig(episodes=3)
     with pytest.raises(InputError, match="hcl-embeddings"):
-        evaluate(store, few, PLAN, scores=store)
+        evaluate(store, episodes=3, score_cache=store)
     with pytest.raises(InputError, match="name another file with --score-cache"):
-        evaluate(store, few, PLAN, scores=store / "zarr.json" / "scores.zarr")
-    evaluate(store, few, PLAN, scores=file)
+        evaluate(store, episodes=3, score_cache=store / "zarr.json" / "scores.zarr")
+    evaluate(store, episodes=3, score_cache=file)
     chunk = next((file / "scores" / "c").rglob("0"))
     while chunk.is_dir():
         chunk = chunk / "0"
     chunk.write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"scores.zarr: damaged .*; remove it to score the pairs anew"):
-        evaluate(store, few, PLAN, scores=file)
+        evaluate(store, episodes=3, score_cache=file)

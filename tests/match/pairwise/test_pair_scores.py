@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from hcl.match.config import PairSettings
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.match.pairwise import int8_patches as coarse
 from hcl.match.pairwise import pair_scores as pairs
 from hcl.match.pairwise.pair_scorer import PairScorer
-from hcl.match.pairwise.pair_scores import score_by_match, score_pairs
+from hcl.match.pairwise.pair_scores import score_pairs, scores_by_match
 from hcl.match.scoring.scores import match
 from hcl.match.scoring.zoom import ClipPairs
 
@@ -148,7 +149,7 @@ def test_order_repeats_blocks_and_threads_change_nothing(monkeypatch: pytest.Mon
     rows = np.random.default_rng(0).permutation(np.concatenate((ALL_OF_8, ALL_OF_8[::3])))
     done: list[int] = []
     monkeypatch.setattr(pairs, "TABLE_BYTES", 3 * 5 * embeddings.patches[0].numel())
-    monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", 2)
+    monkeypatch.setattr(pairs, "PAIRS_PER_TASK", 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     found = score_pairs(embeddings, rows, progress=done.append)
@@ -176,18 +177,19 @@ def test_an_interruption_is_passed_on_and_ends_the_work(monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(PairScorer, "align", slowly)
-    monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", 1)
+    monkeypatch.setattr(pairs, "PAIRS_PER_TASK", 1)
     with pytest.raises(KeyboardInterrupt):
         score_pairs(drawn(8), ALL_OF_8, progress=interrupt)
     assert len(started) < len(ALL_OF_8) / 2
 
 
 def test_what_runs_on_a_device_scores_the_same() -> None:
-    embeddings, done = drawn(9), list[int]()
-    found = np.empty((len(ALL_OF_8), 3), dtype=np.float32)
-    settings: pairs.Settings = {"top_clips": 3, "top_patches": 4, "attention_scale": "paper"}
-    score_by_match(found, embeddings, ALL_OF_8, settings, progress=done.append)
-    assert sum(done) == len(ALL_OF_8)
+    embeddings = drawn(9)
+    found = np.full((len(ALL_OF_8), 3), np.nan, dtype=np.float32)
+    settings: PairSettings = {"top_clips": 3, "top_patches": 4, "attention_scale": "paper"}
+    for places, values in scores_by_match(embeddings, ALL_OF_8, settings):
+        assert np.isnan(found[places]).all()  # each pair once
+        found[places] = values
     np.testing.assert_allclose(found, by_match(embeddings, ALL_OF_8, **settings), rtol=1e-4, atol=1e-5)
 
 

@@ -1,7 +1,6 @@
-"""Reports hold what people and programs ask for."""
+"""Reports tell in their tables what the evaluation found."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,87 +8,85 @@ import numpy as np
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.match.evaluation.evaluation import Evaluation, evaluate, evaluate_seeds
-from hcl.match.reports.plots import write_plots
-from hcl.match.reports.report import as_json, as_text, most_confused, over_runs, spread_over, write_json, write_text
+from hcl.match.episodes.episode_file import read_episodes
+from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.results import Evaluation
+from hcl.match.reports.report import as_text, over_runs, with_spread, write_json, write_scored_episodes, write_text
 
-CONFIG, PLAN = EpisodeConfig(episodes=30), EvaluationConfig(shots=(1, 3))
+Tables = Callable[[str], list[list[list[str]]]]
 
 
 @pytest.fixture
-def store(tmp_path: Path, write_embeddings: Callable[..., Path]) -> Path:
+def path(tmp_path: Path, write_embeddings: Callable[..., Path]) -> Path:
     return write_embeddings(tmp_path / "store.zarr")
 
 
 @pytest.fixture
-def found(store: Path) -> Evaluation:
-    return evaluate(store, CONFIG, PLAN)
+def evaluation(path: Path) -> Evaluation:
+    return evaluate(path, episodes=30, shot=(1, 3))
 
 
-def test_the_report_holds_what_programs_ask_for(found: Evaluation, store: Path, tmp_path: Path) -> None:
-    write_json(tmp_path / "report.json", as_json(found))
-    read = json.loads((tmp_path / "report.json").read_text())
-    assert set(read["levels"]["global+temporal+spatial"]) == {"accuracy", "ci95", "bootstrap95"}
-    assert len(read["levels"]) == 7 and 0 <= read["baseline"]["accuracy"] <= 100
-    assert [outcome["shot"] for outcome in read["outcomes"]] == [1, 3] and read["shot"] == 1
-    assert read == json.loads(json.dumps(as_json(evaluate(store, CONFIG, PLAN))))
+def test_the_report_tells_every_score_class_and_confusion_of_every_case(
+    evaluation: Evaluation, read_tables: Tables
+) -> None:
+    tables = read_tables(as_text(evaluation))
+    assert len(tables) == 2 * 4
+    for outcome, (levels, classes, confusion, confused) in zip(
+        evaluation.outcomes, (tables[:4], tables[4:]), strict=True
+    ):
+        names = ["untrained ResNet (cosine of mean maps)", *(n.replace("+", " + ") for n in outcome.accuracies)]
+        del names[1]  # the baseline by its short name
+        assert [row[0] for row in levels[1:]] == names
+        for row, value in zip(levels[1:], outcome.accuracies.values(), strict=True):
+            low, high = value.bootstrap95
+            assert row[1:] == [f"{value.accuracy:.2f}", f"± {value.ci95:.2f}", f"{low:.1f} to {high:.1f}"]
+        for row, name, size, value in zip(
+            classes[1:], evaluation.class_names, evaluation.class_sizes, outcome.per_class, strict=True
+        ):
+            assert row == [name, str(size), f"{value:.1f}"]
+        shares = 100 * outcome.confusion / outcome.confusion.sum(axis=1, keepdims=True)
+        assert [[float(cell) for cell in row[1:]] for row in confusion[1:]] == np.round(shares).tolist()
+        assert [(row[0], row[1]) for row in confused[1:]] == [pair[:2] for pair in outcome.most_confused]
 
 
-def test_the_report_names_every_score_class_and_case(found: Evaluation) -> None:
-    text = as_text(found)
-    for words in ("untrained ResNet", "global + temporal + spatial", "class 3", "true \\ predicted", "## 3-shot"):
-        assert words in text
+def test_the_head_tells_what_was_scored(evaluation: Evaluation) -> None:
+    head = as_text(evaluation).split("\n\n")[0]
+    for words in ("5-way", "1, 3-shot", "30 episodes", "30 novel videos of 6 classes", str(evaluation.store.path)):
+        assert words in head
 
 
-def test_a_class_that_was_never_asked_has_no_accuracy(store: Path) -> None:
-    found = evaluate(store, EpisodeConfig(n_way=2, episodes=1))
-    values = as_json(found)["per_class"]
-    assert sum(value is None for value in values.values()) == 4 and "not asked" in as_text(found)
+def test_a_class_without_queries_has_no_accuracy(path: Path, read_tables: Tables) -> None:
+    _, classes, *_ = read_tables(as_text(evaluate(path, way=2, episodes=1)))
+    assert [row[2] for row in classes].count("no query") == 4
 
 
-def test_the_most_confused_classes_come_first(found: Evaluation) -> None:
-    outcome = found.outcomes[0]
-    pairs = most_confused(found, outcome)
-    shares = 100 * outcome.confusion / outcome.confusion.sum(axis=1, keepdims=True)
-    np.fill_diagonal(shares, 0)
-    assert [share for *_, share in pairs] == pytest.approx(sorted(shares[shares > 0], reverse=True)[:10])
-    for true, predicted, share in pairs:
-        places = found.class_names.index(true), found.class_names.index(predicted)
-        assert share == pytest.approx(shares[places])
+def test_byte_identical_videos_are_named(tmp_path: Path, write_embeddings: Callable[..., Path]) -> None:
+    contents = ("same", "same", "c", "d", "e", *(f"h{row}" for row in range(25)))
+    path = write_embeddings(tmp_path / "store.zarr", content=contents)
+    assert "v0.mp4 = v1.mp4" in as_text(evaluate(path, episodes=20))
 
 
-def test_several_runs_have_a_mean_and_a_standard_deviation(store: Path) -> None:
-    runs = evaluate_seeds(store, CONFIG, [0, 1, 2], PLAN)
+def test_several_runs_have_a_mean_and_a_standard_deviation(path: Path, read_tables: Tables) -> None:
+    runs = [evaluate(path, episodes=30, shot=(1, 3), seed=seed) for seed in (0, 1, 2)]
     values = [run.outcomes[1].accuracies["global"].accuracy for run in runs]
-    assert spread_over(values) == pytest.approx((*values, np.mean(values), np.std(values, ddof=1)))
-    text = over_runs(runs)
-    assert "seed 2" in text and f"{np.mean(values):.2f}" in text and "3-shot" in text
+    assert with_spread(values) == pytest.approx((*values, np.mean(values), np.std(values, ddof=1)))
+    assert with_spread([3.0]) == (3.0, 3.0, 0.0)
+    one_shot, three_shot = read_tables(over_runs(runs))
+    assert one_shot[0][0] == "1-shot" and three_shot[0][0] == "3-shot" and len(three_shot[0]) == 1 + 3 + 2
+    row = next(row for row in three_shot if row[0] == "global")
+    assert [float(cell) for cell in row[1:]] == pytest.approx(with_spread(values), abs=0.006)
 
 
-def test_reports_that_cannot_be_written_are_input_errors(found: Evaluation, tmp_path: Path) -> None:
+def test_files_hold_what_was_written(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_json(tmp_path / "report.json", evaluation.to_dict())
+    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(evaluation.to_dict()))
+    write_scored_episodes(tmp_path / "episodes.json", evaluation)
+    found = read_episodes(str(tmp_path / "episodes.json")).find_in(evaluation.store, "novel").episodes
+    np.testing.assert_array_equal(found.support, evaluation.scored.support)
+
+
+def test_reports_that_cannot_be_written_are_input_errors(evaluation: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name another file with --json"):
-        write_json(tmp_path / "nowhere" / "report.json", as_json(found))
+        write_json(tmp_path / "nowhere" / "report.json", evaluation.to_dict())
     with pytest.raises(InputError, match="name another file with --markdown"):
         write_text(tmp_path / "nowhere" / "report.md", "", "--markdown")
-
-
-def test_pictures_are_png_files_of_every_case(found: Evaluation, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    files = write_plots(tmp_path / "plots", found)
-    assert {file.name for file in files} == {
-        "accuracy.png",
-        *(f"{what}-{shot}-shot.png" for what in ("classes", "confusion") for shot in (1, 3)),
-    }
-    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="name another folder with --plot"):
-        write_plots(tmp_path / "file", found)
-
-
-def test_without_matplotlib_the_remedy_is_named(
-    found: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(InputError, match="--plot needs matplotlib: pip install matplotlib"):
-        write_plots(tmp_path, found)

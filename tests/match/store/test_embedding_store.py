@@ -1,9 +1,9 @@
 """The embedding store of every method: what was written comes back, is told from all else, and is refused by name."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +15,12 @@ from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.methods.registry import BASELINES
 from hcl.match.store import embedding_store as store_module
-from hcl.match.store.batch import AXES, EmbeddedBatch
-from hcl.match.store.embedding_store import EmbeddingStore, write_store
+from hcl.match.store.batch import EmbeddedBatch, array_axes
+from hcl.match.store.embedding_store import EmbeddingStore, open_store, write_store
+from hcl.match.store.locate import STORE
+
+MakeEmbeddings = Callable[..., Embeddings]
+WriteEmbeddings = Callable[..., Path]
 
 VIDEOS, FRAMES = 7, ((0, 1), (0, 2), (1, 2))
 LETTERS = tuple("abcdefg")
@@ -33,8 +37,8 @@ def batch_of(method: str) -> EmbeddedBatch:
     if method == "hcl":
         parts = (random(0, VIDEOS, 4), random(1, VIDEOS, 3, 4), random(2, VIDEOS, 3, 5, 4).half().float())
         return EmbeddedBatch.of(Embeddings(*parts, FRAMES, random(3, VIDEOS, 4)), mean_map)
-    names = [name for name in BASELINES[method].arrays if name != "mean_map"]
-    arrays = {name: random(place, VIDEOS, *(3, 4)[-len(AXES[name]) + 1 :]) for place, name in enumerate(names)}
+    axes = {name: axes for name, axes in BASELINES[method].axes.items() if name != "mean_map"}
+    arrays = {name: random(place, VIDEOS, *(3, 4)[-len(axes[name]) + 1 :]) for place, name in enumerate(axes)}
     return EmbeddedBatch.of(arrays, mean_map)
 
 
@@ -60,6 +64,7 @@ def test_arrays_come_back(
     monkeypatch.setattr(store_module, "CHUNK_BYTES", chunk_bytes)
     store, whole = write(tmp_path / "s.zarr", method, size=size), batch_of(method)
     assert store.method == method and set(store.names) == {*whole.arrays, "mean_map"}
+    assert store.axes == {name: tuple(array_axes(method)[name]) for name in store.names}
     rows = np.array([5, 0, 5, 6])
     found = store.arrays(store.names, rows)
     for name, array in whole.arrays.items():
@@ -97,16 +102,16 @@ def test_another_method_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a store of method otam, not of hcl; evaluate it with --method otam"):
         store.embeddings(np.array([0]))
     with pytest.raises(InputError, match="no array 'keys_2' in this store of method otam; train the method"):
-        store.arrays(BASELINES["trx"].arrays, np.array([0]))
+        store.arrays(tuple(BASELINES["trx"].axes), np.array([0]))
 
 
 def test_an_older_store_is_refused_with_the_remedy_and_can_be_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s.zarr"
     write(path, "protonet")
     attributes = json.loads((path / "zarr.json").read_text())
-    attributes["attributes"]["version"] = 1
+    attributes["attributes"]["version"] = 2
     (path / "zarr.json").write_text(json.dumps(attributes))
-    with pytest.raises(InputError, match="version 1, this program reads version 2; write the store anew with: hcl emb"):
+    with pytest.raises(InputError, match="version 2.* this program reads version 3; .* anew with: hcl embed"):
         EmbeddingStore.open(path)
     assert write(path, "protonet").method == "protonet"
 
@@ -123,13 +128,68 @@ def test_a_missing_array_is_named(tmp_path: Path, missing: str) -> None:
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"global": torch.zeros(6, 4)}, r"global \(6, 4\) does not fit"),
         ({"frames": torch.zeros(7, 4)}, r"frames \(7, 4\) does not fit \('video', 'frame', 'embedding'\)"),
-        ({"words": torch.zeros(7, 4)}, "words .* does not fit None"),
+        ({"words": torch.zeros(7, 4)}, "words .* does not fit None: correct the method's axes or its head"),
     ],
 )
-def test_arrays_that_no_store_knows_are_refused(arrays: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        EmbeddedBatch(arrays, np.zeros((7, 3), np.float32))
+def test_arrays_that_the_method_does_not_declare_are_refused(
+    tmp_path: Path, arrays: dict[str, Tensor], told: str
+) -> None:
+    batch = EmbeddedBatch(arrays, np.zeros((7, 3), np.float32))
+    with pytest.raises(InputError, match=told):
+        write_store(tmp_path / "s.zarr", {}, FACTS, [batch], method="otam")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_arrays_of_other_videos_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"global \(6, 4\) does not fit"):
+        EmbeddedBatch({"global": torch.zeros(6, 4)}, np.zeros((7, 3), np.float32))
     with pytest.raises(ValueError, match="not of HCL: no arrays"):
         EmbeddedBatch({}, np.zeros((7, 3), np.float32)).embeddings()
+
+
+def test_damage_is_named(tmp_path: Path, write_embeddings: WriteEmbeddings) -> None:
+    path = write_embeddings(tmp_path / "s.zarr")
+    (path / "patches" / "c" / "2" / "0" / "0" / "0").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"array 'patches' is damaged.*hcl embed"):
+        EmbeddingStore.open(path).embeddings(np.arange(5))
+
+
+def test_a_store_is_replaced_only_by_a_store(
+    tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
+    path = write_embeddings(tmp_path / "s.zarr")
+    write_embeddings(path, make_embeddings(10), label=("a",) * 10)
+    assert len(EmbeddingStore.open(path).videos) == 10
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(InputError, match="not a Zarr v3 store"):
+        write_embeddings(tmp_path / "notes")
+
+
+def test_patches_beyond_half_precision_are_refused(
+    tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
+    few = make_embeddings(10)
+    huge = replace(few, patches=few.patches * 1e6, class_keys=None)
+    with pytest.raises(InputError, match="pass the range of float16"):
+        write_embeddings(tmp_path / "s.zarr", huge)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_patches_are_kept_in_half_precision(
+    tmp_path: Path, make_embeddings: MakeEmbeddings, write_embeddings: WriteEmbeddings
+) -> None:
+    given = make_embeddings()
+    found = EmbeddingStore.open(write_embeddings(tmp_path / "s.zarr")).embeddings(np.array([3, 1]))
+    assert found.clip_frames == given.clip_frames and found.patches.dtype == torch.float16
+    for name in ("global_", "clips", "patches", "class_keys"):
+        torch.testing.assert_close(getattr(found, name).float(), getattr(given, name)[[3, 1]], rtol=0, atol=0)
+
+
+def test_a_store_is_opened_by_itself_its_path_or_its_run(tmp_path: Path, write_embeddings: WriteEmbeddings) -> None:
+    store = open_store(write_embeddings(tmp_path / "run" / STORE))
+    assert open_store(store) is store
+    for place in (tmp_path / "run", str(tmp_path / "run"), str(tmp_path / "run" / STORE)):
+        assert open_store(place).identity == store.identity
+    with pytest.raises(InputError, match="no such run or embedding store; make one with: hcl train CACHE or hcl embed"):
+        open_store(str(tmp_path / "nowhere"))

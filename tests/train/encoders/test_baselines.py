@@ -234,10 +234,10 @@ def test_an_interrupted_run_goes_on_to_the_same_end(method: str, monkeypatch: py
     assert stores[0].identity == stores[1].identity
 
 
-def test_resnet_is_not_trained() -> None:
+def test_resnet_is_not_trained(said: list[str]) -> None:
     """Not even base classes are needed."""
-    cache, said = make_cache(dict.fromkeys("ab", "novel")), list[str]()
-    quick_train(cache, "run", "resnet", said.append)
+    cache = make_cache(dict.fromkeys("ab", "novel"))
+    quick_train(cache, "run", "resnet")
     assert "method resnet: nothing to train" in said and not Path("run", CHECKPOINT).exists()
     store = EmbeddingStore.open(Path("run", STORE))
     assert (store.method, store.names, len(store.videos)) == ("resnet", ("mean_map",), 8)
@@ -249,10 +249,11 @@ def test_resnet_is_not_trained() -> None:
     assert "encoder: none" in describe(Path("run"), verify=True)[0]
 
 
-def test_peers_read_no_text_and_say_who_they_are() -> None:
-    cache, said = make_cache(), list[str]()
-    quick_train(cache, "run", "protonet", said.append, epochs=1, steps_per_epoch=1)
-    assert "run run: 12 base classes and 12 mirrored ones; method protonet" in said
+def test_baselines_read_no_text_and_say_who_they_are(said: list[str]) -> None:
+    cache = make_cache()
+    quick_train(cache, "run", "protonet", epochs=1, steps_per_epoch=1)
+    begins, *_ = (line for line in said if line.startswith("run run: "))
+    assert "12 base classes and 12 " in begins and "method protonet" in begins
     config = read_config(Path("run"))
     assert config.text_model is None and set(config.encoder) == {"channels", "frames", "patches"}
 

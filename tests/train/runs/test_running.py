@@ -14,7 +14,7 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS, EpisodeConfig
+from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluation import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
@@ -154,7 +154,7 @@ def test_the_latest_run_is_found(make_cache: MakeCache, here: Path) -> None:
     runs = sorted(path for path in (here / "runs").iterdir() if path.name != "latest")
     assert len(runs) == 2 and latest_run().resolve() == runs[-1].resolve()
     assert find_store(None).resolve() == (runs[-1] / STORE).resolve()
-    found = evaluate(find_store(None), EpisodeConfig(n_way=2, episodes=20))
+    found = evaluate(find_store(None), way=2, episodes=20)
     assert found.class_names == ("f", "g") and found.scoring.top_clips == 10
 
 
@@ -196,7 +196,7 @@ def test_another_cache_is_embedded_with_its_splits(make_cache: MakeCache, here: 
     embed_cache(here / "one", other.path, here / "other store.zarr", device="cpu")
     store = EmbeddingStore.open(here / "other store.zarr")
     assert len(store.videos) == 20 and store.videos.split == other.videos.split
-    assert evaluate(store.path, EpisodeConfig(n_way=4, episodes=10)).class_names == ("w", "x", "y", "z")
+    assert evaluate(store.path, way=4, episodes=10).class_names == ("w", "x", "y", "z")
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(make_cache: MakeCache, here: Path) -> None:
@@ -219,7 +219,7 @@ def test_maps_can_be_embedded_untrained(make_cache: MakeCache, here: Path) -> No
     torch.testing.assert_close(found.patches[0].float(), maps)
     torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)))
     assert found.class_keys is None
-    result = evaluate(here / "s.zarr", EpisodeConfig(n_way=2, episodes=200))
+    result = evaluate(here / "s.zarr", way=2, episodes=200)
     found_by = {name: value.accuracy for name, value in result.outcomes[0].accuracies.items()}
     assert found_by["global"] == pytest.approx(found_by["resnet"])
 
@@ -270,5 +270,5 @@ def test_damaged_runs_are_named(make_cache: MakeCache, here: Path) -> None:
 
 def test_all_levels_are_better_than_chance_on_easy_maps(make_cache: MakeCache, here: Path) -> None:
     quick_train(make_cache(here / "cache.zarr"), here / "one", steps_per_epoch=20)
-    found = evaluate(here / "one" / STORE, EpisodeConfig(n_way=2, episodes=200))
+    found = evaluate(here / "one" / STORE, way=2, episodes=200)
     assert found.outcomes[0].accuracies[ALL_LEVELS].accuracy > 70

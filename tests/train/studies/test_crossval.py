@@ -14,7 +14,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.pooling import true_places
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.fold_means import CrossValidation
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import read_config
@@ -107,7 +107,7 @@ def test_means_equal_those_of_the_single_evaluations(found: CrossValidation) -> 
     for number, score in ((0, ALL_LEVELS), (1, "global"), (1, BASELINE)):
         table = np.array(
             [
-                [evaluate(of.store.path, EPISODES, PLAN).outcomes[number].accuracies[score].accuracy for of in of_seeds]
+                [Evaluator(of.store, PLAN).run(EPISODES).outcomes[number].accuracies[score].accuracy for of in of_seeds]
                 for of_seeds in found.evaluations
             ]
         )
@@ -121,7 +121,7 @@ def test_differences_are_paired(found: CrossValidation) -> None:
     total = count = 0
     for of_seeds in found.evaluations:
         for of in of_seeds:
-            outcome, truth = of.outcomes[0], true_places(of.drawn)
+            outcome, truth = of.outcomes[0], true_places(of.scored)
             total += (outcome.predictions["global"] == truth).sum() - (outcome.predictions[BASELINE] == truth).sum()
             count += outcome.predictions["global"].size
     assert found.difference(0, "global", found, BASELINE).mean == pytest.approx(100 * total / count)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from hcl.match.config import METHODS
+from hcl.match.embeddings import Arrays
 from hcl.match.methods import matchingnet, otam, protonet, trx
-from hcl.match.methods import mean_map as resnet
-from hcl.match.methods.registry import BASELINES, Arrays
-from hcl.match.store.batch import AXES
+from hcl.match.methods.mean_map import mean_map_scores
+from hcl.match.methods.registry import BASELINES
 
 WIDTH, FRAMES = 5, 4
 SIZES = [(1, 2, 1), (3, 2, 2), (2, 4, 3)]  # queries, classes, supports a class
@@ -29,7 +29,7 @@ def random(seed: int, *shape: int) -> Tensor:
 
 
 def some_arrays(method: str, *leading: int, seed: int = 0) -> dict[str, Tensor]:
-    names = BASELINES[method].arrays
+    names = BASELINES[method].axes
     return {name: random(seed + place, *leading, *SHAPES[name]) for place, name in enumerate(names)}
 
 
@@ -114,9 +114,12 @@ BY_LOOPS: dict[str, Callable[[Arrays, Arrays], list[float]]] = {
 every_method = pytest.mark.parametrize("method", BASELINES)
 
 
-def test_every_method_but_hcl_is_a_peer_of_known_arrays() -> None:
+def test_every_method_but_hcl_is_a_baseline_of_declared_arrays() -> None:
     assert ("hcl", *BASELINES) == METHODS == ("hcl", *BY_LOOPS)
-    assert all(name in AXES for method in BASELINES.values() for name in method.arrays)
+    for method in BASELINES.values():
+        assert {name: len(axes) for name, axes in method.axes.items()} == {
+            name: 1 + len(SHAPES[name]) for name in method.axes
+        }
 
 
 @every_method
@@ -158,7 +161,7 @@ def test_batches_of_episodes_are_scored_as_one_by_one(method: str) -> None:
 def test_blocks_of_episodes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, given = some_arrays("trx", 7, 2), some_arrays("trx", 7, 3, 2, seed=50)
     whole = BASELINES["trx"].class_scores(asked, given)
-    monkeypatch.setattr(trx, "BLOCK_BYTES", 2 * 3 * 2 * 6 * WIDTH * 8)  # two episodes
+    monkeypatch.setattr(trx, "REBUILT_BYTES", 2 * 3 * 2 * 6 * WIDTH * 8)  # two episodes
     torch.testing.assert_close(BASELINES["trx"].class_scores(asked, given), whole)
 
 
@@ -207,11 +210,11 @@ def test_what_the_papers_promise() -> None:
     """Prototypes are means, attention sums to 1, alignment knows the order of frames."""
     asked, given = random(0, 3, WIDTH), random(1, 2, 4, WIDTH)
     one = given.mean(dim=1, keepdim=True)
-    torch.testing.assert_close(protonet.class_scores(asked, given), protonet.class_scores(asked, one))
-    attention = matchingnet.class_scores(asked, given).exp().sum(dim=-1)
+    torch.testing.assert_close(protonet.prototype_scores(asked, given), protonet.prototype_scores(asked, one))
+    attention = matchingnet.attention_scores(asked, given).exp().sum(dim=-1)
     torch.testing.assert_close(attention, torch.ones_like(attention))
     frames = random(2, 1, FRAMES, WIDTH)
     both = torch.stack([frames, frames.flip(1)])  # (2, 1, T, D): itself and itself backwards
-    in_order, backwards = otam.class_scores(frames, both)[0]
+    in_order, backwards = otam.alignment_scores(frames, both)[0]
     assert in_order > backwards
-    torch.testing.assert_close(resnet.class_scores(asked, 3 * given), resnet.class_scores(asked, given))
+    torch.testing.assert_close(mean_map_scores(asked, 3 * given), mean_map_scores(asked, given))

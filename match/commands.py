@@ -1,0 +1,141 @@
+"""The commands of matching: evaluate and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import cloup
+from click.core import ParameterSource
+
+from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options
+from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
+from hcl.match.config import AGGREGATES, ATTENTION_SCALES, EpisodeConfig, EvaluationConfig, ScoreConfig
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Read "mean,max" or "both"."""
+    return AGGREGATES if value == "both" else tuple(value.split(",")) if value else ()
+
+
+def _option(config: Any, name: str, default: str, **given: Any) -> Any:
+    """An option that says nothing to the configuration where it is not typed; its help tells what then holds."""
+    each = next(each for each in fields(config) if each.name == name)
+    known = setting_of(each)
+    return cloup.option(option_of(each), name, help=f"{known.help if known else ''}  [default: {default}]", **given)
+
+
+OF_RUN = "the run's"
+OUTPUT = [
+    cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
+    cloup.option("--markdown", type=PATH, help="Write the printed report to this file."),
+]
+SHARED = (
+    setting_options(EpisodeConfig, without=("k_shot",)),
+    {
+        INPUT: [cloup.option("--episodes-file", type=PATH, help="Score these episodes, written by --save-episodes.")],
+        COMPUTED: [_option(EvaluationConfig, "aggregates", "mean", callback=_names)],
+        ADVANCED: [
+            _option(ScoreConfig, "top_clips", OF_RUN, type=int),
+            _option(ScoreConfig, "top_patches", OF_RUN, type=int),
+            _option(ScoreConfig, "attention_scale", OF_RUN, type=click.Choice(ATTENTION_SCALES)),
+        ],
+    },
+)
+OF_ONE = {
+    COMPUTED: [
+        cloup.option("--seeds", callback=numbers, help="Of several draws, such as 0,1,2: mean and standard deviation."),
+        cloup.option("--save-episodes", type=PATH, help="Write the episodes to this file, for another system."),
+        cloup.option("--plot", type=PATH, help="Folder for pictures."),
+        *OUTPUT,
+    ],
+    SPEED: [
+        cloup.option("--score-cache", type=PATH, help="Zarr folder that keeps scores of pairs for later evaluations.")
+    ],
+}
+evaluate_options: Callable[[Any], Any] = grouped_options(
+    setting_options(EvaluationConfig, without=("aggregates",)), *SHARED, OF_ONE
+)
+compare_options: Callable[[Any], Any] = grouped_options(
+    setting_options(EvaluationConfig, without=("aggregates", "method")), *SHARED, {COMPUTED: OUTPUT}
+)
+
+
+def _typed(ctx: click.Context, *without: str) -> dict[str, Any]:
+    """The options that the user typed; all others keep the defaults of their configurations."""
+    return {
+        name: value
+        for name, value in ctx.params.items()
+        if name not in without and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+
+
+@cloup.command()
+@click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
+@evaluate_options
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    /,
+    stores: tuple[Path, ...],
+    json_file: Path | None,
+    markdown: Path | None,
+    plot: Path | None,
+    save_episodes: Path | None,
+    **_: Any,
+) -> None:
+    """Score episodes drawn from the embeddings in STORE, a run or an embedding store (default: the latest run).
+
+    Several trained runs, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
+    episodes that are scored so far.
+    """
+    from hcl.match.evaluation.evaluation import evaluate_request
+    from hcl.match.evaluation.request import EvaluationRequest
+    from hcl.match.reports import plots, report
+    from hcl.match.store.embedding_store import open_store
+
+    request = EvaluationRequest.of(**_typed(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
+    if len(stores) > 1 and request.score_cache:
+        raise click.UsageError("--score-cache keeps the scores of one store")
+    evaluations = [
+        evaluation
+        for path in stores or (None,)
+        for evaluation in evaluate_request(open_store(path, request.plan.method), request)
+    ]
+    text = report.as_text(evaluations[0]) if len(evaluations) == 1 else report.over_runs(evaluations)
+    click.echo(text)
+    if json_file:
+        report.write_json(json_file, {"runs": [evaluation.to_dict() for evaluation in evaluations]})
+    if markdown:
+        report.write_text(markdown, text + "\n", "--markdown")
+    if save_episodes:
+        report.write_scored_episodes(save_episodes, evaluations[0])
+    if plot:
+        click.echo("\n".join(str(file) for file in plots.write_plots(plot, evaluations[0])))
+
+
+@cloup.command()
+@click.argument("runs", type=PATH, nargs=-1, metavar="RUN_A RUN_B...")
+@compare_options
+@click.pass_context
+def compare(
+    ctx: click.Context, /, runs: tuple[Path, ...], json_file: Path | None, markdown: Path | None, **_: Any
+) -> None:
+    """Score several runs or embedding stores on the same episodes: accuracies, and differences from RUN_A."""
+    from hcl.match.evaluation import comparison
+    from hcl.match.evaluation.request import EvaluationRequest
+    from hcl.match.reports import comparison_report, report
+
+    if len(set(runs)) < len(runs):
+        raise click.UsageError("a run is named twice")
+    request = EvaluationRequest.of(**_typed(ctx, "runs", "json_file", "markdown"))
+    compared = comparison.compare({str(run): run for run in runs}, request)
+    text = comparison_report.as_text(compared)
+    click.echo(text)
+    if json_file:
+        report.write_json(json_file, compared.to_dict())
+    if markdown:
+        report.write_text(markdown, text + "\n", "--markdown")

@@ -1,0 +1,157 @@
+"""Score episodes over an embedding store: every combination of levels and the untrained baseline in one pass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.extract.system.errors import InputError
+from hcl.match.config import BASELINE, HCL, LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
+from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.pooling import true_places
+from hcl.match.evaluation.predictions import Case, ClassScores, combination_scores, method_scores, score_levels
+from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings, write_scores
+from hcl.match.evaluation.statistics import accuracy_table, count_confusion
+from hcl.match.store.embedding_store import EmbeddingStore
+
+Spread = dict[str, tuple[float, float]]  # mean and standard deviation of scores over pairs, by level
+
+
+class Evaluator:
+    """Scores episodes over one store; pairs of videos that several draws share are scored once.
+
+    Args:
+        store: of the embeddings
+        plan: how many supports count, and which split: "novel" for a result, "val" while choosing settings
+        scoring: fields of ScoreConfig that differ from the settings the encoder was trained with
+        score_cache: Zarr folder that keeps the scores of pairs for later evaluations
+
+    Raises:
+        InputError: if the store is of another method than the plan's, or the cached scores are of something else
+    """
+
+    def __init__(
+        self,
+        store: EmbeddingStore,
+        plan: EvaluationConfig | None = None,
+        scoring: Mapping[str, Any] | None = None,
+        *,
+        score_cache: Path | None = None,
+    ) -> None:
+        plan = plan or EvaluationConfig()
+        self.store, self.method, self._path = store, choose_method(store, plan.method), score_cache
+        self.scoring = ScoreConfig(**{**store.attributes.get("scoring", {}), **(scoring or {})})
+        self.plan = replace(plan, aggregates=plan.aggregates or (self.scoring.aggregate,))
+        if score_cache is not None and self.method != HCL:
+            raise InputError(
+                f"--score-cache keeps the scores of {HCL}; {self.method} is scored anew each time, leave the option out"
+            )
+        self._settings = score_settings(store, self.scoring, spatial=plan.spatial)
+        cached = read_scores(score_cache, store, self._settings) if score_cache else ScoreCache(len(store.videos))
+        self._score_cache = cached
+
+    def run(self, episodes: EpisodeConfig, episode_list: EpisodeList | None = None) -> Evaluation:
+        """Score episodes that are drawn from the store, or listed ones.
+
+        Interrupted, it gives the episodes that are scored whole.
+
+        Args:
+            episodes: what to draw; its number of supports gives way to the largest of the plan
+            episode_list: scored in place of drawn ones; `episodes` then tells their shape
+
+        Raises:
+            InputError: if the episodes cannot be drawn, or the store lacks a video of the list
+            KeyboardInterrupt: if not even the first episode is scored whole
+        """
+        episodes = replace(episodes, k_shot=max(self.plan.shots))
+        chosen = self._choose(episodes, episode_list)
+        cases = [Case(*both) for both in product(self.plan.shots, self.plan.aggregates)]
+        scored, scores, spread = self._score(chosen.episodes, cases)
+        names = tuple(chosen.class_sizes)
+        return Evaluation(
+            self.store,
+            self.method,
+            episodes,
+            self.plan,
+            self.scoring,
+            scored,
+            names,
+            tuple(chosen.class_sizes.values()),
+            tuple(_outcome(self.store, scored, case, scores[case], names) for case in cases),
+            spread,
+            chosen.duplicates,
+        )
+
+    def _choose(self, episodes: EpisodeConfig, episode_list: EpisodeList | None) -> EpisodeSet:
+        if episode_list is not None:
+            return episode_list.find_in(self.store, self.plan.split)
+        return draw_set(self.store.videos, self.plan.split, episodes, where=str(self.store.path))
+
+    def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
+        """Score classes by the method and by the untrained baseline, which comes first.
+
+        Returns:
+            the episodes that are scored whole, the scores in each case, and the spread of the levels
+        """
+        spread: Spread = {}
+        of_method: dict[Case, ClassScores] = {case: {} for case in cases}
+        if self.method == HCL:
+            episodes, of_method, spread = self._score_levels(episodes, cases)
+        elif self.method != BASELINE:
+            scores = method_scores(self.store, self.method, episodes, cases)
+            of_method = {case: {self.method: scores[case]} for case in cases}
+        untrained = method_scores(self.store, BASELINE, episodes, cases)
+        return episodes, {case: {BASELINE: untrained[case]} | of_method[case] for case in cases}, spread
+
+    def _score_levels(
+        self, episodes: Episodes, cases: Sequence[Case]
+    ) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
+        """Score classes by HCL's levels, of the episodes that are scored whole; new scores are kept."""
+        spatial, before = self.plan.spatial, len(self._score_cache)
+        found = score_levels(self.store, episodes, self.scoring, self._score_cache, spatial=spatial)
+        if self._path is not None and len(self._score_cache) > before:
+            write_scores(self._path, self._score_cache, self._settings)
+        if not (count := found.finished):
+            raise KeyboardInterrupt
+        lookup = found.pairs.lookup[:count]
+        scores = {case: combination_scores(found.levels, lookup, case, spatial=spatial) for case in cases}
+        return episodes.first(count), scores, _spread(found.levels[found.known])
+
+
+def choose_method(store: EmbeddingStore, method: str | None) -> str:
+    """The method that a store is evaluated by: its own, or the untrained baseline, which any store serves.
+
+    Raises:
+        InputError: if another one is asked for
+    """
+    if method not in (None, BASELINE, store.method):
+        raise InputError(
+            f"{store.path}: embeddings of {store.method}, not of {method};"
+            f" train with: hcl train CACHE --method {method}"
+        )
+    return method or store.method
+
+
+def _spread(levels: NDArray[np.float64]) -> Spread:
+    """Mean and standard deviation of each level's scores, (n, 3) of pairs; a level that was left out has none."""
+    columns = {name: column for name, column in zip(LEVELS, levels.T, strict=True) if not np.isnan(column).any()}
+    return {name: (float(column.mean()), float(column.std())) for name, column in columns.items()}
+
+
+def _outcome(
+    store: EmbeddingStore, episodes: Episodes, case: Case, scores: ClassScores, names: tuple[str, ...]
+) -> Outcome:
+    predictions = {name: of_classes.argmax(axis=-1) for name, of_classes in scores.items()}
+    truth = true_places(episodes)
+    correct = {name: predicted == truth for name, predicted in predictions.items()}
+    numbers = {name: number for number, name in enumerate(names)}
+    of_rows = np.array([numbers.get(label, -1) for label in store.videos.label])
+    confusion = count_confusion(episodes, list(predictions.values())[-1], of_rows, len(names))
+    accuracies = accuracy_table(correct, episodes.query, store.videos.label, store.videos.group)
+    return Outcome(case, accuracies, predictions, confusion, names)

@@ -1,0 +1,148 @@
+"""What an evaluation gives: accuracies, predictions and confusions, as values, plain types or a table."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.extract.system.errors import InputError
+from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.episodes.drawing import Episodes
+from hcl.match.evaluation.predictions import Case
+from hcl.match.evaluation.statistics import Accuracy
+from hcl.match.store.embedding_store import EmbeddingStore
+
+CONFUSED_SHOWN = 10  # pairs of classes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How well the queries were recognised with some supports a class; K classes were drawn from."""
+
+    case: Case
+    accuracies: dict[str, Accuracy]  # by score; the baseline first, the headline last
+    predictions: dict[str, NDArray[np.int64]] = field(repr=False)  # (E, N * M) place of the class in its episode
+    confusion: NDArray[np.int64]  # (K, K) true class by class that the headline score names
+    class_names: tuple[str, ...] = field(repr=False)  # of the K classes
+
+    @property
+    def headline(self) -> str:
+        """The score that stands for the method."""
+        return list(self.accuracies)[-1]
+
+    @property
+    def per_class(self) -> NDArray[np.float64]:
+        """(K,) percent of the queries of each class that the headline score recognises; NaN without queries."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(100 * np.diag(self.confusion) / self.confusion.sum(axis=1))
+
+    @property
+    def most_confused(self) -> list[tuple[str, str, float]]:
+        """The pairs of classes that are taken for another most: true, predicted, percent of the true one's queries."""
+        counts, names = self.confusion, self.class_names
+        pairs = [
+            (names[true], names[predicted], float(100 * counts[true, predicted] / counts[true].sum()))
+            for true, predicted in np.argwhere(counts)
+            if true != predicted
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])[:CONFUSED_SHOWN]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain types; accuracies in percent, None for a class without queries."""
+        values = self.per_class.tolist()
+        return {
+            "shot": self.case.k_shot,
+            "aggregate": self.case.aggregate,
+            "levels": {name: value.to_dict() for name, value in self.accuracies.items() if name != BASELINE},
+            "baseline": self.accuracies[BASELINE].to_dict(),
+            "per_class": {
+                name: value if value == value else None for name, value in zip(self.class_names, values, strict=True)
+            },
+            "confusion": {"classes": list(self.class_names), "counts": self.confusion.tolist()},
+            "most_confused": [
+                {"true": true, "predicted": predicted, "percent": share}
+                for true, predicted, share in self.most_confused
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of an evaluation."""
+
+    store: EmbeddingStore = field(repr=False)
+    method: str
+    episodes: EpisodeConfig  # as it was asked for
+    plan: EvaluationConfig
+    scoring: ScoreConfig
+    scored: Episodes = field(repr=False)  # rows of the store
+    class_names: tuple[str, ...]
+    class_sizes: tuple[int, ...]
+    outcomes: tuple[Outcome, ...]  # of each number of shots and aggregate
+    spread: dict[str, tuple[float, float]]  # mean and standard deviation of each level's scores
+    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether fewer episodes were scored than asked for."""
+        return len(self.scored) < self.episodes.episodes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was found, in plain types; accuracies and intervals in percent.
+
+        The first outcome stands at the top, for the many who ask for one; all of them stand under "outcomes".
+        """
+        outcomes = [outcome.to_dict() for outcome in self.outcomes]
+        return {
+            "store": str(self.store.path),
+            "method": self.method,
+            "origin": {
+                key: value for key, value in self.store.attributes.items() if key not in ("arrays", "clip_frames")
+            },
+            "split": self.plan.split,
+            "episodes": asdict(self.episodes),
+            "scored_episodes": len(self.scored),
+            "scoring": asdict(self.scoring),
+            "classes": dict(zip(self.class_names, self.class_sizes, strict=True)),
+            **outcomes[0],
+            "outcomes": outcomes,
+            "spread": {name: {"mean": mean, "std": std} for name, (mean, std) in self.spread.items()},
+            "duplicates": [list(paths) for paths in self.duplicates],
+        }
+
+    def to_pandas(self) -> Any:
+        """The accuracies as a DataFrame, a row for each number of shots, aggregate and score.
+
+        Returns:
+            columns shot, aggregate, score; accuracy, ci95, low95 and high95 in percent
+
+        Raises:
+            InputError: if pandas is not installed
+        """
+        return accuracy_frame(
+            ({"shot": outcome.case.k_shot, "aggregate": outcome.case.aggregate, "score": name}, value)
+            for outcome in self.outcomes
+            for name, value in outcome.accuracies.items()
+        )
+
+
+def accuracy_frame(rows: Iterable[tuple[Mapping[str, object], Accuracy]]) -> Any:
+    """A DataFrame of accuracies: what each is of, then its columns accuracy, ci95, low95 and high95.
+
+    Raises:
+        InputError: if pandas is not installed
+    """
+    try:
+        pandas = importlib.import_module("pandas")  # no part of an installation
+    except ImportError as error:
+        raise InputError("to_pandas needs pandas: pip install pandas") from error
+    return pandas.DataFrame(
+        [
+            {**of, "accuracy": value.accuracy, "ci95": value.ci95}
+            | dict(zip(("low95", "high95"), value.bootstrap95, strict=True))
+            for of, value in rows
+        ]
+    )

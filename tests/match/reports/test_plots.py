@@ -1,0 +1,61 @@
+"""Pictures show the numbers of the evaluation, and are files that can be opened."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hcl.extract.system.errors import InputError
+from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.results import Evaluation
+from hcl.match.reports.plots import make_figures, write_plots
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path, write_embeddings: Callable[..., Path]) -> Evaluation:
+    return evaluate(write_embeddings(tmp_path / "store.zarr"), episodes=30, shot=(1, 3))
+
+
+def test_figures_show_the_numbers(evaluation: Evaluation) -> None:
+    pytest.importorskip("matplotlib")
+    figures = make_figures(evaluation)
+    bars = [bar.get_width() for bar in figures["accuracy"].axes[0].patches]
+    assert bars == [value.accuracy for outcome in evaluation.outcomes for value in outcome.accuracies.values()]
+    for outcome in evaluation.outcomes:
+        classes = figures[f"classes-{outcome.case.k_shot}-shot"].axes[0]
+        shown = dict(
+            zip(
+                (label.get_text() for label in classes.get_yticklabels()),
+                (bar.get_width() for bar in classes.patches),
+                strict=True,
+            )
+        )
+        assert shown == dict(zip(evaluation.class_names, outcome.per_class, strict=True))
+        confusion = figures[f"confusion-{outcome.case.k_shot}-shot"].axes[0]
+        shares = 100 * outcome.confusion / outcome.confusion.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(confusion.images[0].get_array(), shares)
+        assert [label.get_text() for label in confusion.get_xticklabels()] == list(evaluation.class_names)
+
+
+def test_every_figure_is_written_in_its_size(evaluation: Evaluation, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    files, figures = write_plots(str(tmp_path / "plots"), evaluation), make_figures(evaluation)
+    assert [file.stem for file in files] == list(figures) and len(files) == 1 + 2 * 2
+    for file, figure in zip(files, figures.values(), strict=True):
+        with Image.open(file) as picture:
+            assert picture.format == "PNG"
+            assert np.abs(np.array(picture.size) - 150 * figure.get_size_inches()).max() <= 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="name another folder with --plot"):
+        write_plots(tmp_path / "file", evaluation)
+
+
+def test_without_matplotlib_the_remedy_is_named(
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match="--plot needs matplotlib: pip install matplotlib"):
+        write_plots(tmp_path, evaluation)

@@ -1,0 +1,74 @@
+"""The commands of match as a user meets them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hcl.cli import main
+from hcl.match.evaluation.evaluation import evaluate
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(autouse=True)
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_embeddings: Callable[..., Path]) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_embeddings(Path("a.zarr"))
+    write_embeddings(Path("b.zarr"))
+
+
+def test_results_are_always_a_list_of_runs() -> None:
+    """Each holds what a call from Python gives."""
+    succeed("evaluate", "a.zarr", "--episodes", 20, "--json", "one.json")
+    succeed("evaluate", "a.zarr", "b.zarr", "--episodes", 20, "--seeds", "3,4", "--json", "four.json")
+    one, four = (json.loads(Path(name).read_text())["runs"] for name in ("one.json", "four.json"))
+    assert [len(one), len(four)] == [1, 4] and [run["episodes"]["seed"] for run in four] == [3, 4, 3, 4]
+    assert one[0] == json.loads(json.dumps(evaluate(Path("a.zarr"), episodes=20).to_dict()))
+    assert set(one[0]) == set(four[0]) and four[0]["store"] == "a.zarr"
+
+
+def test_every_option_reaches_its_setting() -> None:
+    options = ("--way", 3, "--shot", "1,2", "--queries", 2, "--episodes", 9, "--seed", 4, "--group-disjoint")
+    options += ("--no-spatial", "--aggregate", "both", "--top-clips", 2, "--top-patches", 3)
+    succeed("evaluate", "a.zarr", *options, "--attention-scale", "paper", "--json", "r.json")
+    (found,) = json.loads(Path("r.json").read_text())["runs"]
+    expected = evaluate(
+        "a.zarr",
+        way=3,
+        shot=(1, 2),
+        queries=2,
+        episodes=9,
+        seed=4,
+        group_disjoint=True,
+        spatial=False,
+        aggregate=("mean", "max"),
+        top_clips=2,
+        top_patches=3,
+        attention_scale="paper",
+    )
+    assert found == json.loads(json.dumps(expected.to_dict()))
+
+
+def test_options_stand_in_groups_and_all_have_help() -> None:
+    for command in ("evaluate", "compare"):
+        text = succeed(command, "--help")
+        assert text.index("What you have:") < text.index("What is computed:") < text.index("Advanced:")
+        for parameter in main.commands[command].params:
+            assert parameter.param_type_name == "argument" or parameter.help  # type: ignore[attr-defined]
+
+
+def test_a_method_that_nobody_knows_is_refused_with_the_list() -> None:
+    result = run("evaluate", "a.zarr", "--method", "tsn")
+    assert result.exit_code == 2 and len(result.output.splitlines()) == 1
+    assert "hcl, resnet, protonet, matchingnet, otam, trx" in result.output and "'tsn'" in result.output
