@@ -1,6 +1,7 @@
 """Cross-validation over classes: the folds, runs that are not repeated, means and differences against loops."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,9 @@ def test_the_commands_run_and_resume(cache: Path, tmp_path: Path, monkeypatch: p
     assert wrong.exit_code == 2 and "--table must be of 1, 2, 3, 4, got 7" in wrong.output
     wrong = CliRunner().invoke(main, ["crossval", str(cache), "--novel", "many"])
     assert wrong.exit_code == 2 and "expected auto or a number, got 'many'" in wrong.output
+
+
+def test_a_table_without_pandas_names_the_remedy(found: CrossValidation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="pip install pandas"):
+        found.to_pandas()
