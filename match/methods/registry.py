@@ -101,7 +101,7 @@ def find_method(name: str) -> Method:
     installed = {entry.name: entry.value for entry in entry_points(group=GROUP)}
     place = name if ":" in name else installed.get(name)
     if place is None:
-        names = ", ".join((HCL, *BASELINES, *sorted(installed)))
+        names = ", ".join(dict.fromkeys((HCL, *BASELINES, *sorted(installed))))
         raise InputError(
             f"--method must be one of {names}, an entry point of the group {GROUP} or package.module:Name, got {name!r}"
         )

@@ -11,6 +11,7 @@ import pytest
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
+from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.evaluation.evaluation import evaluate, evaluate_request
 from hcl.match.evaluation.evaluator import Evaluator
@@ -20,8 +21,9 @@ from hcl.match.store.embedding_store import EmbeddingStore
 
 
 @pytest.fixture
-def path(tmp_path: Path, write_embeddings: Callable[..., Path]) -> Path:
-    return write_embeddings(tmp_path / "store.zarr")
+def path(tmp_path: Path, make_embeddings: Callable[..., Embeddings], write_embeddings: Callable[..., Path]) -> Path:
+    """With a signal that leaves classes confused."""
+    return write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.2))
 
 
 @pytest.fixture
@@ -83,6 +85,7 @@ def test_the_most_confused_classes_come_first(evaluation: Evaluation) -> None:
     shares = 100 * outcome.confusion / outcome.confusion.sum(axis=1, keepdims=True)
     np.fill_diagonal(shares, 0)
     pairs = outcome.most_confused
+    assert len(pairs) == 10
     assert [share for *_, share in pairs] == pytest.approx(sorted(shares[shares > 0], reverse=True)[:10])
     for true, predicted, share in pairs:
         places = evaluation.class_names.index(true), evaluation.class_names.index(predicted)

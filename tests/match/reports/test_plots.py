@@ -9,14 +9,19 @@ import pytest
 from PIL import Image
 
 from hcl.extract.system.errors import InputError
+from hcl.match.embeddings import Embeddings
 from hcl.match.evaluation.evaluation import evaluate
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.reports.plots import make_figures, write_plots
 
 
 @pytest.fixture
-def evaluation(tmp_path: Path, write_embeddings: Callable[..., Path]) -> Evaluation:
-    return evaluate(write_embeddings(tmp_path / "store.zarr"), episodes=30, shot=(1, 3))
+def evaluation(
+    tmp_path: Path, make_embeddings: Callable[..., Embeddings], write_embeddings: Callable[..., Path]
+) -> Evaluation:
+    """With a signal that leaves classes confused."""
+    path = write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.2))
+    return evaluate(path, episodes=30, shot=(1, 3))
 
 
 def test_figures_show_the_numbers(evaluation: Evaluation) -> None:

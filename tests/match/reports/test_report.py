@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hcl.extract.system.errors import InputError
+from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import read_episodes
 from hcl.match.evaluation.evaluation import evaluate
 from hcl.match.evaluation.results import Evaluation
@@ -17,8 +18,9 @@ Tables = Callable[[str], list[list[list[str]]]]
 
 
 @pytest.fixture
-def path(tmp_path: Path, write_embeddings: Callable[..., Path]) -> Path:
-    return write_embeddings(tmp_path / "store.zarr")
+def path(tmp_path: Path, make_embeddings: Callable[..., Embeddings], write_embeddings: Callable[..., Path]) -> Path:
+    """With a signal that leaves classes confused."""
+    return write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.2))
 
 
 @pytest.fixture

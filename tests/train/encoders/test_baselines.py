@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-import hcl.train.runs.metrics_log as run_record
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
@@ -18,14 +18,14 @@ from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.evaluation import predictions
-from hcl.match.evaluation.predictions import class_scores
+from hcl.match.evaluation.predictions import episode_scores
 from hcl.match.methods.registry import BASELINES
+from hcl.match.methods.trx import sinusoids
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.baseline_encoder import BaselineEncoder
 from hcl.train.encoders.factory import make_encoder
-from hcl.train.encoders.tuple_head import sinusoids
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.validation import make_validation
 from hcl.train.losses.episodic import episodic_loss
@@ -85,7 +85,7 @@ def quick_train(cache: Path, run: str, method: str, **given: Any) -> str:
 def test_encoders_give_the_arrays_that_the_method_scores_from(method: str, depth: int) -> None:
     model = encoder(method, depth=depth)
     found = model(random(0, 5, FRAMES, PATCHES, CHANNELS).half())
-    assert tuple(found) == BASELINES[method].arrays and len(list(model.blocks)) == depth
+    assert tuple(found) == tuple(BASELINES[method].axes) and len(list(model.blocks)) == depth
     expected = {"global": (5, 12), "frames": (5, 4, 12), "keys_2": (5, 6, 12), "values_3": (5, 4, 12)}
     for name, array in found.items():
         assert array.dtype == torch.float32 and array.shape == expected.get(name, array.shape)
@@ -181,9 +181,9 @@ def test_validation_scores_every_episode(method: str, monkeypatch: pytest.Monkey
     rows = np.stack([rng.permutation(12)[:9].reshape(3, 3) for _ in range(7)])
     drawn = Episodes(support=rows[:, :, :2], query=rows[:, :, 2:])
     arrays = encoder(method)(random(8, 12, FRAMES, PATCHES, CHANNELS))
-    monkeypatch.setattr(predictions, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(predictions, "GATHERED_BYTES", 1)
     with torch.no_grad():
-        found = class_scores(BASELINES[method], arrays, drawn, k_shot=2)
+        found = episode_scores(BASELINES[method], arrays, drawn, k_shot=2)
         for scores, support, query in zip(found, drawn.support, drawn.query, strict=True):
             for row, expected in zip(query.ravel().tolist(), scores, strict=True):
                 asked = {name: array[[row]] for name, array in arrays.items()}
@@ -197,12 +197,12 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
     cache = make_cache()
     quick_train(cache, "run", method, epochs=1, steps_per_epoch=2)
     store, (model, _) = EmbeddingStore.open(Path("run", STORE)), load_encoder(Path("run"))
-    assert store.method == method and set(store.names) == {*BASELINES[method].arrays, "mean_map"}
+    assert store.method == method and set(store.names) == {*BASELINES[method].axes, "mean_map"}
     assert set(store.videos.split) == {"val", "novel"} and store.attributes["scoring"] == {}
     maps = torch.from_numpy(ZarrCache.open(cache).maps(ZarrCache.open(cache).videos.path.index("r/2.mp4")))
     with torch.no_grad():
         expected = model(maps[None])
-    found = store.arrays(BASELINES[method].arrays, np.array([store.videos.path.index("r/2.mp4")]))
+    found = store.arrays(tuple(BASELINES[method].axes), np.array([store.videos.path.index("r/2.mp4")]))
     for name, array in expected.items():
         torch.testing.assert_close(found[name], array, rtol=1e-4, atol=1e-5)
     embed_cache(Path("run"), cache, Path("all.zarr"), device="cpu")
@@ -212,19 +212,24 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
 
 
 @every_trained
-def test_an_interrupted_run_goes_on_to_the_same_end(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, real = make_cache(), run_record.write_metrics
+@pytest.mark.usefixtures("said")  # bars are shown, hence moved
+def test_an_interrupted_run_resumes_to_the_same_end(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interrupt, as by Ctrl-C, comes in the second epoch, when the bar is moved."""
+    cache, update, moved = make_cache(), tqdm.update, 0
     few = {"steps_per_epoch": 3, "val_episodes": 10}
     quick_train(cache, "whole", method, **few)
 
-    def killed(run: Path, records: list[Any]) -> None:
-        real(run, records)
-        raise KeyboardInterrupt
+    def interrupted(bar: "tqdm[Any]", steps: float = 1) -> bool | None:
+        nonlocal moved
+        moved += int(steps) if bar.unit == "step" else 0
+        if moved > 3:
+            raise KeyboardInterrupt
+        return update(bar, steps)
 
-    monkeypatch.setattr(run_record, "write_metrics", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(tqdm, "update", interrupted)
         quick_train(cache, "cut", method, **few)
-    monkeypatch.setattr(run_record, "write_metrics", real)
+    assert len(Path("cut", METRICS).read_text().splitlines()) == 1
     with pytest.raises(InputError, match=f"an unfinished run with another training.*method {method} there, hcl now"):
         quick_train(cache, "cut", "hcl", **few)
     train(cache, run=Path("cut"), preset=None, splits=None, settings={})
