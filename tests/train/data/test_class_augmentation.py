@@ -131,4 +131,4 @@ def test_a_run_learns_more_classes_and_embeds_none_of_them(
 
 
 def test_names_say_how_a_class_came_about() -> None:
-    assert [version.suffix for version in TURNED["both"]] == ["", " (mirrored)", " (reversed)", " (mirrored, reversed)"]
+    assert [version.suffix for version in TURNED["both"]] == ["", " (hflip)", " (reverse)", " (hflip, reverse)"]

@@ -169,10 +169,10 @@ class DyingSource:
 
 
 @pytest.mark.parametrize(
-    ("kills", "optimiser", "average"), [((5,), "sgd", 0.0), ((12, 25), "adamw", 0.9), ((23, 24, 35), "adamw", 0.0)]
+    ("kills", "optimiser", "ema_decay"), [((5,), "sgd", 0.0), ((12, 25), "adamw", 0.9), ((23, 24, 35), "adamw", 0.0)]
 )
-def test_a_killed_run_goes_on_exactly(tmp_path: Path, kills: tuple[int, ...], optimiser: str, average: float) -> None:
-    config = settings(optimiser=optimiser, checkpoint_every=8, dropout=0.3, lr_step_size=2, average=average)
+def test_a_killed_run_goes_on_exactly(tmp_path: Path, kills: tuple[int, ...], optimiser: str, ema_decay: float) -> None:
+    config = settings(optimiser=optimiser, checkpoint_every=8, dropout=0.3, lr_step_size=2, ema_decay=ema_decay)
     arguments: dict[str, Any] = {"text": WORLD.text, "validate": WORLD.val_accuracy}
     whole = fit(new_encoder(config), WORLD.source(config), config, **arguments)
     file = tmp_path / "checkpoint.pt"
