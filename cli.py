@@ -404,10 +404,10 @@ def embed(sources: tuple[Path, ...], out: Path, untrained: bool, **given: Any) -
     """Embed every video of CACHE by the encoder of RUN, keeping the splits of the cache."""
     if len(sources) != (1 if untrained else 2):
         raise click.UsageError("give RUN and CACHE, or --untrained and CACHE")
-    from hcl.train.runs import running
+    from hcl.train.runs import embed_cache
 
     run = None if untrained else sources[0]
-    click.echo(running.embed_cache(run, sources[-1], out, **given))
+    click.echo(embed_cache.embed_cache(sources[-1], out, run=run, **given))
 
 
 @main.command()
@@ -418,9 +418,9 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     """Print what a cache, run or embedding store holds."""
     from hcl.train.runs import inspection
 
-    text, damaged = inspection.describe(path, verify=verify)
-    click.echo(text)
-    ctx.exit(1 if damaged else 0)
+    description = inspection.describe(path, verify=verify)
+    click.echo(description)
+    ctx.exit(1 if description.all_damaged else 0)
 
 
 @main.command()
