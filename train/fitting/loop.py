@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -187,7 +188,9 @@ class _Loop:
         rate = self.stepper.learning_rate
         self.epochs.append(EpochRecord(len(self.epochs) + 1, self.steps, rate, terms, validation, best))
         self.epoch_values = []
-        self.stepper.schedule.step()
+        with warnings.catch_warnings():  # a run that resumes right here took its steps in another process
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+            self.stepper.schedule.step()
 
     def save(self, file: Path) -> None:
         """Write all that the rest of the training follows from."""

@@ -154,8 +154,8 @@ def describe_run(run: Run) -> str:
     classes = f"{len(config.base_classes)} base classes"
     turned = class_versions(len(config.base_classes), training.class_augmentation) - len(config.base_classes)
     if turned and training.method != "resnet":
-        ways = "mirrored or reversed" if training.class_augmentation == "both" else training.class_augmentation
-        classes += f" and {turned} {ways} ones"
+        ways = {"hflip": "mirrored", "reverse": "reversed", "both": "mirrored or reversed"}
+        classes += f" and {turned} {ways[training.class_augmentation]} ones"
     if training.method != "hcl":
         method = f"method {training.method}"
     elif config.text_model:
