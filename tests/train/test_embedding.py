@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -20,17 +20,17 @@ from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.run_folder import load_encoder
 from hcl.train.runs.running import train
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 SMALL = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 1, "steps_per_epoch": 3, "val_episodes": 20}
 OF_ONE_VIEW = ("patches", "class_keys")
 
 
-def quick_train(cache: Cache, run: Path, **given: Any) -> None:
+def quick_train(cache: ZarrCache, run: Path, **given: Any) -> None:
     settings = SMALL | {"device": "cpu"} | given
     train(cache.path, run=run, preset="quick", splits=None, settings=settings)
 
 
-def arrays_of(encoder: Any, cache: Cache, row: int, view: int) -> dict[str, torch.Tensor]:
+def arrays_of(encoder: Any, cache: ZarrCache, row: int, view: int) -> dict[str, torch.Tensor]:
     """What an encoder makes of one view of a video of class g."""
     assert cache.text_embeddings is not None
     text = torch.from_numpy(cache.text_embeddings[[cache.class_names.index("g")]])

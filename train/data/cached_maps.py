@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.opening import open_cache
 from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
@@ -47,11 +47,11 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
 
     def __init__(
         self,
-        cache: str | Path | StoredCache,
+        cache: str | Path | FrameMapCache,
         split: str | None = "base",
         view: int | Literal["random"] = 0,
     ) -> None:
-        opened = cache if isinstance(cache, StoredCache) else open_cache(Path(cache))
+        opened = cache if isinstance(cache, FrameMapCache) else open_cache(Path(cache))
         self.path, self.split, self.view = opened.path, split, view
         self.shape, self.n_views = opened.shape, opened.n_views
         if split not in (None, *SPLITS):
@@ -69,7 +69,7 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
         numbers = {name: number for number, name in enumerate(self.class_names)}
         self.labels = np.array([numbers[label] for label in videos.label], dtype=np.int64)
         self.groups: NDArray[np.str_] = np.array(videos.group, dtype=np.str_)
-        self._reader: StoredCache | None = None
+        self._reader: FrameMapCache | None = None
         self._reader_process = 0
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
         maps = self._open().view(int(self.rows[index]), view)
         return torch.from_numpy(maps), int(self.labels[index])
 
-    def _open(self) -> StoredCache:
+    def _open(self) -> FrameMapCache:
         """The cache, opened by this very process: HDF5 files and Zarr's threads do not survive a fork."""
         if self._reader is None or self._reader_process != os.getpid():
             self._reader, self._reader_process = open_cache(self.path), os.getpid()
@@ -92,7 +92,7 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
         return self.__dict__ | {"_reader": None}
 
 
-def finished_classes(cache: StoredCache, split: str | None = None) -> tuple[str, ...]:
+def finished_classes(cache: FrameMapCache, split: str | None = None) -> tuple[str, ...]:
     """The classes of a split, or of all, that have finished videos, in the order in which they entered the cache."""
     labels = {cache.videos.label[row] for row in cache.rows(split)}
     return tuple(name for name in cache.class_names if name in labels)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import Layer4, load_layer4
 
@@ -24,7 +24,7 @@ class MapSource:
         device: where layer 4 runs and encoders are
     """
 
-    def __init__(self, cache: StoredCache, weights: str = "auto", device: torch.device | None = None) -> None:
+    def __init__(self, cache: FrameMapCache, weights: str = "auto", device: torch.device | None = None) -> None:
         self.cache, self.weights, self.device = cache, weights, device or torch.device("cpu")
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.opening import open_cache
 from hcl.extract.config import LAYERS
 from hcl.extract.system.device import choose_device
@@ -117,7 +117,7 @@ def write_embeddings(
     embed_to_store(encoder, source, rows, out, attributes, views=views)
 
 
-def refuse_other_maps(cache: StoredCache, config: RunConfig) -> None:
+def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:
     """Refuse a cache whose maps or texts come from other models than those the run learned from."""
     then, now = (
         {name: settings.get(name, LAYERS[0] if name == "backbone_layer" else None) for name in COMPARED}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.opening import open_cache
 from hcl.extract.catalog import read_splits
 from hcl.extract.config import LAYERS
@@ -26,7 +26,7 @@ from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_co
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 
 
-def open_with_splits(path: str | Path, splits: str | Path | None) -> StoredCache:
+def open_with_splits(path: str | Path, splits: str | Path | None) -> FrameMapCache:
     """Open a cache, with the splits of a CSV file (label,split), which must name each class, in place of its own.
 
     Raises:
@@ -42,7 +42,7 @@ def open_with_splits(path: str | Path, splits: str | Path | None) -> StoredCache
         raise InputError(f"{splits}: {error}") from error
 
 
-def plan_run(cache: StoredCache, folder: Path | None, preset: str | None, settings: Mapping[str, Any]) -> Run:
+def plan_run(cache: FrameMapCache, folder: Path | None, preset: str | None, settings: Mapping[str, Any]) -> Run:
     """Settle a run; nothing is written.
 
     Args:
@@ -63,7 +63,7 @@ def plan_run(cache: StoredCache, folder: Path | None, preset: str | None, settin
     return Run(folder, make_run_config(cache, training))
 
 
-def default_preset(cache: StoredCache) -> str:
+def default_preset(cache: FrameMapCache) -> str:
     """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and log the choice."""
     count, on_gpu = len(cache.rows("base")), torch.cuda.is_available()
     preset, other = ("paper", "quick") if on_gpu and count >= LARGE_SET else ("quick", "paper")
@@ -73,7 +73,7 @@ def default_preset(cache: StoredCache) -> str:
     return preset
 
 
-def make_run_config(cache: StoredCache, training: TrainConfig) -> RunConfig:
+def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
     """Put together all that a run follows from.
 
     Args:
@@ -110,7 +110,7 @@ def make_run_config(cache: StoredCache, training: TrainConfig) -> RunConfig:
     )
 
 
-def _check_layer4(cache: StoredCache, training: TrainConfig) -> None:
+def _check_layer4(cache: FrameMapCache, training: TrainConfig) -> None:
     """Refuse to finetune or skip layer 4 behind maps that are not what it takes."""
     if (training.finetune != "none" or training.skip_layer4) and not lacks_layer4(cache.settings):
         option = "--skip-layer4" if training.skip_layer4 else f"--finetune {training.finetune}"

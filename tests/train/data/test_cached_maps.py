@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hcl.extract.cache.base import StoredCache
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.conversion import convert
 from hcl.extract.cache.opening import open_cache
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.system.errors import InputError
 from hcl.train.data.cached_maps import CachedMaps, finished_classes
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 
 
 @pytest.fixture(params=["zarr", "hdf5"])
-def cache(request: pytest.FixtureRequest, make_cache: MakeCache, tmp_path: Path) -> StoredCache:
+def cache(request: pytest.FixtureRequest, make_cache: MakeCache, tmp_path: Path) -> FrameMapCache:
     """A cache of 3 base classes, 2 val and 2 novel ones with 4 videos each, in two views; in either form."""
     made = make_cache(tmp_path / "cache.zarr", views=2)
     if request.param == "zarr":
@@ -31,7 +31,7 @@ def cache(request: pytest.FixtureRequest, make_cache: MakeCache, tmp_path: Path)
 
 
 @pytest.mark.parametrize("split", ["base", "val", "novel", None])
-def test_items_are_the_maps_and_classes_of_the_videos_of_a_split(cache: StoredCache, split: str | None) -> None:
+def test_items_are_the_maps_and_classes_of_the_videos_of_a_split(cache: FrameMapCache, split: str | None) -> None:
     videos = CachedMaps(cache.path, split)
     rows = cache.rows(split)
     assert len(videos) == len(rows) and videos.shape == cache.shape
@@ -43,7 +43,7 @@ def test_items_are_the_maps_and_classes_of_the_videos_of_a_split(cache: StoredCa
         assert videos.groups[index] == cache.videos.group[row] and videos.labels[index] == label
 
 
-def test_a_data_loader_reads_in_workers(cache: StoredCache) -> None:
+def test_a_data_loader_reads_in_workers(cache: FrameMapCache) -> None:
     videos = CachedMaps(str(cache.path))
     first = videos[0][0]  # the cache is open in this process, too
     loader = DataLoader(videos, batch_size=4, num_workers=2, multiprocessing_context="forkserver")
@@ -56,14 +56,14 @@ def test_a_data_loader_reads_in_workers(cache: StoredCache) -> None:
     assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
-def test_a_pickled_dataset_opens_the_cache_anew(cache: StoredCache) -> None:
+def test_a_pickled_dataset_opens_the_cache_anew(cache: FrameMapCache) -> None:
     videos = CachedMaps(cache, "val", view=1)
     maps, label = videos[5]
     copied = pickle.loads(pickle.dumps(videos))
     assert torch.equal(copied[5][0], maps) and copied[5][1] == label and copied.class_names == ("d", "e")
 
 
-def test_views_are_chosen_or_drawn_by_torchs_generator(cache: StoredCache) -> None:
+def test_views_are_chosen_or_drawn_by_torchs_generator(cache: FrameMapCache) -> None:
     row, videos = int(cache.rows("base")[3]), CachedMaps(cache, view="random")
     canonical, further = (cache.view(row, view) for view in range(2))
     assert np.array_equal(CachedMaps(cache, view=1)[3][0].numpy(), further)
@@ -78,7 +78,7 @@ def test_views_are_chosen_or_drawn_by_torchs_generator(cache: StoredCache) -> No
         assert draws(0) == draws(0) != draws(1) and len(set(draws(0))) == 2
 
 
-def test_the_splits_of_an_opened_cache_count(cache: StoredCache) -> None:
+def test_the_splits_of_an_opened_cache_count(cache: FrameMapCache) -> None:
     seen = cache.with_splits({name: "base" if name in "fg" else "novel" for name in "abcdefg"})
     videos = CachedMaps(seen)
     assert videos.class_names == ("f", "g") and len(videos) == 8

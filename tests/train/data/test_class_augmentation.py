@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.data.batches import BatchPrefetcher
@@ -117,7 +117,7 @@ def test_batches_hold_the_version_that_the_label_says(map_storage: str) -> None:
 
 
 def test_a_run_learns_more_classes_and_embeds_none_of_them(
-    make_cache: Callable[..., Cache], tmp_path: Path, said: list[str]
+    make_cache: Callable[..., ZarrCache], tmp_path: Path, said: list[str]
 ) -> None:
     cache = make_cache(tmp_path / "cache.zarr")
     settings = {**SMALL, "class_augmentation": "both"}

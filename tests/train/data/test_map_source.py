@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.untrained import MeanMaps, Untrained
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 
 
 @pytest.fixture
-def cache(make_cache: MakeCache, tmp_path: Path) -> Cache:
+def cache(make_cache: MakeCache, tmp_path: Path) -> ZarrCache:
     return make_cache(tmp_path / "cache.zarr", views=2)
 
 
-def test_maps_are_those_of_the_rows_and_the_view(cache: Cache) -> None:
+def test_maps_are_those_of_the_rows_and_the_view(cache: ZarrCache) -> None:
     source, rows = MapSource(cache), np.array([5, 0, 9])
     for view in range(2):
         maps = source.read(rows, view)
@@ -32,7 +32,7 @@ def test_maps_are_those_of_the_rows_and_the_view(cache: Cache) -> None:
     assert source.layer4 is None
 
 
-def test_texts_are_those_of_the_videos_classes(cache: Cache, make_cache: MakeCache, tmp_path: Path) -> None:
+def test_texts_are_those_of_the_videos_classes(cache: ZarrCache, make_cache: MakeCache, tmp_path: Path) -> None:
     rows = np.array([27, 0, 4])
     texts = MapSource(cache).class_texts(rows)
     assert texts is not None and cache.text_embeddings is not None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import hcl.train.runs.metrics_log as run_record
 from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.drawing import Episodes
@@ -60,7 +60,7 @@ def make_cache(splits: dict[str, str] = SPLITS, *, frames: int = FRAMES, videos:
     """Classes differ in a few channels, and by frame; videos differ far more in all the others."""
     shape = (frames, PATCHES, CHANNELS)
     settings = {"split_origin": "given", "backbone": "resnet50-v1", "grid": [1, shape[1]]}
-    cache = Cache.create(Path("cache.zarr"), settings, shape=shape)
+    cache = ZarrCache.create(Path("cache.zarr"), settings, shape=shape)
     cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
     cache.add_classes(splits, {name: name for name in splits}, np.ones((len(splits), 5), np.float32))
     listed = [Video(f"{name}/{copy}.mp4", Path("x"), name) for name in splits for copy in range(videos)]
@@ -168,7 +168,7 @@ def test_training_raises_validation_above_chance(method: str) -> None:
     assert epochs[-1]["terms"]["total"] < epochs[0]["terms"]["total"]
     assert set(epochs[0]["terms"]) == {"total", "gradient_norm"}
     config = read_config(Path("run"))
-    validate = make_validation(MapSource(Cache.open(cache)), config.training, config.scoring)
+    validate = make_validation(MapSource(ZarrCache.open(cache)), config.training, config.scoring)
     assert validate is not None
     before = validate(make_encoder(config.training, config.encoder))  # chance is 25
     assert before < 50 and max(epoch["validation"] for epoch in epochs) > before + 20
@@ -198,7 +198,7 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
     store, model = EmbeddingStore.open(Path("run", STORE)), load_encoder(Path("run"))
     assert store.method == method and set(store.names) == {*BASELINES[method].arrays, "mean_map"}
     assert set(store.videos.split) == {"val", "novel"} and store.attributes["scoring"] == {}
-    maps = torch.from_numpy(Cache.open(cache).maps(Cache.open(cache).videos.path.index("r/2.mp4")))
+    maps = torch.from_numpy(ZarrCache.open(cache).maps(ZarrCache.open(cache).videos.path.index("r/2.mp4")))
     with torch.no_grad():
         expected = model(maps[None])
     found = store.arrays(BASELINES[method].arrays, np.array([store.videos.path.index("r/2.mp4")]))
@@ -241,7 +241,7 @@ def test_resnet_is_not_trained() -> None:
     store = EmbeddingStore.open(Path("run", STORE))
     assert (store.method, store.names, len(store.videos)) == ("resnet", ("mean_map",), 8)
     found = store.arrays(("mean_map",), np.array([3]))["mean_map"][0]
-    maps = torch.from_numpy(Cache.open(cache).maps(Cache.open(cache).videos.path.index(store.videos.path[3])))
+    maps = torch.from_numpy(ZarrCache.open(cache).maps(ZarrCache.open(cache).videos.path.index(store.videos.path[3])))
     torch.testing.assert_close(found, maps.float().mean(dim=(0, 1)))
     embed_cache(cache, Path("all.zarr"), run=Path("run"), device="cpu")
     assert EmbeddingStore.open(Path("all.zarr")).identity == store.identity

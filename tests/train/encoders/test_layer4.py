@@ -15,7 +15,7 @@ from hcl.extract.backbones.backbone import load_backbone
 from hcl.extract.backbones.resnet import blank_layer4
 from hcl.extract.cache.conversion import convert
 from hcl.extract.cache.opening import open_cache
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import BACKBONES, LAYERS, ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
@@ -96,7 +96,7 @@ def close(found: Any, expected: Any, least: float = 0.9999) -> bool:
 
 @pytest.mark.parametrize("kind", ["layer3", "bytes"])
 def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str, kind: str) -> None:
-    cache, whole = Cache.open(made / f"{kind}.zarr"), Cache.open(made / "layer4.zarr")
+    cache, whole = ZarrCache.open(made / f"{kind}.zarr"), ZarrCache.open(made / "layer4.zarr")
     assert (cache.shape, whole.shape) == ((3, 25, 256), (3, 9, 512)) and cache.videos.path == whole.videos.path
     layer4 = load_layer4(cache.settings, weights)
     assert layer4 is not None and load_layer4(whole.settings, weights) is None
@@ -120,7 +120,7 @@ def test_layer4_doubles_channels_and_halves_the_grid_of_every_resnet(name: str) 
 
 def test_a_layer3_cache_goes_through_everything(made: Path, tmp_path: Path, small: ExtractConfig) -> None:
     small = replace(small, backbone_layer="layer3")
-    cache = Cache.open(made / "layer3.zarr")
+    cache = ZarrCache.open(made / "layer3.zarr")
     assert cache.n_views == 2 and not np.array_equal(cache.view(0, 0), cache.view(0, 1))
     with pytest.raises(InputError, match="backbone_layer layer3 there, layer4 now"):
         extract(made / "videos", cache.path, replace(small, backbone_layer="layer4", views=2))
@@ -172,7 +172,7 @@ def test_layer4_can_be_skipped(made: Path, tmp_path: Path, weights: str, method:
 
 @pytest.mark.parametrize("method", ["hcl", "otam"])
 def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Path, weights: str, method: str) -> None:
-    pooled, whole = Cache.open(made / "pooled.zarr"), Cache.open(made / "layer3.zarr")
+    pooled, whole = ZarrCache.open(made / "pooled.zarr"), ZarrCache.open(made / "layer3.zarr")
     assert (
         pooled.shape == (3, 9, 256) and pooled.grid == (3, 3) and pooled.settings["backbone_layer"] == "layer3-pooled"
     )
@@ -206,7 +206,7 @@ def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
 
 
 def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) -> None:
-    cache = Cache.open(made / "layer3.zarr")
+    cache = ZarrCache.open(made / "layer3.zarr")
     frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
     shape = {"channels": channels, "frames": frames, "patches": patches, "classes": 2}
     batch = Batch(torch.from_numpy(np.stack([cache.maps(row) for row in range(4)])), torch.tensor([0, 0, 1, 1]), 0.0)
@@ -229,7 +229,7 @@ def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) 
 
 def test_what_is_tuned_has_its_own_rate_and_does_not_decay(made: Path, weights: str) -> None:
     config = TrainConfig(finetune="layer4", backbone_lr=0.003, learning_rate=0.01, weight_decay=0.5)
-    settings = Cache.open(made / "layer3.zarr").settings
+    settings = ZarrCache.open(made / "layer3.zarr").settings
     shape = {"channels": 512, "frames": 3, "patches": 9, "classes": 2}
     for optimiser in ("adamw", "sgd"):
         chosen = replace(config, optimiser=optimiser)
@@ -245,7 +245,7 @@ def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path:
     given = {"weights": weights, "backbone_lr": 0.01}
     plain = run_on(made / "layer3.zarr", tmp_path / "plain", **given)
     tuned = run_on(made / "layer3.zarr", tmp_path / "tuned", finetune="layer4", **given)
-    frozen = load_layer4(Cache.open(made / "layer3.zarr").settings, weights)
+    frozen = load_layer4(ZarrCache.open(made / "layer3.zarr").settings, weights)
     assert frozen is not None
     assert same(layer4_of(tmp_path / "plain"), {f"layer4.{name}": value for name, value in frozen.state_dict().items()})
     changed = layer4_of(tmp_path / "tuned")
@@ -268,7 +268,7 @@ def test_an_interrupted_finetuned_run_resumes_to_the_same_end(made: Path, tmp_pa
     cache = tmp_path / "layer3.zarr"
     shutil.copytree(made / "layer3.zarr", cache)
     run_on(cache, tmp_path / "whole", **given)
-    chunk = cache / "maps" / "c" / str(Cache.open(cache).rows("val")[0]) / "0" / "0" / "0"
+    chunk = cache / "maps" / "c" / str(ZarrCache.open(cache).rows("val")[0]) / "0" / "0" / "0"
     stored = chunk.read_bytes()
     chunk.write_bytes(b"damaged")  # ends the run when it validates, after the steps of the first epoch
     with pytest.raises(InputError, match="are damaged"):
@@ -299,7 +299,7 @@ def test_a_loaded_encoder_takes_the_maps_of_its_cache_and_runs_its_own_layer4(
 
 
 def test_a_source_runs_layer4_where_the_encoder_has_none(made: Path, weights: str) -> None:
-    cache = Cache.open(made / "layer3.zarr")
+    cache = ZarrCache.open(made / "layer3.zarr")
     source, rows = MapSource(cache, weights), np.array([4, 1])
     assert source.layer4 is not None and source.layer4 is source.layer4
     maps = source.read(rows, 1)
@@ -307,7 +307,7 @@ def test_a_source_runs_layer4_where_the_encoder_has_none(made: Path, weights: st
     own = make_encoder(TrainConfig(dim=16, heads=2, method="otam"), shape, source.layer4)
     assert torch.equal(maps.for_encoder(own), maps.stored)
     assert torch.equal(maps.stored, torch.from_numpy(np.stack([cache.view(int(row), 1) for row in rows])))
-    whole = Cache.open(made / "layer4.zarr")
+    whole = ZarrCache.open(made / "layer4.zarr")
     canonical = source.read(rows)
     assert close(canonical.for_encoder(Untrained()), np.stack([whole.maps(int(row)) for row in rows]))
     assert close(canonical.mean_map(), np.stack([whole.maps(int(row)).mean(axis=(0, 1)) for row in rows]))
@@ -341,7 +341,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
             run_on(cache, tmp_path / "run", skip_layer4=True, weights=weights)
     with pytest.raises(InputError, match="skip_layer4 leaves out what --finetune layer4 would change"):
         TrainConfig(finetune="layer4", skip_layer4=True)
-    wanted = Cache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
+    wanted = ZarrCache.open(made / "layer3.zarr").settings["weights_sha256"][:12]
     with pytest.raises(InputError, match=rf"no file resnet18.safetensors; give .*{wanted}.*with --weights"):
         run_on(made / "layer3.zarr", tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.encoders.untrained import untrained_embeddings
 from hcl.train.runs.running import TrainedRun
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 

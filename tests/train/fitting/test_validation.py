@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.match.config import ScoreConfig
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
@@ -17,10 +17,10 @@ from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.validation import concatenate, make_validation
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 
 
-class CountingCache(Cache):
+class CountingCache(ZarrCache):
     """A cache that notes which views are read."""
 
     def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:

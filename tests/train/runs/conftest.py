@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.runs.running import TrainedRun, train
 
 QUICK = {
@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small_train() -> Callable[..., TrainedRun]:
     """A function that trains on a cache for a second; settings can be changed."""
 
-    def run_training(cache: Cache, run: Path | None, **given: Any) -> TrainedRun:
+    def run_training(cache: ZarrCache, run: Path | None, **given: Any) -> TrainedRun:
         chosen = {"preset": given.pop("preset", "quick"), "splits": given.pop("splits", None)}
         trained = train(cache.path, run=run, settings=QUICK | given, **chosen)
         assert trained is not None  # there is one process

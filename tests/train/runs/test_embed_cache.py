@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
 from hcl.match.evaluation.evaluation import evaluate
@@ -16,7 +16,7 @@ from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.running import TrainedRun
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 
@@ -63,6 +63,6 @@ def test_the_outcome_is_a_value_that_prints_the_next_step(make_cache: MakeCache,
 
 
 def test_a_cache_without_finished_videos_is_refused(here: Path, make_cache: MakeCache) -> None:
-    cache = Cache.create(here / "cache.zarr", make_cache(here / "other.zarr").settings, shape=(4, 4, 12))
+    cache = ZarrCache.create(here / "cache.zarr", make_cache(here / "other.zarr").settings, shape=(4, 4, 12))
     with pytest.raises(InputError, match="no finished videos; run hcl extract first"):
         embed_cache(cache.path, here / "s.zarr")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
@@ -21,7 +21,7 @@ from hcl.train.runs.run_folder import (
 from hcl.train.runs.running import TrainedRun
 from hcl.train.runs.split_counts import count_splits, split_lines
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}

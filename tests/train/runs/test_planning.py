@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
@@ -24,7 +24,7 @@ from hcl.train.runs.planning import (
 from hcl.train.runs.run_folder import read_config
 from hcl.train.runs.running import TrainedRun
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
@@ -85,7 +85,7 @@ def test_a_folder_that_is_no_run_is_refused(make_cache: MakeCache, here: Path) -
 def test_the_same_cache_may_lie_elsewhere_but_not_be_another(make_cache: MakeCache, here: Path) -> None:
     config = make_run_config(make_cache(here / "cache.zarr"), TrainConfig())
     shutil.copytree(here / "cache.zarr", here / "copy.zarr")
-    assert describe_differences(config, make_run_config(Cache.open(here / "copy.zarr"), TrainConfig())) == ""
+    assert describe_differences(config, make_run_config(ZarrCache.open(here / "copy.zarr"), TrainConfig())) == ""
     other = make_run_config(make_cache(here / "other.zarr", splits=dict.fromkeys("abc", "base")), TrainConfig())
     assert describe_differences(config, other).startswith("cache (identity ")
     seen = open_with_splits(here / "cache.zarr", None).with_splits(SPLITS | {"c": "novel"})

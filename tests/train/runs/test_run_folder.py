@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -28,7 +28,7 @@ from hcl.train.runs.run_folder import (
 )
 from hcl.train.runs.running import TrainedRun
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 

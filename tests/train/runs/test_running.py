@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hcl.extract.cache.base import MapRecord
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, EpisodeConfig
 from hcl.match.evaluation.evaluation import evaluate
@@ -28,7 +28,7 @@ from hcl.train.runs.run_folder import (
 )
 from hcl.train.runs.running import TrainedRun, train, train_once
 
-MakeCache = Callable[..., Cache]
+MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 SHAPE = (4, 4, 12)
@@ -36,7 +36,7 @@ SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "n
 
 
 @contextmanager
-def damaged(cache: Cache, split: str) -> Iterator[None]:
+def damaged(cache: ZarrCache, split: str) -> Iterator[None]:
     """Let no map of a split be readable for a while."""
     chunks = [cache.path / "maps" / "c" / str(row) / "0" / "0" / "0" for row in cache.rows(split)]
     stored = [chunk.read_bytes() for chunk in chunks]
@@ -93,7 +93,7 @@ def test_novel_classes_do_not_touch_the_weights(small_train: Train, make_cache: 
     cache = make_cache(here / "cache.zarr")
     small_train(cache, here / "one")
     rows = cache.rows("novel")
-    Cache.open(cache.path, mode="r+").write(
+    ZarrCache.open(cache.path, mode="r+").write(
         [MapRecord(int(row), np.zeros(SHAPE, np.float16), content=f"other {row}") for row in rows]
     )
     small_train(cache, here / "two")
