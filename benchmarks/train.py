@@ -30,10 +30,11 @@ from hcl.match.scoring.scores import Scores, scores_of
 from hcl.match.scoring.zoom import zoom_in
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.data.batches import Batch
+from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.step import Stepper
-from hcl.train.runs.fit_run import base_source, base_texts
-from hcl.train.runs.running import plan_run
+from hcl.train.runs.fit_run import base_batches, base_texts
+from hcl.train.runs.planning import make_run_config
 
 MATRIX = 2048
 
@@ -148,11 +149,11 @@ def waiting(given: argparse.Namespace, map_storage: str, steps: int = 40) -> flo
     """The share of some steps' time that they wait for batches of a cache, once running."""
     cache, device = open_cache(given.cache), torch.device(given.device)
     config = replace(settings(given), map_storage=map_storage, classes_per_batch=given.videos // 2)
-    run = plan_run(cache, dict.fromkeys(cache.class_names, "base"), config)
-    source = base_source(cache, run, device)
+    source = MapSource(cache.with_splits(dict.fromkeys(cache.class_names, "base")), device=device)
+    run = make_run_config(source.cache, config)
     encoder = VideoEncoder(config, **run.encoder).to(device)  # type: ignore[arg-type]
-    stepper, waited, began = Stepper(encoder, config, base_texts(cache, run, device)), 0.0, time.perf_counter()
-    for number, batch in enumerate(source.batches(0, steps)):
+    stepper, waited, began = Stepper(encoder, config, base_texts(source, run)), 0.0, time.perf_counter()
+    for number, batch in enumerate(base_batches(source, config).batches(0, steps)):
         if number == steps // 4:  # running by now
             waited, began = 0.0, time.perf_counter()
         waited += batch.waited

@@ -1,6 +1,8 @@
-"""Embed the videos of a cache and write them to a store."""
+"""Embed videos of a cache batch by batch, and write their embeddings to a store."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.progress import progress_bar
 from hcl.match.embeddings import Arrays, Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import write_store
-from hcl.train.data.batches import count_views
+from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import Encoder
-from hcl.train.encoders.layer4 import Layer4
 
 VIDEOS_PER_BATCH = 8
 OF_ONE_VIEW = ("patches", "class_keys")  # a crop's patches lie elsewhere than the frame's; keys know no view
@@ -26,82 +25,60 @@ OF_ONE_VIEW = ("patches", "class_keys")  # a crop's patches lie elsewhere than t
 
 def embed_to_store(
     encoder: Encoder,
-    cache: FrameMapCache,
+    source: MapSource,
     rows: NDArray[np.int64],
     path: Path,
     attributes: Mapping[str, Any],
     *,
     views: int = 1,
-    layer4: Layer4 | None = None,
-    splits: Mapping[str, str] | None = None,
-    device: torch.device | None = None,
 ) -> None:
-    """Write the embeddings of some videos of a cache.
+    """Write the embeddings of some videos of a cache to a store.
 
     Args:
-        encoder: a trained encoder, or what stands where one would
-        cache: to read maps from
-        rows: of the cache, in the order of the store
+        encoder: a trained encoder, or what stands where one would; on the source's device
+        source: of the maps
+        rows: (V,), of the cache, in the order of the store
         path: of the store
-        attributes: what the store shall say of its origin
+        attributes: what the store says of its origin
         views: of each video, whose embeddings are averaged; 1: the canonical one
-        layer4: the backbone's own, for a cache that ends before it
-        splits: splits of classes that replace the cache's
-        device: to run on; the CPU by default
 
     Raises:
         InputError: if maps are damaged or the store cannot be written
     """
-    table, splits = cache.videos, splits or {}
-    videos = VideoTable(
-        path=tuple(table.path[row] for row in rows),
-        label=tuple(table.label[row] for row in rows),
-        split=tuple(splits.get(table.label[row], table.split[row]) for row in rows),
-        group=tuple(table.group[row] for row in rows),
-        content=tuple(table.content[row] for row in rows),
-    )
-    device = device or torch.device("cpu")
-    batches = embedded_batches(encoder, cache, rows, device, layer4, views=views)
-    with progress_bar(len(rows), "video", "embed") as bar:
-        write_store(path, attributes, videos, _counted(batches, bar.update), method=encoder.method)
 
+    def counted() -> Iterator[EmbeddedBatch]:
+        with progress_bar(len(rows), "video", "embed") as bar:
+            for batch in embedded_batches(encoder, source, rows, views=views):
+                yield batch
+                bar.update(len(batch))
 
-def _counted(batches: Iterable[EmbeddedBatch], count: Callable[[int], object]) -> Iterator[EmbeddedBatch]:
-    for batch in batches:
-        yield batch
-        count(len(batch))
+    write_store(path, attributes, source.cache.videos.take(rows), counted(), method=encoder.method)
 
 
 def embedded_batches(
-    encoder: Encoder,
-    cache: FrameMapCache,
-    rows: NDArray[np.int64],
-    device: torch.device,
-    layer4: Layer4 | None = None,
-    *,
-    views: int = 1,
+    encoder: Encoder, source: MapSource, rows: NDArray[np.int64], *, views: int = 1, mean_maps: bool = True
 ) -> Iterator[EmbeddedBatch]:
-    """Embed videos batch by batch, on the CPU when they are given out.
+    """Embed videos batch by batch; of several views, the embeddings are averaged as `mean_of_views` says.
 
-    The backbone's own layer 4, where it is given, makes the maps whose means are taken; an encoder without one gets
-    these maps, too. Of several views, the embeddings are averaged as `mean_of_views` says.
+    Args:
+        encoder: on the source's device
+        source: of the maps
+        rows: (V,), of the cache
+        views: of each video, the first so many
+        mean_maps: False leaves them out (their width is 0), and with them a run of the backbone's layer 4
+
+    Yields:
+        the embeddings of the next few videos, on the CPU
     """
-    layer4 = None if layer4 is None else layer4.to(device)
-    names = {name: place for place, name in enumerate(cache.class_names)}
-    text = cache.text_embeddings
     for start in range(0, len(rows), VIDEOS_PER_BATCH):
-        chosen = rows[start : start + VIDEOS_PER_BATCH]
-        classes = [names[cache.videos.label[row]] for row in chosen]
-        of_class = None if text is None else torch.from_numpy(text[classes]).to(device)
+        batch = rows[start : start + VIDEOS_PER_BATCH]
+        text = source.class_texts(batch)
+        canonical = source.read(batch)
+        mean_map = canonical.mean_map() if mean_maps else np.empty((len(batch), 0), np.float32)
         of_views = []
         for view in range(views):
-            maps = torch.from_numpy(np.stack([cache.view(int(row), view) for row in chosen]))  # (B, T, P, C)
-            if view == 0 or encoder.layer4 is None:  # a tuned layer 4 takes further views as they are
-                frozen = maps if layer4 is None else layer4(maps.to(device)).cpu()
-            if view == 0:
-                mean_map = frozen.float().mean(dim=(1, 2)).numpy()
-            found = embed(encoder, (frozen if encoder.layer4 is None else maps).to(device), of_class)
-            of_views.append(EmbeddedBatch.of(found, mean_map))
+            maps = canonical if view == 0 else source.read(batch, view)
+            of_views.append(EmbeddedBatch.of(embed(encoder, maps.for_encoder(encoder), text), mean_map))
         yield mean_of_views(of_views)
 
 
@@ -118,15 +95,6 @@ def mean_of_views(of_views: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
     return replace(first, arrays=arrays)
 
 
-def views_to_embed(cache: FrameMapCache, asked: int) -> int:
-    """How many views of each video are embedded; asked for 0, all of them.
-
-    Raises:
-        InputError: if the cache holds fewer than are asked for
-    """
-    return count_views(cache, asked, "--test-views", str(cache.path))
-
-
 @torch.inference_mode()
 def embed(encoder: Encoder, maps: Tensor, text: Tensor | None) -> Embeddings | Arrays:
     """Embed one batch in evaluation mode.
@@ -141,6 +109,6 @@ def embed(encoder: Encoder, maps: Tensor, text: Tensor | None) -> Embeddings | A
     """
     training = encoder.training
     encoder.eval()
-    found: Embeddings | Arrays = encoder(maps, text) if encoder.reads_text else encoder(maps)
+    embeddings: Embeddings | Arrays = encoder(maps, text) if encoder.reads_text else encoder(maps)
     encoder.train(training)
-    return found
+    return embeddings

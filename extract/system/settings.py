@@ -6,7 +6,7 @@ the command line takes its options from there (`hcl.extract.system.options`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -133,3 +133,24 @@ def check_settings(config: DataclassInstance) -> None:
             raise InputError(f"{option_of(each)} must be one of {', '.join(known.choices)}, got {value!r}")
         if not known.allows(value):
             raise InputError(f"{option_of(each)} must be {known.range}, got {value}")
+
+
+def list_differences(
+    then: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    without: Container[str] = (),
+    there: str = "there",
+    here: str = "now",
+) -> str:
+    """Name the settings that differ with both values, such as "dim 16 there, 32 now"; "" where none does.
+
+    Args:
+        then: settings of what stands there
+        now: settings that were given
+        without: names that may differ
+        there: where the first ones stand, for the message
+        here: where the second ones stand
+    """
+    names = [name for name in {**then, **now} if name not in without and then.get(name) != now.get(name)]
+    return "; ".join(f"{name} {then.get(name)} {there}, {now.get(name)} {here}" for name in names)

@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.train.config import TrainConfig
-
 
 @dataclass(frozen=True)
 class Turned:
@@ -25,12 +23,12 @@ class Turned:
 
     @property
     def suffix(self) -> str:
-        """What the name of a class takes on."""
+        """What the name of a class takes on, such as " (hflip)"; "" for videos as they are."""
         words = [word for word, there in (("hflip", self.mirrored), ("reverse", self.reversed)) if there]
         return f" ({', '.join(words)})" if words else ""
 
     def __call__(self, maps: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Turn (B, T, P, C) whose P patches lie row by row in a grid of (rows, columns)."""
+        """Turn maps (B, T, P, C) whose P patches lie row by row in a grid of (rows, columns); same shape."""
         axes = ([3] if self.mirrored else []) + ([1] if self.reversed else [])
         in_rows = maps.reshape(*maps.shape[:2], *grid, maps.shape[3])
         return in_rows.flip(axes).flatten(2, 3)
@@ -38,39 +36,54 @@ class Turned:
 
 AS_IS = Turned()
 MIRRORED, REVERSED, BOTH = Turned(mirrored=True), Turned(reversed=True), Turned(mirrored=True, reversed=True)
-TURNED = {
+VERSIONS = {
     "none": (AS_IS,),
     "hflip": (AS_IS, MIRRORED),
     "reverse": (AS_IS, REVERSED),
     "both": (AS_IS, MIRRORED, REVERSED, BOTH),
-}
+}  # of each base video that are trained on, by the setting class_augmentation
 
 
-def versions_of(config: TrainConfig) -> tuple[Turned, ...]:
-    """The versions of each base video that are trained on, the video as it is first."""
-    return TURNED[config.class_augmentation]
+def class_versions(classes: int, class_augmentation: str) -> int:
+    """Count the classes that so many base classes make with all their versions."""
+    return classes * len(VERSIONS[class_augmentation])
 
 
-def with_versions(labels: NDArray[np.int64], classes: int, versions: int) -> NDArray[np.int64]:
-    """Label all versions of some videos: (V,) to (versions * V,), version by version.
+@dataclass(frozen=True)
+class ClassAugmentation:
+    """The versions in which each video is seen; each version of a class is a class of its own.
 
-    Class c of version k is number k * classes + c.
+    A *sample* is a video in one version: sample k * V + v is video v in version k, and its class is k * classes + c
+    for a video of class c.
     """
-    return (labels + classes * np.arange(versions)[:, None]).reshape(-1)
+
+    versions: tuple[Turned, ...] = (AS_IS,)
+    grid: tuple[int, int] = (1, -1)  # rows and columns of the patches
+
+    def labels(self, labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+        """Label all samples of V videos: (V,) to (versions * V,), version by version."""
+        return (labels + classes * np.arange(len(self.versions))[:, None]).reshape(-1)
+
+    def class_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the classes of all samples: (classes,) to (versions * classes,)."""
+        return tuple(name + version.suffix for version in self.versions for name in names)
+
+    def turn(self, maps: Tensor, versions: NDArray[np.int64]) -> Tensor:
+        """Bring each video of a batch into its version, in place.
+
+        Args:
+            maps: (B, T, P, C)
+            versions: (B,), number of each video's version
+
+        Returns:
+            the same tensor
+        """
+        for number, version in enumerate(self.versions):
+            places = torch.from_numpy(np.flatnonzero(versions == number))
+            if version != AS_IS and len(places):
+                places = places.to(maps.device, non_blocking=True)
+                maps[places] = version(maps[places], self.grid)
+        return maps
 
 
-def turn_each(maps: Tensor, which: NDArray[np.int64], versions: tuple[Turned, ...], grid: tuple[int, int]) -> Tensor:
-    """Bring each video of a batch into its version, in place.
-
-    Args:
-        maps: (B, T, P, C)
-        which: (B,), number of each video's version
-        versions: that there are
-        grid: rows and columns of the patches
-    """
-    for number, version in enumerate(versions):
-        places = torch.from_numpy(np.flatnonzero(which == number))
-        if version != AS_IS and len(places):
-            places = places.to(maps.device, non_blocking=True)
-            maps[places] = version(maps[places], grid)
-    return maps
+NO_AUGMENTATION = ClassAugmentation()

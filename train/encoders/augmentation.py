@@ -1,4 +1,4 @@
-"""What a training step sees of cached maps: other parts of them each time, so that little can be learned by heart."""
+"""Random patches and channels of cached maps are left out in each training step, against overfitting."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 class Augmentation(nn.Module):
-    """Leaves out patches and channels at random while training; does nothing else.
+    """Leaves out patches and channels at random while training; in evaluation mode maps stay as they are.
 
     Random numbers come from torch's generator, as those of dropout do.
 
     Args:
-        patch_keep_rate: share of the patches that a step sees, the same in all frames of a video
-        channel_dropout: share of the channels that are zero in all of a video; the others are scaled up for it
+        patch_keep_rate: share of the patches that are kept, the same in all frames of a video
+        channel_dropout: share of the channels that are zero in all of a video; the others are scaled up
     """
 
     def __init__(self, *, patch_keep_rate: float, channel_dropout: float) -> None:
@@ -22,10 +22,13 @@ class Augmentation(nn.Module):
         self.patch_keep_rate, self.channel_dropout = patch_keep_rate, channel_dropout
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Augment (B, T, P, C).
+        """Augment maps.
+
+        Args:
+            maps: (B, T, P, C)
 
         Returns:
-            (B, T, K, C), and the places (B, K) of these patches within their frames; None for all of them
+            (B, T, K, C), and the places (B, K) of these patches within their frames; None if all are kept
         """
         if not self.training:
             return maps, None

@@ -1,4 +1,4 @@
-"""Layer 4 of a ResNet behind cached maps of its layer 3: as the backbone has it, or tuned, as the paper does."""
+"""Layer 4 of a ResNet behind cached maps of its layer 3: as the backbone has it, or finetuned, as the paper does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Layer4(nn.Module):
 
 
 class Averaged(nn.Module):
-    """Brings maps of layer 3 to the grid of layer 4 by the mean of each 2 x 2 patches, in its stead.
+    """Stands in for layer 4 where it is skipped: brings maps of layer 3 to its grid by the mean of each 2 x 2 patches.
 
     Args:
         grid: rows and columns of the patches that come in
@@ -60,13 +60,13 @@ def _as_images(maps: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def _as_maps(images: Tensor, videos: int) -> Tensor:
-    """Undo `_as_images`: (B * T, C, h, w) to (B, T, h * w, C)."""
+    """Lay images (B * T, C, h, w) out as maps (B, T, h * w, C)."""
     patches = images.flatten(2).transpose(1, 2)  # (B * T, h * w, C)
     return patches.reshape(videos, -1, *patches.shape[1:])
 
 
 def to_matmul_dtype(maps: Tensor, weights: Tensor) -> Tensor:
-    """Give maps the type that products with these weights have: once, where autocast would do it for each."""
+    """Give maps the type that matrix products with these weights have: once, where autocast would do it for each."""
     kind = maps.device.type
     return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
 
@@ -77,7 +77,16 @@ def lacks_layer4(settings: Settings) -> bool:
 
 
 def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped: bool = False) -> tuple[int, int, int]:
-    """The (T, P, C) that an encoder sees of a cache's (T, P, C): those of layer 4, or of its grid if it is skipped."""
+    """The shape that an encoder works on behind layer 4, given that of a cache's maps.
+
+    Args:
+        shape: (T, P, C) of a cache's maps
+        settings: of the cache
+        skipped: layer 4 is left out: the grid is its, the channels are those of layer 3
+
+    Returns:
+        (T, P, C); the same for a cache of layer 4
+    """
     if not lacks_layer4(settings):
         return shape
     rows, columns = settings["grid"]
@@ -85,7 +94,7 @@ def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped:
 
 
 def make_layer4(settings: Settings) -> Layer4 | None:
-    """Make layer 4 for weights that are loaded into it; None where a cache's maps are not what it takes."""
+    """Make layer 4 without weights, which are to be loaded into it; None where a cache's maps are not what it takes."""
     return Layer4(blank_layer4(settings["backbone"]), tuple(settings["grid"])) if lacks_layer4(settings) else None
 
 
@@ -101,12 +110,12 @@ def load_layer4(settings: Settings, weights: str = "auto") -> Layer4 | None:
     """
     if not lacks_layer4(settings):
         return None
-    named, wanted = settings["weights"], settings["weights_sha256"]
+    named, sha256 = settings["weights"], settings["weights_sha256"]
     chosen = named if weights == "auto" else weights
-    remedy = f"give the weights that the cache was extracted with, {named} (SHA-256 {wanted[:12]}...), with --weights"
+    remedy = f"give the weights that the cache was extracted with, {named} (SHA-256 {sha256[:12]}...), with --weights"
     if chosen not in ("default", *TORCHVISION) and not Path(chosen).is_file():
         raise InputError(f"layer 4 is still to run, and there is no file {chosen}; {remedy}")
     tensors = read_weights(chosen, settings["backbone"]).tensors
-    if (found := content_hash(tensors)) != wanted:
-        raise InputError(f"{chosen}: other weights than the cache's (SHA-256 {found[:12]}...); {remedy}")
+    if (given := content_hash(tensors)) != sha256:
+        raise InputError(f"{chosen}: other weights than the cache's (SHA-256 {given[:12]}...); {remedy}")
     return Layer4(resnet_trunk(settings["backbone"], tensors, shown=chosen)[-1], tuple(settings["grid"]))

@@ -1,4 +1,4 @@
-"""What every encoder begins with: from frame maps to patch embeddings that know the whole video."""
+"""What every encoder begins with: a transformer from frame maps to patch embeddings in view of the whole video."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
 
 @contextmanager
 def first_weights(seed: int) -> Iterator[None]:
-    """Let the weights that are made here follow from a seed alone, and leave the generator as it was."""
+    """Let the weights that are made within follow from a seed alone; torch's generator is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -31,7 +31,7 @@ class Trunk(nn.Module):
         channels: of the maps, behind layer 4
         frames: T, of the maps
         patches: P, of the maps, behind layer 4
-        layer4: runs first where maps are those of layer 3; config says whether a copy is tuned, or all of it skipped
+        layer4: runs first where maps are those of layer 3; config says if a copy is finetuned or it is skipped
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
 
     def patch_embeddings(self, maps: Tensor) -> Tensor:
-        """Embed the patches of videos, or some of them while training.
+        """Embed the patches of videos; while training, a random part of them.
 
         Args:
             maps: (B, T, P, C), float16, bfloat16 or float32; what layer 4 takes, where it runs first

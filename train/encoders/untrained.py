@@ -1,4 +1,4 @@
-"""Embeddings straight from frame maps, for those who have a few examples a class and no base set."""
+"""Embeddings straight from frame maps, for a few examples of each class and no base set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGN_SEED = 0  # of the fixed signs that keep the order of frames
 
 
 def untrained_embeddings(maps: Tensor) -> Embeddings:
-    """Take maps for patch embeddings and their means for the other levels; nothing is learned.
+    """Use maps as patch embeddings and their means as embeddings of the other levels; nothing is learned.
 
     A clip of the frames f and g is f + s * g, with a fixed random sign s per channel: its product with another clip is
     then about the sum of the products of first with first and second with second frame, so order counts and the width
@@ -37,7 +37,7 @@ def untrained_embeddings(maps: Tensor) -> Embeddings:
 
 
 class Untrained(nn.Module):
-    """Stands where an encoder would: gives `untrained_embeddings`."""
+    """An encoder without weights: gives `untrained_embeddings`."""
 
     method, reads_text, layer4 = "hcl", False, None
 
@@ -47,7 +47,7 @@ class Untrained(nn.Module):
 
 
 class MeanMaps(nn.Module):
-    """Stands where an encoder would, for the method that needs none: mean maps are in every store."""
+    """An encoder of nothing, for method resnet: the mean maps that it scores from are in every store."""
 
     method, reads_text, layer4 = "resnet", False, None
 

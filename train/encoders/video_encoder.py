@@ -1,7 +1,7 @@
 """From frame maps to embeddings on three levels: section 3.1 of the paper.
 
 Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
-2022. The backbone is frozen and ran before: its maps are the input. Its layer 4 alone may run, and learn, here.
+2022. The backbone is frozen and its cached maps are the input; layer 4 alone may run, and be finetuned, here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class VideoEncoder(Trunk):
         patches: P, of the maps, of layer 4
         classes: base classes, for the cross entropy
         text_width: width of the class text embeddings; None: there are none, hence no class keys
-        layer4: as the trunk takes it
+        layer4: the backbone's own, where maps are those of layer 3 (see Trunk)
     """
 
     method = "hcl"

@@ -1,4 +1,6 @@
-"""Checkpoints: written at once or not at all, and loaded without running code."""
+"""Checkpoints: written atomically, and loaded without running code."""
+
+from __future__ import annotations
 
 import os
 import pickle
@@ -13,7 +15,11 @@ from hcl.extract.system.errors import InputError, first_line
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
-    """Write a state of tensors, numbers and strings beside `file`, then put it in its place."""
+    """Write a state of tensors, numbers and strings; the old checkpoint stays until the new one is whole.
+
+    Raises:
+        InputError: if it cannot be written
+    """
     try:
         with atomic_file(file) as fresh, fresh.open("wb") as stream:
             torch.save(state, stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import list_differences
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
 from hcl.train.distributed import is_main_process, run_on_main
@@ -21,13 +23,13 @@ from hcl.train.encoders.factory import Trainable
 from hcl.train.fitting.checkpoint import load_checkpoint, save_checkpoint
 from hcl.train.fitting.step import Stepper
 
-LOOK_EVERY = 10  # steps; to look at the losses is to wait for the device
-FREE_TO_CHANGE = ("device", "map_storage", "num_workers", "checkpoint_every", "tensorboard")  # when a run goes on
+RECORD_EVERY = 10  # steps; fetching their losses waits for the device
+FREE_TO_CHANGE = ("device", "map_storage", "num_workers", "checkpoint_every", "tensorboard")  # when a run resumes
 
 Validate = Callable[[Trainable], float | None]
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Where batches come from."""
 
     def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
@@ -36,7 +38,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step saw."""
+    """The losses of one step."""
 
     step: int  # counted from 1
     learning_rate: float
@@ -45,10 +47,10 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch did; all of it repeats exactly on a CPU."""
+    """The outcome of one epoch; all of it repeats exactly on a CPU."""
 
     epoch: int  # counted from 1
-    step: int  # steps done by its end
+    step: int  # steps taken by its end
     learning_rate: float
     terms: dict[str, float]  # means over the epoch
     validation: float | None
@@ -66,7 +68,7 @@ class Fitted:
 
 def fit(
     encoder: Trainable,
-    source: Source,
+    source: BatchSource,
     config: TrainConfig,
     *,
     text: Tensor | None = None,
@@ -85,7 +87,7 @@ def fit(
         config: objective and schedule
         text: (classes, E), text embedding of each base class; None: no semantic attention
         validate: called after each epoch, in evaluation mode without gradients; higher is better
-        checkpoint: file to go on from if it is there, and to write; None: neither
+        checkpoint: file to resume from if it exists, and to write; None: neither
         on_steps: called every few steps with their records and the share of their time spent waiting for batches
         on_epoch: called after each epoch, and at once for each epoch of a checkpoint
 
@@ -93,14 +95,14 @@ def fit(
         InputError: if a loss is not finite, or the checkpoint is damaged or of other settings
     """
     loop = _Loop(Stepper(encoder, config, text), source)
-    if checkpoint is not None and (state := run_on_main(lambda: _found(checkpoint))):
+    if checkpoint is not None and (state := run_on_main(lambda: _load_if_there(checkpoint))):
         loop.restore(state, checkpoint)
     for record in loop.epochs:
         _call(on_epoch, record)
     while len(loop.epochs) < config.epochs:
         for records, waiting in loop.run_epoch():
             _call(on_steps, records, waiting)
-            if checkpoint is not None and loop.steps - loop.saved >= config.checkpoint_every:
+            if checkpoint is not None and loop.steps - loop.saved_steps >= config.checkpoint_every:
                 loop.save(checkpoint)
         loop.end_epoch(validate)
         if checkpoint is not None:
@@ -110,7 +112,7 @@ def fit(
     return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs))
 
 
-def _found(checkpoint: Path) -> dict[str, Any] | None:
+def _load_if_there(checkpoint: Path) -> dict[str, Any] | None:
     return load_checkpoint(checkpoint) if checkpoint.exists() else None
 
 
@@ -120,45 +122,53 @@ def _call(callback: Callable[..., object] | None, *values: object) -> None:
 
 
 class _Loop:
-    """How far a training has come."""
+    """The state of a training."""
 
-    def __init__(self, stepper: Stepper, source: Source) -> None:
+    def __init__(self, stepper: Stepper, source: BatchSource) -> None:
         self.stepper, self.source, self.config = stepper, source, stepper.config
-        self.steps = self.saved = 0  # done, and done when last saved
-        self.seen: list[list[float]] = []  # the values of each step of the epoch under way
+        self.steps = self.saved_steps = 0  # taken, and in the last checkpoint
+        self.epoch_values: list[list[float]] = []  # of each step of the current epoch
         self.epochs: list[EpochRecord] = []
         self.best_state: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.best_validation: float | None = None
 
     def run_epoch(self) -> Iterator[tuple[list[StepRecord], float]]:
-        """Take the steps that are left of the epoch; yield the records of a few at a time, and the time waited."""
+        """Take the remaining steps of the epoch.
+
+        Yields:
+            the records of the latest steps, and the share of their time that was spent waiting for batches
+        """
         self.stepper.encoder.train()
         last = (len(self.epochs) + 1) * self.config.steps_per_epoch
-        unseen: list[Tensor] = []
+        values: list[Tensor] = []  # on the device, of the steps since the last record
         waited, since = 0.0, perf_counter()
         with closing(self.source.batches(self.steps, last)) as batches:
             for batch in batches:
-                unseen.append(self.stepper.step(self.steps, batch))
+                values.append(self.stepper.step(self.steps, batch))
                 self.steps += 1
                 waited += batch.waited
-                if self.steps % LOOK_EVERY == 0 or self.steps == last:
-                    yield self._look(unseen), waited / (perf_counter() - since)
-                    unseen, waited, since = [], 0.0, perf_counter()
+                if self.steps % RECORD_EVERY == 0 or self.steps == last:
+                    yield self._record(values), waited / (perf_counter() - since)
+                    values, waited, since = [], 0.0, perf_counter()
 
-    def _look(self, unseen: list[Tensor]) -> list[StepRecord]:
-        """Fetch the values of the latest steps and refuse to go on from any that are not finite."""
+    def _record(self, latest: list[Tensor]) -> list[StepRecord]:
+        """Fetch the values of the latest steps from the device.
+
+        Raises:
+            InputError: if one is not finite
+        """
         records = []
-        for number, values in enumerate(torch.stack(unseen).tolist(), start=self.steps - len(unseen) + 1):
+        for number, values in enumerate(torch.stack(latest).tolist(), start=self.steps - len(latest) + 1):
             terms = dict(zip(self.stepper.names, values, strict=True))
-            broken = [f"{name} {value}" for name, value in terms.items() if not math.isfinite(value)]
-            if broken:
+            not_finite = [f"{name} {value}" for name, value in terms.items() if not math.isfinite(value)]
+            if not_finite:
                 raise InputError(
-                    f"step {number}: not finite: {', '.join(broken)}; lower --learning-rate (now"
+                    f"step {number}: not finite: {', '.join(not_finite)}; lower --learning-rate (now"
                     f" {self.stepper.learning_rate:g}), raise --temperature (now {self.config.temperature:g})"
                     " or set --precision float32"
                 )
-            self.seen.append(values)
+            self.epoch_values.append(values)
             records.append(StepRecord(number, self.stepper.learning_rate, terms))
         return records
 
@@ -173,12 +183,14 @@ class _Loop:
         if best:
             self.best_state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
             self.best_epoch, self.best_validation = len(self.epochs) + 1, validation
-        means = [math.fsum(column) / len(column) for column in zip(*self.seen, strict=True)]
+        means = [math.fsum(column) / len(column) for column in zip(*self.epoch_values, strict=True)]
         terms = dict(zip(self.stepper.names, means, strict=True))
         rate = self.stepper.learning_rate
         self.epochs.append(EpochRecord(len(self.epochs) + 1, self.steps, rate, terms, validation, best))
-        self.seen = []
-        self.stepper.schedule.step()
+        self.epoch_values = []
+        with warnings.catch_warnings():  # a run that resumes right here took its steps in another process
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+            self.stepper.schedule.step()
 
     def save(self, file: Path) -> None:
         """Write all that the rest of the training follows from."""
@@ -186,11 +198,11 @@ class _Loop:
         state = {
             "config": asdict(self.config),
             "encoder": stepper.encoder.state_dict(),
-            "ema_decay": None if stepper.average is None else stepper.average.state_dict(),
+            "average": None if stepper.average is None else stepper.average.state_dict(),
             "optimiser": stepper.optimiser.state_dict(),
             "schedule": stepper.schedule.state_dict(),
             "steps": self.steps,
-            "seen": self.seen,
+            "epoch_values": self.epoch_values,
             "epochs": [asdict(record) for record in self.epochs],
             "best_state": self.best_state,
             "best_epoch": self.best_epoch,
@@ -198,26 +210,25 @@ class _Loop:
         }
         if is_main_process():
             save_checkpoint(file, state)
-        self.saved = self.steps
+        self.saved_steps = self.steps
 
     def restore(self, state: dict[str, Any], file: Path) -> None:
-        """Go on where `save` was called.
+        """Resume where `save` was called.
 
         Raises:
             InputError: if it was called under other settings
         """
-        now, then = asdict(self.config), state["config"]
-        other = [name for name in now if name not in FREE_TO_CHANGE and now[name] != then.get(name)]
-        if other:
-            listed = ", ".join(f"{name} {then.get(name)} there, {now[name]} now" for name in other)
-            raise InputError(f"{file}: of a run with other settings ({listed}); give the same or name another --run")
+        if differences := list_differences(state["config"], asdict(self.config), without=FREE_TO_CHANGE):
+            raise InputError(
+                f"{file}: of a run with other settings ({differences}); give the same or name another --run"
+            )
         self.stepper.encoder.load_state_dict(state["encoder"])
         if self.stepper.average is not None:
-            self.stepper.average.load_state_dict(state["ema_decay"])
+            self.stepper.average.load_state_dict(state["average"])
         self.stepper.optimiser.load_state_dict(state["optimiser"])
         self.stepper.schedule.load_state_dict(state["schedule"])
-        self.steps = self.saved = state["steps"]
-        self.seen = state["seen"]
+        self.steps = self.saved_steps = state["steps"]
+        self.epoch_values = state["epoch_values"]
         self.epochs = [EpochRecord(**record) for record in state["epochs"]]
         self.best_state, self.best_epoch = state["best_state"], state["best_epoch"]
         self.best_validation = state["best_validation"]

@@ -42,7 +42,7 @@ class Stepper:
 
     @property
     def kept(self) -> Trainable:
-        """The encoder with the weights that count: validated, and kept in the end."""
+        """The encoder that is validated, and kept in the end: of the averaged weights, where there are any."""
         return self.encoder if self.average is None else self.average.module  # type: ignore[return-value]
 
     @property
@@ -52,46 +52,56 @@ class Stepper:
     def step(self, number: int, batch: Batch) -> Tensor:
         """Take step `number`.
 
+        Args:
+            number: counted from 0; with the seed, all random numbers of the step follow from it
+            batch: the process's share of the maps, and the labels of all videos
+
         Returns:
-            the values that `names` names, on the device: what the step saw, before it changed the weights
+            the values that `names` names, on the device: the losses before the step changed the weights
         """
         with seeded(self.config.seed, number, self.device, rank()):
-            found = self.losses(batch)
+            losses = self.losses(batch)
             self.optimiser.zero_grad()
-            found["total"].backward()  # type: ignore[no-untyped-call]
+            losses["total"].backward()  # type: ignore[no-untyped-call]
             sum_gradients(self.encoder.parameters())
             largest = self.config.max_grad_norm or math.inf
             norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), largest)
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.encoder)
-        losses = summed(torch.stack([found[name].detach().float() for name in self.losses.names]))
-        return torch.cat([losses, norm[None]])
+        values = summed(torch.stack([losses[name].detach().float() for name in self.losses.names]))
+        return torch.cat([values, norm[None]])
 
 
 def make_optimiser(encoder: Trunk, config: TrainConfig) -> torch.optim.Optimizer:
-    """Make AdamW or SGD; biases, norms and positions do not decay, nor what is tuned, which learns at its own rate."""
+    """Make AdamW or SGD.
+
+    Biases, norms and positions have no weight decay; nor has the finetuned layer 4, which learns at its own rate.
+    """
     positions = {id(encoder.frame_position), id(encoder.patch_position)}
-    tuned = list(encoder.layer4.parameters()) if encoder.layer4 is not None else []
-    apart = {id(parameter) for parameter in tuned}
-    parameters = [parameter for parameter in encoder.parameters() if id(parameter) not in apart]
+    finetuned = list(encoder.layer4.parameters()) if encoder.layer4 is not None else []
+    of_layer4 = {id(parameter) for parameter in finetuned}
+    parameters = [parameter for parameter in encoder.parameters() if id(parameter) not in of_layer4]
     decaying = [parameter for parameter in parameters if parameter.ndim > 1 and id(parameter) not in positions]
     others = [parameter for parameter in parameters if parameter.ndim < 2 or id(parameter) in positions]
     groups = [{"params": decaying, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if config.finetune != "none":
-        groups.append({"params": tuned, "weight_decay": 0.0, "lr": config.backbone_lr})
+        groups.append({"params": finetuned, "weight_decay": 0.0, "lr": config.backbone_lr})
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
 def make_average(encoder: Trainable, decay: float) -> AveragedModel:
-    """Make an encoder whose weights are a running mean of another's: those of the last steps, about 1 / (1 - decay)."""
+    """Make an encoder whose weights are a running mean of another's, over about the last 1 / (1 - decay) steps."""
     return AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """Choose the precision of the encoder's products; None: float32. "auto" takes bfloat16 where hardware has it."""
+    """Choose the precision of the encoder's matrix products; None: float32.
+
+    "auto" is bfloat16 where the hardware has it.
+    """
     if precision == "float32":
         return None
     if precision == "bfloat16" or (device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)):
@@ -101,9 +111,9 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 @contextmanager
 def seeded(seed: int, step: int, device: torch.device, rank: int = 0) -> Iterator[None]:
-    """Give a step its own random numbers, whatever was drawn before, and leave the generators as they were.
+    """Give a step its own random numbers, whatever was drawn before; the generators' states are restored afterwards.
 
-    Of several processes each has others, by its rank: process r takes the r-th seed that the step draws.
+    Each of several processes has its own: process r takes the r-th seed that the step draws.
     Dropout takes no generator, so the global ones are set for the length of a step. Nothing random is carried from
     step to step: a checkpoint needs no state of a generator.
     """

@@ -1,59 +1,58 @@
-"""How well an encoder matches classes it was not trained on, measured after each epoch on the val classes alone."""
+"""How well an encoder matches classes it was not trained on: measured after each epoch on the val classes alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from hcl.extract.cache.base import FrameMapCache
-from hcl.match.config import ALL_LEVELS, HCL, ScoreConfig
-from hcl.match.episodes.drawing import draw_episodes
+from hcl.match.config import ALL_LEVELS, EpisodeConfig, ScoreConfig
+from hcl.match.episodes.drawing import draw_episodes, make_pool
 from hcl.match.episodes.pooling import distinct_pairs, true_places
 from hcl.match.evaluation.predictions import Case, combination_scores, episode_scores
 from hcl.match.methods.registry import find_method
 from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
-from hcl.train.embedding import embedded_batches, views_to_embed
+from hcl.train.data.map_source import MapSource
+from hcl.train.embedding import embedded_batches
 from hcl.train.encoders.factory import Trainable
 
 CASE = Case(k_shot=1, aggregate="mean")
 
 
 def make_validation(
-    cache: FrameMapCache, splits: Mapping[str, str], config: TrainConfig, scoring: ScoreConfig, device: torch.device
+    source: MapSource, config: TrainConfig, scoring: ScoreConfig
 ) -> Callable[[Trainable], float] | None:
-    """Prepare 1-shot episodes over the val classes, min(5, classes)-way.
+    """Prepare 1-shot episodes over the val classes, min(val_way, classes)-way.
 
     A val class is usable with two videos: a query and a support.
 
     Args:
-        cache: of maps
-        splits: of the classes
+        source: of the maps, on the encoder's device; its cache has the run's splits
         config: number of episodes, ways, seed and views to embed are read
         scoring: how HCL scores pairs
-        device: of the encoder
 
     Returns:
         a function from an encoder to its accuracy in percent, or None with fewer than two usable val classes
     """
-    labels = cache.videos.label
-    of_val = [int(row) for row in cache.rows() if splits[labels[row]] == "val"]
-    counts = {name: sum(labels[row] == name for row in of_val) for name in {labels[row] for row in of_val}}
-    rows = np.array([row for row in of_val if counts[labels[row]] > 1], dtype=np.int64)
-    usable = sum(count > 1 for count in counts.values())
+    cache = source.cache
+    counts = Counter(cache.videos.take(cache.rows("val")).label)
+    rows = np.array([row for row in cache.rows("val") if counts[cache.videos.label[row]] > 1], dtype=np.int64)
+    labels = cache.videos.take(rows).label
+    usable = len(set(labels))
     if usable < 2:
         return None
-    way = min(config.val_way, usable)
-    drawn = draw_episodes([labels[row] for row in rows], way=way, episodes=config.val_episodes, seed=config.seed)
-    views = views_to_embed(cache, config.test_views)
-    table, truth = distinct_pairs(drawn), true_places(drawn)
+    drawing = EpisodeConfig(n_way=min(config.val_way, usable), episodes=config.val_episodes, seed=config.seed)
+    episodes = draw_episodes(make_pool(np.arange(len(rows)), labels, [""] * len(rows), drawing), drawing)
+    views = cache.resolve_views(config.test_views, "--test-views")
+    table, truth = distinct_pairs(episodes), true_places(episodes)
 
     def validate(encoder: Trainable) -> float:
-        embedded = joined(list(embedded_batches(encoder, cache, rows, device, views=views)))
-        if encoder.method != HCL:
-            scores = episode_scores(find_method(encoder.method), embedded.arrays, drawn, CASE.k_shot)
+        embedded = concatenate(list(embedded_batches(encoder, source, rows, views=views, mean_maps=False)))
+        if encoder.method in BASELINES:
+            scores = class_scores(BASELINES[encoder.method], embedded.arrays, episodes, CASE.k_shot)
         else:
             levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
             scores = combination_scores(levels, table.lookup, CASE)[ALL_LEVELS]
@@ -62,7 +61,7 @@ def make_validation(
     return validate
 
 
-def joined(parts: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
-    """Put several batches behind one another."""
-    arrays = {name: torch.cat([part.arrays[name] for part in parts]) for name in parts[0].arrays}
-    return replace(parts[0], arrays=arrays, mean_map=np.concatenate([part.mean_map for part in parts]))
+def concatenate(batches: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
+    """Make one batch of several, in their order."""
+    arrays = {name: torch.cat([batch.arrays[name] for batch in batches]) for name in batches[0].arrays}
+    return replace(batches[0], arrays=arrays, mean_map=np.concatenate([batch.mean_map for batch in batches]))

@@ -1,18 +1,24 @@
 """Fit the encoder of one run: batches from the cache, validation, metrics and checkpoints into its folder."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.system.progress import logger
-from hcl.train.data.batches import BatchSource, ClassDraw, memory_limit
-from hcl.train.data.class_augmentation import versions_of, with_versions
+from hcl.train.config import TrainConfig
+from hcl.train.data.batches import BatchPrefetcher
+from hcl.train.data.cached_maps import CachedMaps
+from hcl.train.data.class_augmentation import VERSIONS, ClassAugmentation
+from hcl.train.data.map_source import MapSource
+from hcl.train.data.numbered_views import NumberedViews
+from hcl.train.data.sampler import ClassBalancedSampler
+from hcl.train.data.storage import choose_storage, memory_limit
 from hcl.train.distributed import processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder
-from hcl.train.encoders.layer4 import Layer4
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.fitting.loop import fit
 from hcl.train.fitting.validation import make_validation
@@ -20,14 +26,7 @@ from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 
 
-def fit_run(
-    run: Path,
-    cache: FrameMapCache,
-    config: RunConfig,
-    device: torch.device,
-    *,
-    layer4: Layer4 | None = None,
-) -> Trainable | MeanMaps:
+def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | MeanMaps:
     """Train the encoder of a run, from its checkpoint if it has one, and save its weights, if there are any to learn.
 
     Only base videos are trained on and only val videos choose the epoch. Of several processes the first one alone
@@ -35,30 +34,28 @@ def fit_run(
 
     Args:
         run: the run's folder
-        cache: of the maps
+        source: of the maps, whose cache has the run's splits; on the device to train on
         config: of the run
-        device: to train on
-        layer4: the backbone's own, where the cache ends before it
 
     Returns:
-        the trained encoder, on the device
+        the trained encoder, on the device, in evaluation mode
     """
     training = config.training
-    encoder = make_encoder(training, config.encoder, layer4).to(device)
+    encoder = make_encoder(training, config.encoder, source.layer4).to(source.device)
     if isinstance(encoder, MeanMaps):
         logger.info(f"method {training.method}: nothing to train")
         run_on_main(partial(save_encoder, run, {}))
         return encoder
-    source = base_source(cache, config, device)
-    validate = make_validation(cache, config.splits, training, config.scoring, device)
+    batches = base_batches(source, training)
+    validate = make_validation(source, training, config.scoring)
     if validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     with metrics_log(run, training) as log:
         fitted = fit(
             encoder,
-            source,
+            batches,
             training,
-            text=base_texts(cache, config, device),
+            text=base_texts(source, config),
             validate=validate,
             checkpoint=run / CHECKPOINT,
             on_steps=log.steps,
@@ -69,48 +66,46 @@ def fit_run(
     return encoder.eval()
 
 
-def base_texts(cache: FrameMapCache, config: RunConfig, device: torch.device) -> torch.Tensor | None:
+def base_texts(source: MapSource, config: RunConfig) -> torch.Tensor | None:
     """The (classes, E) text embeddings of the base classes and their versions; None without semantic attention."""
-    text = cache.text_embeddings
+    text = source.cache.text_embeddings
     if config.text_model is None or text is None:
         return None
-    names = cache.class_names
+    names = source.cache.class_names
     of_base = text[[names.index(name) for name in config.base_classes]]
-    return torch.from_numpy(np.tile(of_base, (len(versions_of(config.training)), 1))).to(device)
+    versions = VERSIONS[config.training.class_augmentation]
+    return torch.from_numpy(np.tile(of_base, (len(versions), 1))).to(source.device)
 
 
-def base_source(cache: FrameMapCache, config: RunConfig, device: torch.device) -> BatchSource:
-    """Make the batches of the base videos, and say where they differ from what was asked for."""
-    training = config.training
-    numbers = {name: number for number, name in enumerate(config.base_classes)}
-    rows = np.array([row for row in cache.rows() if cache.videos.label[row] in numbers], dtype=np.int64)
-    versions = versions_of(training)
-    of_videos = np.array([numbers[cache.videos.label[row]] for row in rows], dtype=np.int64)
-    labels = with_versions(of_videos, len(numbers), len(versions))
-    draw = ClassDraw(
-        labels,
-        [name + version.suffix for version in versions for name in config.base_classes],
+def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
+    """Make the batches of the base videos; what differs from the settings is logged."""
+    cache = source.cache
+    videos = CachedMaps(cache, "base")
+    augmentation = ClassAugmentation(VERSIONS[training.class_augmentation], cache.grid)
+    sampler = ClassBalancedSampler(
+        augmentation.labels(videos.labels, len(videos.class_names)),
+        augmentation.class_names(videos.class_names),
         classes_per_batch=training.classes_per_batch,
         videos_per_class=training.videos_per_class,
         seed=training.seed,
     )
-    if draw.left_out:
-        logger.info(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(draw.left_out)}")
-    if draw.classes_per_batch < training.classes_per_batch:
+    if sampler.left_out:
+        logger.info(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(sampler.left_out)}")
+    if sampler.classes_per_batch < training.classes_per_batch:
         logger.info(
-            f"{draw.classes_per_batch} classes a batch instead of {training.classes_per_batch}: there are no more"
+            f"{sampler.classes_per_batch} classes a batch instead of {training.classes_per_batch}: there are no more"
         )
-    return BatchSource(
-        cache,
-        rows,
-        labels,
-        draw,
-        device=device,
-        map_storage=training.map_storage,
-        num_workers=training.num_workers,
-        views=training.views,
+    storage = choose_storage(
+        NumberedViews(cache, videos.rows, cache.resolve_views(training.views)),
+        training.map_storage,
+        source.device,
         host_bytes=memory_limit() // processes_here(),
-        share=rank_slice(draw.size),
-        versions=versions,
-        grid=cache.grid,
+    )
+    return BatchPrefetcher(
+        sampler,
+        storage,
+        device=source.device,
+        num_workers=training.num_workers,
+        augmentation=augmentation,
+        share=rank_slice(sampler.batch_size),
     )

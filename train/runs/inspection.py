@@ -1,43 +1,82 @@
-"""What a cache, a run or an embedding store holds, in words; and whether all of it can be read back."""
+"""What a cache, a run or an embedding store holds, and whether all of it can be read back."""
 
+from __future__ import annotations
+
+import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.opening import is_hdf5, open_cache
-from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
-from hcl.train.runs.run_folder import CONFIG, METRICS, load_encoder, read_config
+from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, load_encoder, read_config
+from hcl.train.runs.split_counts import SplitCounts, count_splits, split_lines
 
 
-def describe(path: Path, *, verify: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Describe what stands at a path.
+@dataclass(frozen=True)
+class Description:
+    """What stands at a path; printed as lines, or taken as plain types by `to_dict`."""
+
+    path: str
+    kind: str  # "cache", "run" or "embedding store"
+    facts: dict[str, Any]  # JSON types
+    splits: SplitCounts  # of the videos; empty for a run, whose store has them
+    failed: dict[str, str]  # videos without maps and the reason
+    damaged: tuple[str, ...] | None = None  # what cannot be read back; None: not verified
+    store: Description | None = None  # of a finished run
+
+    @property
+    def all_damaged(self) -> tuple[str, ...]:
+        """What cannot be read back, here or in the store of a run."""
+        return (self.damaged or ()) + (self.store.all_damaged if self.store else ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """One fact a line, without the outcome of the verification."""
+        return [
+            f"{self.path}: {self.kind}",
+            *(f"{name}: {_shown(value)}" for name, value in self.facts.items()),
+            *split_lines(self.splits),
+            *(f"failed: {video}: {reason}" for video, reason in self.failed.items()),
+            *(self.store.lines() if self.store else []),
+        ]
+
+    def __str__(self) -> str:
+        verified = [f"damaged: {name}" for name in self.all_damaged] or ["verified: everything can be read"]
+        return "\n".join([*self.lines(), *(verified if self.damaged is not None else [])])
+
+
+def _shown(value: object) -> str:
+    """A fact in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items()) or "none"
+    return "none" if value is None else str(value)
+
+
+def describe(path: str | Path, *, verify: bool = False) -> Description:
+    """Describe the cache, run or embedding store at a path.
 
     Args:
-        path: of a cache, a run or an embedding store
+        path: of any of them
         verify: read everything back
-
-    Returns:
-        the text, and the names of what is damaged
 
     Raises:
         InputError: if it is none of these, or cannot be opened at all
     """
+    path = Path(path)
     if (path / CONFIG).is_file():
-        text, damaged = _describe_run(path, verify)
-    elif _is_cache(path):
-        text, damaged = _describe_cache(path, verify)
-    else:
-        text, damaged = _describe_store(path, verify)
-    if verify:
-        verdict = [f"damaged: {name}" for name in damaged] or ["verified: everything can be read"]
-        text = "\n".join([text, *verdict])
-    return text, tuple(damaged)
+        return _describe_run(path, verify)
+    return _describe_cache(path, verify) if _is_cache(path) else _describe_store(path, verify)
 
 
 def _is_cache(path: Path) -> bool:
@@ -48,82 +87,91 @@ def _is_cache(path: Path) -> bool:
     return path.exists() and f'"{SCHEMA}"' in (path / "zarr.json").read_text(encoding="utf-8", errors="replace")
 
 
-def _describe_cache(path: Path, verify: bool) -> tuple[str, list[str]]:
+def _describe_cache(path: Path, verify: bool) -> Description:
     cache = open_cache(path)
-    videos, sources, model = cache.videos, cache.sources, cache.text_model
-    done, failed = int((sources.status == DONE).sum()), int((sources.status == FAILED).sum())
-    rounded = cache.quantisation_error
-    error = "" if rounded is None else f", mean relative l2 error {rounded:.4f}"
-    lines = [
-        f"{path}: cache of {len(videos)} videos: {done} done, {failed} failed, {len(videos) - done - failed} pending",
-        f"maps: {cache.layout}{error}",
-        "settings: " + ", ".join(f"{name} {value}" for name, value in cache.settings.items()),
-        f"class texts: {model['model'] if model else 'none'}",
-        *_split_lines(videos.label, videos.split),
-        *(f"failed: {videos.path[row]}: {sources.reason[row]}" for row in np.flatnonzero(sources.status == FAILED)),
-    ]
-    damaged = []
-    for row in _shown(cache.rows().tolist() if verify else []):
-        if not cache.intact(row):
-            damaged.append(videos.path[row])
-    return "\n".join(lines), damaged
+    videos, status, reasons = cache.videos, cache.sources.status, cache.sources.reason
+    done, failed = int((status == DONE).sum()), int((status == FAILED).sum())
+    rounding, model = cache.quantisation_error, cache.text_model
+    facts = {
+        "videos": {"total": len(videos), "done": done, "failed": failed, "pending": len(videos) - done - failed},
+        "maps": str(cache.layout),
+        "mean relative l2 error of rounding": None if rounding is None else round(rounding, 4),
+        "settings": cache.settings,
+        "class texts": model["model"] if model else None,
+    }
+    failures = {videos.path[row]: reasons[row] for row in np.flatnonzero(status == FAILED)}
+    damaged = None
+    if verify:
+        damaged = tuple(videos.path[row] for row in _each(cache.rows().tolist()) if not cache.intact(row))
+    return Description(str(path), "cache", facts, count_splits(videos), failures, damaged)
 
 
-def _describe_store(path: Path, verify: bool) -> tuple[str, list[str]]:
+def _describe_store(path: Path, verify: bool) -> Description:
     store = EmbeddingStore.open(path)
-    origin = store.attributes.get("origin", {})
-    lines = [
-        f"{path}: embedding store of {len(store.videos)} videos for method {store.method}",
-        f"arrays: {', '.join(store.names)}",
-        "origin: " + ", ".join(f"{name} {value}" for name, value in origin.items()),
-        *_split_lines(store.videos.label, store.videos.split),
-    ]
-    damaged = []
-    for row in _shown(range(len(store.videos)) if verify else []):
-        try:
-            store.arrays(store.names, np.array([row]))
-        except InputError as error:
-            damaged.append(f"{store.videos.path[row]} ({error})")
-    return "\n".join(lines), damaged
+    facts = {
+        "videos": len(store.videos),
+        "method": store.method,
+        "arrays": ", ".join(store.names),
+        "origin": store.attributes.get("origin", {}),
+    }
+    damaged = None
+    if verify:
+        errors = ((store.videos.path[row], _read_error(store, row)) for row in _each(range(len(store.videos))))
+        damaged = tuple(f"{video} ({error})" for video, error in errors if error)
+    return Description(str(path), "embedding store", facts, count_splits(store.videos), {}, damaged)
 
 
-def _describe_run(path: Path, verify: bool) -> tuple[str, list[str]]:
+def _read_error(store: EmbeddingStore, row: int) -> str:
+    """Why the arrays of a video cannot be read back; "" if they can."""
+    try:
+        store.arrays(store.names, np.array([row]))
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _describe_run(path: Path, verify: bool) -> Description:
     config = read_config(path)
-    training = config.training
-    metrics = path / METRICS
-    size = "none" if training.method == "resnet" else f"D = {training.dim}, {training.depth} transformer blocks"
-    size += ", layer 4 tuned" if training.finetune == "layer4" else ", layer 4 skipped" if training.skip_layer4 else ""
-    lines = [
-        f"{path}: run of the {training.preset} preset on {config.cache['path']}, method {training.method}",
-        f"encoder: {size}, {len(config.base_classes)} base classes",
-        f"class texts: {config.text_model['model'] if config.text_model else 'none'}",
-    ]
-    if metrics.is_file():
-        lines.append(f"last metrics: {metrics.read_text(encoding='utf-8').splitlines()[-1]}")
-    damaged: list[str] = []
+    finished = (path / STORE).is_dir()
+    facts = {
+        "preset": config.training.preset,
+        "method": config.training.method,
+        "cache": config.cache["path"],
+        "encoder": _encoder(config),
+        "base classes": len(config.base_classes),
+        "class texts": config.text_model["model"] if config.text_model else None,
+        "last epoch": _last_epoch(path),
+        "state": "finished" if finished else "unfinished: no embedding store yet",
+    }
     if verify:
         load_encoder(path)
-    if (path / STORE).is_dir():
-        text, damaged = _describe_store(path / STORE, verify)
-        lines.append(text)
-    else:
-        lines.append("unfinished: no embedding store yet")
-    return "\n".join(lines), damaged
+    store = _describe_store(path / STORE, verify) if finished else None
+    return Description(str(path), "run", facts, {}, {}, () if verify else None, store)
 
 
-def _shown(rows: Iterable[int]) -> Iterator[int]:
-    listed = list(rows)
-    with progress_bar(len(listed), "video", "verify") as bar:
-        for row in listed:
+def _encoder(config: RunConfig) -> str | None:
+    """The size of an encoder in words."""
+    training = config.training
+    if training.method == "resnet":
+        return None
+    layer4 = ", layer 4 finetuned" if training.finetune == "layer4" else ""
+    layer4 = ", layer 4 skipped" if training.skip_layer4 else layer4
+    return f"D = {training.dim}, {training.depth} transformer blocks{layer4}"
+
+
+def _last_epoch(run: Path) -> dict[str, Any] | None:
+    """The metrics of the last epoch; None before there are any."""
+    file = run / METRICS
+    if not file.is_file():
+        return None
+    metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8").splitlines()[-1])
+    return metrics
+
+
+def _each(rows: Iterable[int]) -> Iterator[int]:
+    """Give out rows while a bar shows how many are done."""
+    rows = list(rows)
+    with progress_bar(len(rows), "video", "verify") as bar:
+        for row in rows:
             yield row
             bar.update()
-
-
-def _split_lines(labels: tuple[str, ...], splits: tuple[str, ...]) -> list[str]:
-    """One line a split: its classes with their number of videos."""
-    lines = []
-    for split in SPLITS:
-        inside = [label for label, found in zip(labels, splits, strict=True) if found == split]
-        counts = ", ".join(f"{name} ({inside.count(name)})" for name in sorted(set(inside)))
-        lines.append(f"{split:>5}: {len(set(inside))} classes, {len(inside)} videos{': ' if inside else ''}{counts}")
-    return lines

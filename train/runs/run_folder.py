@@ -1,5 +1,7 @@
 """The folder of a run: settings, weights, metrics, checkpoint and the embedding store."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,13 +17,13 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.installation import package_version
 from hcl.match.config import ScoreConfig
-from hcl.match.store.locate import RUNS
+from hcl.match.store.locate import RUNS, STORE
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.layer4 import make_layer4
 from hcl.train.encoders.untrained import MeanMaps
 
-SCHEMA, VERSION = "hcl-run", 1
+SCHEMA, VERSION = "hcl-run", 2
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
 
@@ -37,9 +39,27 @@ class RunConfig:
     base_classes: tuple[str, ...]  # in the order of the classifier's outputs, version by version of their videos
     encoder: dict[str, int | None]  # channels, frames and patches of layer 4; for hcl also classes and text_width
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain types for config.json."""
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, as config.json holds them."""
         return {"schema": SCHEMA, "schema_version": VERSION, "hcl": package_version(), **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> RunConfig:
+        """Undo `to_dict`.
+
+        Raises:
+            KeyError, TypeError: if something is missing, or is no setting
+        """
+        training = dict(stored["training"])
+        training["clip_sizes"] = tuple(training["clip_sizes"])
+        return cls(
+            training=TrainConfig(**training),
+            cache=stored["cache"],
+            text_model=stored["text_model"],
+            splits=stored["splits"],
+            base_classes=tuple(stored["base_classes"]),
+            encoder=stored["encoder"],
+        )
 
     @property
     def scoring(self) -> ScoreConfig:
@@ -52,70 +72,97 @@ class RunConfig:
         )
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run: where it stands and all that it follows from."""
+
+    folder: Path
+    config: RunConfig
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its videos are embedded, which is the last thing that a training does."""
+        return (self.folder / STORE).is_dir()
+
+
 def dated_run() -> Path:
-    """A new name in the folder of runs."""
+    """A new name in the folder of runs, after the date and time."""
     stem = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
     return next(RUNS / name for name in names if not (RUNS / name).exists())
 
 
 def write_config(run: Path, config: RunConfig) -> None:
-    """Write config.json at once or not at all."""
+    """Write config.json atomically; the folder is made if it is not there.
+
+    Raises:
+        InputError: if it cannot be written
+    """
     try:
         run.mkdir(parents=True, exist_ok=True)
         with atomic_file(run / CONFIG) as fresh:
-            fresh.write_text(json.dumps(config.as_json(), indent=2) + "\n", encoding="utf-8")
+            fresh.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{run}: cannot be written ({error.strerror}); name another folder with --run") from error
 
 
-def read_config(run: Path) -> RunConfig:
-    """Read config.json.
+def read_config(run: str | Path) -> RunConfig:
+    """Read what a run follows from: its settings, cache, splits and base classes.
 
     Raises:
-        InputError: if the folder is no run or of another version
+        InputError: if the folder is no run, or one of another version
     """
-    file = run / CONFIG
+    run, file = Path(run), Path(run) / CONFIG
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{run}: not a run (no {CONFIG} in it); make one with: hcl train CACHE --run {run}") from error
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read ({error}); train the run anew") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
         raise InputError(f"{file}: not the settings of a run; name a folder made by hcl train")
-    if found.get("schema_version") != VERSION:
-        raise InputError(f"{file}: schema {SCHEMA} version {found.get('schema_version')}, this program reads {VERSION}")
-    try:
-        training = dict(found["training"])
-        training["clip_sizes"] = tuple(training["clip_sizes"])
-        return RunConfig(
-            training=TrainConfig(**training),
-            cache=found["cache"],
-            text_model=found["text_model"],
-            splits=found["splits"],
-            base_classes=tuple(found["base_classes"]),
-            encoder=found["encoder"],
+    if stored.get("schema_version") != VERSION:
+        raise InputError(
+            f"{run}: a run of hcl {stored.get('hcl')} (schema {SCHEMA} version {stored.get('schema_version')}); this"
+            f" program reads version {VERSION}; train it anew in another folder with: hcl train CACHE --run RUN"
         )
+    try:
+        return RunConfig.from_dict(stored)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{file}: {error} does not fit hcl {package_version()}; it was written by hcl {found.get('hcl')}: use that"
+            f"{file}: {error} does not fit hcl {package_version()}; it was written by hcl {stored.get('hcl')}: use that"
         ) from error
 
 
 def save_encoder(run: Path, state: Mapping[str, torch.Tensor]) -> None:
-    """Write the encoder's weights at once or not at all."""
+    """Write the encoder's weights atomically."""
     with atomic_file(run / WEIGHTS) as fresh:
         save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, fresh)
 
 
-def load_encoder(run: Path) -> tuple[Trainable | MeanMaps, RunConfig]:
-    """Load a trained encoder, in evaluation mode, on the CPU.
+def load_encoder(run: str | Path) -> Trainable | MeanMaps:
+    """Load the trained encoder of a run, in evaluation mode, on the CPU.
+
+        encoder = load_encoder("runs/latest")
+        with torch.inference_mode():
+            embeddings = encoder(maps)  # maps: (B, T, P, C) of a cache such as the run's, float16 or float32
+
+    For method hcl, `embeddings` is an `Embeddings` of float32: `global_` (B, D), `clips` (B, Nc, D), `patches`
+    (B, T, P, D); with the text embeddings (B, E) of the videos' classes as a second argument also `class_keys` (B, D).
+    For a baseline it is a dictionary of the arrays that its scores need. A run on a cache of layer 3 holds a layer 4
+    of its own, which runs first: such maps are given as they are cached. A run of method resnet has nothing to train
+    and gives an empty dictionary.
+
+    Args:
+        run: folder of a run, made by hcl train
+
+    Returns:
+        a torch Module; its attribute `run_config` is the RunConfig (settings, splits, base classes)
 
     Raises:
-        InputError: if the run is unfinished or its weights do not fit
+        InputError: if the run is unfinished, of another version, or its weights do not fit
     """
-    config = read_config(run)
+    run, config = Path(run), read_config(run)
     encoder = make_encoder(config.training, config.encoder, make_layer4(config.cache["settings"]))
     file = run / WEIGHTS
     if not file.is_file():
@@ -126,4 +173,5 @@ def load_encoder(run: Path) -> tuple[Trainable | MeanMaps, RunConfig]:
         raise InputError(
             f"{file}: weights that do not fit {CONFIG} ({first_line(error)}); train the run anew"
         ) from error
-    return encoder.eval(), config
+    encoder.run_config = config  # type: ignore[assignment]  # a Module takes any attribute
+    return encoder.eval()

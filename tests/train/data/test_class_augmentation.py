@@ -14,13 +14,28 @@ from torch import Tensor
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
-from hcl.train.data.batches import BatchSource, ClassDraw
-from hcl.train.data.class_augmentation import AS_IS, BOTH, MIRRORED, REVERSED, TURNED, Turned, turn_each, with_versions
+from hcl.train.data.batches import BatchPrefetcher
+from hcl.train.data.class_augmentation import (
+    AS_IS,
+    BOTH,
+    MIRRORED,
+    NO_AUGMENTATION,
+    REVERSED,
+    VERSIONS,
+    ClassAugmentation,
+    Turned,
+    class_versions,
+)
+from hcl.train.data.map_source import MapSource
+from hcl.train.data.numbered_views import NumberedViews
+from hcl.train.data.sampler import ClassBalancedSampler
+from hcl.train.data.storage import choose_storage
 from hcl.train.runs.fit_run import base_texts
-from hcl.train.runs.run_folder import CONFIG, load_encoder
+from hcl.train.runs.run_folder import CONFIG, load_encoder, read_config
 from hcl.train.runs.running import train
 
 GRID = (2, 3)
+IN_ALL_VERSIONS = ClassAugmentation(VERSIONS["both"], GRID)
 CPU = torch.device("cpu")
 SMALL = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 1, "steps_per_epoch": 2, "val_episodes": 5}
 
@@ -39,7 +54,7 @@ def by_loops(maps: Tensor, version: Turned) -> Tensor:
     return found
 
 
-@pytest.mark.parametrize("version", TURNED["both"])
+@pytest.mark.parametrize("version", VERSIONS["both"])
 def test_turning_is_that_of_a_loop_and_undoes_itself(version: Turned) -> None:
     maps = numbered()
     turned = version(maps, GRID)
@@ -56,20 +71,23 @@ def test_both_ways_are_one_after_the_other_in_either_order() -> None:
 
 def test_each_video_of_a_batch_is_turned_in_its_own_way() -> None:
     maps, which = numbered(5), np.array([3, 0, 1, 2, 3])
-    found = turn_each(maps.clone(), which, TURNED["both"], GRID)
+    found = IN_ALL_VERSIONS.turn(maps.clone(), which)
     for video, number in enumerate(which):
-        assert torch.equal(found[video], TURNED["both"][number](maps[video : video + 1], GRID)[0])
+        assert torch.equal(found[video], VERSIONS["both"][number](maps[video : video + 1], GRID)[0])
 
 
 def test_labels_are_numbered_version_by_version() -> None:
-    assert with_versions(np.array([0, 2, 1]), 3, 2).tolist() == [0, 2, 1, 3, 5, 4]
-    assert with_versions(np.array([0, 2, 1]), 3, 1).tolist() == [0, 2, 1]
+    mirrored = ClassAugmentation(VERSIONS["hflip"], GRID)
+    assert mirrored.labels(np.array([0, 2, 1]), 3).tolist() == [0, 2, 1, 3, 5, 4]
+    assert mirrored.class_names(("a", "b")) == ("a", "b", "a (hflip)", "b (hflip)")
+    assert NO_AUGMENTATION.labels(np.array([0, 2, 1]), 3).tolist() == [0, 2, 1]
+    assert [class_versions(3, name) for name in VERSIONS] == [3, 6, 6, 12]
 
 
 class Reader:
     """Videos that differ in every value."""
 
-    shape, n_views = (4, 6, 5), 2
+    shape = (4, 6, 5)
 
     def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
         maps = numbered(1)[0].numpy() + np.float16(200 * row + 100 * view)
@@ -80,36 +98,22 @@ class Reader:
 
 @pytest.mark.parametrize("map_storage", ["disk", "host", "device"])
 def test_batches_hold_the_version_that_the_label_says(map_storage: str) -> None:
-    of_videos, versions = np.array([0, 1, 2] * 3, dtype=np.int64), TURNED["both"]
-    labels = with_versions(of_videos, 3, len(versions))
-    draw = ClassDraw(labels, [""] * 12, classes_per_batch=8, videos_per_class=2, seed=0)
-    rows = np.arange(9)
-    source = BatchSource(
-        *(Reader(), rows, labels, draw),
-        device=CPU,
-        map_storage=map_storage,
-        versions=versions,
-        grid=GRID,
-        share=slice(2, 9),
-    )
+    of_videos, versions = np.array([0, 1, 2] * 3, dtype=np.int64), VERSIONS["both"]
+    labels = IN_ALL_VERSIONS.labels(of_videos, 3)
+    sampler = ClassBalancedSampler(labels, [""] * 12, classes_per_batch=8, videos_per_class=2, seed=0)
+    storage = choose_storage(NumberedViews(Reader(), np.arange(9), per_video=2), map_storage, CPU)
+    source = BatchPrefetcher(sampler, storage, device=CPU, augmentation=IN_ALL_VERSIONS, share=slice(2, 9))
     seen = set()
     for step, batch in enumerate(source.batches(0, 6)):
-        drawn = draw.videos(step)
-        assert batch.labels.tolist() == labels[drawn].tolist()
-        for place, (number, view) in enumerate(zip(drawn[2:9], draw.views(step, 2)[2:9], strict=True)):
+        samples = sampler.samples(step)
+        assert batch.labels.tolist() == labels[samples].tolist()
+        for place, (number, view) in enumerate(zip(samples[2:9], sampler.views(step, 2)[2:9], strict=True)):
             version, row = versions[number // 9], number % 9
             assert labels[number] == of_videos[row] + 3 * (number // 9)
             expected = by_loops(torch.from_numpy(Reader().view(int(row), int(view)))[None], version)[0]
             assert torch.equal(batch.maps[place], expected)
             seen.add(version)
     assert seen == set(versions)
-
-
-def test_labels_of_other_versions_are_a_callers_mistake() -> None:
-    labels = np.array([0, 0, 1, 1], dtype=np.int64)
-    draw = ClassDraw(labels, ["a", "b"], classes_per_batch=2, videos_per_class=2, seed=0)
-    with pytest.raises(ValueError, match="differ in videos of 2 versions"):
-        BatchSource(Reader(), np.arange(4), labels, draw, device=CPU, versions=TURNED["hflip"], grid=GRID)
 
 
 def test_a_run_learns_more_classes_and_embeds_none_of_them(
@@ -119,11 +123,11 @@ def test_a_run_learns_more_classes_and_embeds_none_of_them(
     settings = {**SMALL, "class_augmentation": "both"}
     train(cache.path, run=tmp_path / "run", preset="quick", splits=None, settings=settings, latest=False)
     assert any("3 base classes and 9 mirrored or reversed ones" in line for line in said)
-    encoder, config = load_encoder(tmp_path / "run")
+    encoder, config = load_encoder(tmp_path / "run"), read_config(tmp_path / "run")
     assert json.loads((tmp_path / "run" / CONFIG).read_text())["encoder"]["classes"] == 12
     assert encoder.classifier.out_features == 12  # type: ignore[union-attr]
     assert config.base_classes == ("a", "b", "c")
-    texts = base_texts(cache, config, CPU)
+    texts = base_texts(MapSource(cache), config)
     assert texts is not None and texts.shape[0] == 12
     assert torch.equal(texts[:3], texts[9:])
     store = EmbeddingStore.open(tmp_path / "run" / STORE)
@@ -131,4 +135,4 @@ def test_a_run_learns_more_classes_and_embeds_none_of_them(
 
 
 def test_names_say_how_a_class_came_about() -> None:
-    assert [version.suffix for version in TURNED["both"]] == ["", " (mirrored)", " (reversed)", " (mirrored, reversed)"]
+    assert [version.suffix for version in VERSIONS["both"]] == ["", " (hflip)", " (reverse)", " (hflip, reverse)"]

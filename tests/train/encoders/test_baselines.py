@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from hcl.extract.cache.layout import MapRecord
+import hcl.train.runs.metrics_log as run_record
+from hcl.extract.cache.base import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.decoding.source import Source
@@ -24,14 +25,16 @@ from hcl.match.methods.trx import sinusoids
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
+from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.baseline_encoder import BaselineEncoder
 from hcl.train.encoders.factory import make_encoder
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.validation import make_validation
 from hcl.train.losses.episodic import episodic_loss
+from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.run_folder import CHECKPOINT, METRICS, WEIGHTS, load_encoder, read_config
-from hcl.train.runs.running import embed_cache, train
+from hcl.train.runs.running import train
 
 TRAINED = [name for name in BASELINES if name != "resnet"]
 FRAMES, PATCHES, CHANNELS, SIGNAL = 4, 3, 20, 6
@@ -167,9 +170,7 @@ def test_training_raises_validation_above_chance(method: str) -> None:
     assert epochs[-1]["terms"]["total"] < epochs[0]["terms"]["total"]
     assert set(epochs[0]["terms"]) == {"total", "gradient_norm"}
     config = read_config(Path("run"))
-    validate = make_validation(
-        ZarrCache.open(cache), config.splits, config.training, config.scoring, torch.device("cpu")
-    )
+    validate = make_validation(MapSource(ZarrCache.open(cache)), config.training, config.scoring)
     assert validate is not None
     before = validate(make_encoder(config.training, config.encoder))  # chance is 25
     assert before < 50 and max(epoch["validation"] for epoch in epochs) > before + 20
@@ -196,8 +197,8 @@ def test_validation_scores_every_episode(method: str, monkeypatch: pytest.Monkey
 def test_a_store_holds_what_the_encoder_says(method: str) -> None:
     cache = make_cache()
     quick_train(cache, "run", method, epochs=1, steps_per_epoch=2)
-    store, (model, _) = EmbeddingStore.open(Path("run", STORE)), load_encoder(Path("run"))
-    assert store.method == method and set(store.names) == {*BASELINES[method].axes, "mean_map"}
+    store, model = EmbeddingStore.open(Path("run", STORE)), load_encoder(Path("run"))
+    assert store.method == method and set(store.names) == {*BASELINES[method].arrays, "mean_map"}
     assert set(store.videos.split) == {"val", "novel"} and store.attributes["scoring"] == {}
     maps = torch.from_numpy(ZarrCache.open(cache).maps(ZarrCache.open(cache).videos.path.index("r/2.mp4")))
     with torch.no_grad():
@@ -205,10 +206,10 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
     found = store.arrays(tuple(BASELINES[method].axes), np.array([store.videos.path.index("r/2.mp4")]))
     for name, array in expected.items():
         torch.testing.assert_close(found[name], array, rtol=1e-4, atol=1e-5)
-    embed_cache(Path("run"), cache, Path("all.zarr"), device="cpu")
+    embed_cache(cache, Path("all.zarr"), run=Path("run"), device="cpu")
     assert len(EmbeddingStore.open(Path("all.zarr")).videos) == 80
-    text, damaged = describe(Path("run"), verify=True)
-    assert f"method {method}" in text and "verified" in text and not damaged
+    description = describe(Path("run"), verify=True)
+    assert description.facts["method"] == method and description.damaged == description.all_damaged == ()
 
 
 @every_trained
@@ -249,9 +250,9 @@ def test_resnet_is_not_trained(said: list[str]) -> None:
     found = store.arrays(("mean_map",), np.array([3]))["mean_map"][0]
     maps = torch.from_numpy(ZarrCache.open(cache).maps(ZarrCache.open(cache).videos.path.index(store.videos.path[3])))
     torch.testing.assert_close(found, maps.float().mean(dim=(0, 1)))
-    embed_cache(Path("run"), cache, Path("all.zarr"), device="cpu")
+    embed_cache(cache, Path("all.zarr"), run=Path("run"), device="cpu")
     assert EmbeddingStore.open(Path("all.zarr")).identity == store.identity
-    assert "encoder: none" in describe(Path("run"), verify=True)[0]
+    assert describe(Path("run"), verify=True).facts["encoder"] is None
 
 
 def test_baselines_read_no_text_and_say_who_they_are(said: list[str]) -> None:

@@ -1,5 +1,6 @@
-"""Layer 4 behind a cache that ends before it: as the backbone has it, unless it is tuned."""
+"""Layer 4 behind a cache that ends before it: as the backbone has it, unless it is finetuned."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import hcl.train.runs.metrics_log as run_record
 from hcl.extract.backbones.backbone import load_backbone
 from hcl.extract.backbones.resnet import blank_layer4
 from hcl.extract.cache.conversion import convert
@@ -24,12 +24,17 @@ from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
+from hcl.train.data.cached_maps import CachedMaps
+from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
 from hcl.train.encoders.layer4 import Averaged, Layer4, load_layer4, make_layer4, shape_of_layer4
+from hcl.train.encoders.untrained import Untrained
+from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.step import Stepper
+from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.inspection import describe
-from hcl.train.runs.run_folder import METRICS, WEIGHTS, load_encoder
-from hcl.train.runs.running import embed_cache, train
+from hcl.train.runs.run_folder import CHECKPOINT, METRICS, WEIGHTS, load_encoder, read_config
+from hcl.train.runs.running import train
 
 SPLITS = {"a": "base", "b": "base", "c": "val", "d": "val", "e": "novel", "f": "novel"}
 QUICK = {
@@ -98,7 +103,7 @@ def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str
     assert shape_of_layer4(cache.shape, cache.settings) == whole.shape == shape_of_layer4(whole.shape, whole.settings)
     maps = torch.from_numpy(np.stack([cache.maps(row) for row in range(4)]))
     assert close(layer4(maps), np.stack([whole.maps(row) for row in range(4)]))
-    assert "backbone_layer layer3" in describe(cache.path)[0]
+    assert describe(cache.path).facts["settings"]["backbone_layer"] == "layer3"
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -154,11 +159,11 @@ def test_averaged_patches_are_those_of_a_loop(grid: tuple[int, int], kind: torch
 def test_layer4_can_be_skipped(made: Path, tmp_path: Path, weights: str, method: str) -> None:
     cache = made / "layer3.zarr"
     skipped = run_on(cache, tmp_path / "run", method=method, skip_layer4=True, weights=weights)
-    encoder, config = load_encoder(tmp_path / "run")
+    encoder, config = load_encoder(tmp_path / "run"), read_config(tmp_path / "run")
     assert encoder.projection.in_features == 256 and config.encoder["patches"] == 9  # type: ignore[union-attr]
     assert not any(name.startswith("layer4") for name in load_file(tmp_path / "run" / WEIGHTS))
-    assert "layer 4 skipped" in describe(tmp_path / "run")[0]
-    embed_cache(tmp_path / "run", cache, tmp_path / "again.zarr", weights=weights)
+    assert "layer 4 skipped" in describe(tmp_path / "run").facts["encoder"]
+    embed_cache(cache, tmp_path / "again.zarr", run=tmp_path / "run", weights=weights)
     again = EmbeddingStore.open(tmp_path / "again.zarr")
     row = again.videos.path.index(skipped.videos.path[0])
     np.testing.assert_array_equal(skipped.mean_map[0], again.mean_map[row])  # the baseline's, with layer 4
@@ -174,7 +179,7 @@ def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Pat
     for view in range(2):
         maps = torch.from_numpy(np.stack([whole.view(row, view) for row in range(12)]))
         assert close(Averaged(whole.grid)(maps), np.stack([pooled.view(row, view) for row in range(12)]))
-    assert load_layer4(pooled.settings) is None and "backbone_layer layer3-pooled" in describe(pooled.path)[0]
+    assert load_layer4(pooled.settings) is None
     given: dict[str, Any] = {"method": method, "class_augmentation": "none"}
     found = run_on(pooled.path, tmp_path / "pooled", **given)
     skipped = run_on(whole.path, tmp_path / "skipped", skip_layer4=True, weights=weights, **given)
@@ -248,37 +253,71 @@ def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path:
     np.testing.assert_array_equal(tuned.mean_map, plain.mean_map)
     rows = np.arange(len(plain.videos))
     assert not close(tuned.arrays(["global"], rows)["global"], plain.arrays(["global"], rows)["global"])
-    assert "layer 4 tuned" in describe(tmp_path / "tuned", verify=True)[0]
-    embed_cache(tmp_path / "tuned", made / "layer3.zarr", tmp_path / "again.zarr", device="cpu")  # the run's weights
+    assert "layer 4 finetuned" in describe(tmp_path / "tuned", verify=True).facts["encoder"]
+    embed_cache(
+        made / "layer3.zarr", tmp_path / "again.zarr", run=tmp_path / "tuned", device="cpu"
+    )  # the run's weights
     again = EmbeddingStore.open(tmp_path / "again.zarr")
     places = np.array([again.videos.path.index(path) for path in tuned.videos.path])
     for name in ("global", "patches", "mean_map"):
         torch.testing.assert_close(again.arrays([name], places)[name], tuned.arrays([name], rows)[name])
 
 
-def test_a_cut_tuned_run_goes_on_to_the_same_end(
-    made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_finetuned_run_resumes_to_the_same_end(made: Path, tmp_path: Path, weights: str) -> None:
     given = {"weights": weights, "finetune": "layer4"}
-    run_on(made / "layer3.zarr", tmp_path / "whole", **given)
-    write = run_record.write_metrics
-
-    def killed(run: Path, records: Any) -> None:
-        write(run, records)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(run_record, "write_metrics", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run_on(made / "layer3.zarr", tmp_path / "cut", **given)
-    run_on(made / "layer3.zarr", tmp_path / "cut", **given)
+    cache = tmp_path / "layer3.zarr"
+    shutil.copytree(made / "layer3.zarr", cache)
+    run_on(cache, tmp_path / "whole", **given)
+    chunk = cache / "maps" / "c" / str(ZarrCache.open(cache).rows("val")[0]) / "0" / "0" / "0"
+    stored = chunk.read_bytes()
+    chunk.write_bytes(b"damaged")  # ends the run when it validates, after the steps of the first epoch
+    with pytest.raises(InputError, match="are damaged"):
+        run_on(cache, tmp_path / "cut", checkpoint_every=2, **given)
+    assert load_checkpoint(tmp_path / "cut" / CHECKPOINT)["steps"] == 2
+    chunk.write_bytes(stored)
+    run_on(cache, tmp_path / "cut", **given)
     for name in (WEIGHTS, METRICS):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_a_loaded_encoder_takes_the_maps_of_its_cache_and_runs_its_own_layer4(
+    made: Path, tmp_path: Path, weights: str
+) -> None:
+    """What a notebook does: load the encoder, give it cached maps, get the embeddings that the run stored."""
+    cache = CachedMaps(made / "layer3.zarr", "novel")
+    maps = torch.stack([cache[index][0] for index in range(len(cache))])
+    for name, given in (("frozen", {}), ("finetuned", {"finetune": "layer4", "backbone_lr": 0.01})):
+        store = run_on(made / "layer3.zarr", tmp_path / name, weights=weights, test_views=1, **given)
+        encoder = load_encoder(str(tmp_path / name))
+        assert not encoder.training
+        with torch.inference_mode():
+            embeddings = encoder(maps)
+        places = np.flatnonzero(np.array(store.videos.split) == "novel")
+        assert store.videos.take(places).label == tuple(cache.class_names[label] for label in cache.labels)
+        torch.testing.assert_close(embeddings.global_, store.embeddings(places).global_, rtol=1e-4, atol=1e-5)
+        assert embeddings.class_keys is None and encoder.run_config.training.finetune == given.get("finetune", "none")
+
+
+def test_a_source_runs_layer4_where_the_encoder_has_none(made: Path, weights: str) -> None:
+    cache = ZarrCache.open(made / "layer3.zarr")
+    source, rows = MapSource(cache, weights), np.array([4, 1])
+    assert source.layer4 is not None and source.layer4 is source.layer4
+    maps = source.read(rows, 1)
+    shape = {"channels": 512, "frames": 3, "patches": 9}
+    own = make_encoder(TrainConfig(dim=16, heads=2, method="otam"), shape, source.layer4)
+    assert torch.equal(maps.for_encoder(own), maps.stored)
+    assert torch.equal(maps.stored, torch.from_numpy(np.stack([cache.view(int(row), 1) for row in rows])))
+    whole = ZarrCache.open(made / "layer4.zarr")
+    canonical = source.read(rows)
+    assert close(canonical.for_encoder(Untrained()), np.stack([whole.maps(int(row)) for row in rows]))
+    assert close(canonical.mean_map(), np.stack([whole.maps(int(row)).mean(axis=(0, 1)) for row in rows]))
+    with pytest.raises(InputError, match="other weights than the cache's"):
+        MapSource(cache, "default").load()
+
+
 def test_the_untrained_baseline_is_that_of_layer4(made: Path, tmp_path: Path, weights: str) -> None:
-    embed_cache(None, made / "layer4.zarr", tmp_path / "four.zarr", device="cpu")
-    embed_cache(None, made / "layer3.zarr", tmp_path / "three.zarr", weights=weights, test_views=1, device="cpu")
+    embed_cache(made / "layer4.zarr", tmp_path / "four.zarr", device="cpu")
+    embed_cache(made / "layer3.zarr", tmp_path / "three.zarr", weights=weights, test_views=1, device="cpu")
     four, three = (EmbeddingStore.open(tmp_path / f"{name}.zarr") for name in ("four", "three"))
     for name in ("mean_map", "global", "clips", "patches"):
         assert close(three.arrays([name], np.arange(12))[name], four.arrays([name], np.arange(12))[name]), name
@@ -338,7 +377,7 @@ def test_other_weights_and_other_maps_are_refused(made: Path, tmp_path: Path, we
             run_on(made / "layer3.zarr", tmp_path / "run", weights=other)
     run_on(made / "layer4.zarr", tmp_path / "four", epochs=1)
     with pytest.raises(InputError, match="backbone_layer layer4 in the run, layer3 in the cache"):
-        embed_cache(tmp_path / "four", made / "layer3.zarr", tmp_path / "s.zarr", weights=weights)
+        embed_cache(made / "layer3.zarr", tmp_path / "s.zarr", run=tmp_path / "four", weights=weights)
 
 
 def test_a_blank_layer4_draws_no_random_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Several views of a video are embedded and their embeddings averaged, in validation as in the store."""
+"""Several views of a video are embedded, and their embeddings averaged."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +10,15 @@ import torch
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
-from hcl.train.config import TrainConfig
-from hcl.train.embedding import embed
+from hcl.train.data.map_source import MapSource
+from hcl.train.embedding import embed, embedded_batches
 from hcl.train.encoders.untrained import Untrained
-from hcl.train.encoders.video_encoder import VideoEncoder
-from hcl.train.fitting.validation import make_validation
+from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.run_folder import load_encoder
-from hcl.train.runs.running import embed_cache, train
+from hcl.train.runs.running import train
 
 MakeCache = Callable[..., ZarrCache]
 SMALL = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 1, "steps_per_epoch": 3, "val_episodes": 20}
@@ -47,8 +45,8 @@ def test_a_store_averages_the_embeddings_of_views(
 ) -> None:
     cache = make_cache(tmp_path / "cache.zarr", views=3)
     quick_train(cache, tmp_path / "run", method=method, test_views=test_views)
-    embed_cache(tmp_path / "run", cache.path, tmp_path / "all.zarr", device="cpu")
-    encoder, row = load_encoder(tmp_path / "run")[0], cache.videos.path.index("g/2.mp4")
+    embed_cache(cache.path, tmp_path / "all.zarr", run=tmp_path / "run", device="cpu")
+    encoder, row = load_encoder(tmp_path / "run"), cache.videos.path.index("g/2.mp4")
     of_views = [arrays_of(encoder, cache, row, view) for view in range(averaged)]
     for path in (tmp_path / "run" / STORE, tmp_path / "all.zarr"):
         store = EmbeddingStore.open(path)
@@ -62,13 +60,29 @@ def test_a_store_averages_the_embeddings_of_views(
         np.testing.assert_allclose(store.mean_map[place[0]], canonical, rtol=1e-4, atol=1e-5)
 
 
+def test_batches_of_a_store_are_those_without_mean_maps(make_cache: MakeCache, tmp_path: Path) -> None:
+    source = MapSource(make_cache(tmp_path / "cache.zarr", views=2))
+    rows = source.cache.rows()[3:23]
+    pairs = zip(
+        embedded_batches(Untrained(), source, rows, views=2),
+        embedded_batches(Untrained(), source, rows, views=2, mean_maps=False),
+        strict=True,
+    )
+    sizes = []
+    for whole, without in pairs:
+        torch.testing.assert_close(whole.arrays, without.arrays, rtol=0, atol=0)
+        assert whole.mean_map.shape[1] == 12 and without.mean_map.shape == (len(whole), 0)
+        sizes.append(len(whole))
+    assert sum(sizes) == 20 and len(sizes) == 3
+
+
 def test_untrained_embeddings_take_all_views_or_those_asked_for(make_cache: MakeCache, tmp_path: Path) -> None:
     cache = make_cache(tmp_path / "cache.zarr", views=3)
     row = cache.videos.path.index("g/2.mp4")
     views = [arrays_of(Untrained(), cache, row, view)["global"] for view in range(3)]
     for test_views, expected in ((None, sum(views) / 3), (0, sum(views) / 3), (1, views[0])):
         path = tmp_path / f"{test_views}.zarr"
-        embed_cache(None, cache.path, path, test_views=test_views, device="cpu")
+        embed_cache(cache.path, path, test_views=test_views, device="cpu")
         found = EmbeddingStore.open(path).embeddings(np.array([row])).global_
         torch.testing.assert_close(found, expected)
 
@@ -81,28 +95,8 @@ def test_more_views_than_there_are_cannot_be_embedded(make_cache: MakeCache, tmp
     assert not (tmp_path / "run").exists()
     quick_train(cache, tmp_path / "run", test_views=2)
     with pytest.raises(InputError, match="--test-views 2: .*other.zarr holds 1 of each video"):
-        embed_cache(tmp_path / "run", other.path, tmp_path / "s.zarr", device="cpu")
-    embed_cache(tmp_path / "run", other.path, tmp_path / "s.zarr", test_views=0, device="cpu")
+        embed_cache(other.path, tmp_path / "s.zarr", run=tmp_path / "run", device="cpu")
+    embed_cache(other.path, tmp_path / "s.zarr", run=tmp_path / "run", test_views=0, device="cpu")
     assert len(EmbeddingStore.open(tmp_path / "s.zarr").videos) == 28
-    with pytest.raises(InputError, match="--test-views must be at least 0, got -1"):
-        embed_cache(tmp_path / "run", other.path, tmp_path / "t.zarr", test_views=-1, device="cpu")
-
-
-@pytest.mark.parametrize(("test_views", "views"), [(1, [0]), (2, [0, 1]), (0, [0, 1, 2])])
-def test_validation_reads_the_views_that_are_embedded(
-    make_cache: MakeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test_views: int, views: list[int]
-) -> None:
-    cache = make_cache(tmp_path / "cache.zarr", views=3)
-    config = TrainConfig(**SMALL, test_views=test_views)
-    read: list[tuple[int, int]] = []
-    reader = ZarrCache.view
-
-    def noted(self: ZarrCache, row: int, view: int, *rest: Any) -> Any:
-        read.append((row, view))
-        return reader(self, row, view, *rest)
-
-    encoder = VideoEncoder(config, channels=12, frames=4, patches=4, classes=3, text_width=5)
-    validate = make_validation(cache, cache.class_splits, config, ScoreConfig(), torch.device("cpu"))
-    monkeypatch.setattr(ZarrCache, "view", noted)
-    assert validate is not None and 0 <= validate(encoder) <= 100
-    assert sorted(read) == [(int(row), view) for row in cache.rows("val") for view in views]
+    with pytest.raises(InputError, match="test.views must be at least 0, got -1"):
+        embed_cache(other.path, tmp_path / "t.zarr", run=tmp_path / "run", test_views=-1, device="cpu")

@@ -1,0 +1,28 @@
+"""Embeddings straight from maps."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.train.encoders.untrained import untrained_embeddings
+from hcl.train.runs.running import TrainedRun
+
+MakeCache = Callable[..., ZarrCache]
+Train = Callable[..., TrainedRun]
+
+
+def test_untrained_clips_know_the_order_of_frames() -> None:
+    maps = torch.rand(1, 2, 3, 2048, generator=torch.Generator().manual_seed(0))
+    forward, backward = untrained_embeddings(maps).clips[0, 0], untrained_embeddings(maps.flip(1)).clips[0, 0]
+    frames = maps.mean(dim=2)[0]
+    same = (frames * frames).sum()
+    swapped = (frames[0] * frames[1]).sum() * 2
+    assert float(forward @ forward / same) == pytest.approx(1, abs=0.1)
+    assert float(forward @ backward / swapped) == pytest.approx(1, abs=0.1)
+
+
+def test_a_video_of_one_frame_can_be_embedded_untrained() -> None:
+    found = untrained_embeddings(torch.rand(2, 1, 3, 8))
+    assert found.clip_frames == ((0,),) and found.clips.shape == (2, 1, 8)

@@ -1,0 +1,68 @@
+"""What validation reads, and what it measures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.match.config import ScoreConfig
+from hcl.match.store.batch import EmbeddedBatch
+from hcl.train.config import TrainConfig
+from hcl.train.data.map_source import MapSource
+from hcl.train.encoders.video_encoder import VideoEncoder
+from hcl.train.fitting.validation import concatenate, make_validation
+
+MakeCache = Callable[..., ZarrCache]
+
+
+class CountingCache(ZarrCache):
+    """A cache that notes which views are read."""
+
+    def view(self, row: int, view: int, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        self.__dict__.setdefault("reads", []).append((row, view))
+        return super().view(row, view, out)
+
+
+def small_config(**settings: Any) -> TrainConfig:
+    return TrainConfig(**{"dim": 16, "heads": 2, "mlp_dim": 16, "val_episodes": 20, **settings})
+
+
+def small_encoder(config: TrainConfig) -> VideoEncoder:
+    return VideoEncoder(config, channels=12, frames=4, patches=4, classes=3, text_width=5)
+
+
+@pytest.mark.parametrize(("test_views", "views"), [(1, [0]), (2, [0, 1]), (0, [0, 1, 2])])
+def test_validation_reads_the_views_that_are_embedded_of_val_videos_once(
+    make_cache: MakeCache, tmp_path: Path, test_views: int, views: list[int]
+) -> None:
+    cache = CountingCache.open(make_cache(tmp_path / "cache.zarr", views=3).path)
+    config = small_config(test_views=test_views)
+    validate = make_validation(MapSource(cache), config, ScoreConfig())
+    assert "reads" not in vars(cache)
+    assert validate is not None and 0 <= validate(small_encoder(config)) <= 100
+    assert sorted(vars(cache)["reads"]) == [(int(row), view) for row in cache.rows("val") for view in views]
+
+
+def test_the_splits_that_the_cache_is_seen_with_count(make_cache: MakeCache, tmp_path: Path) -> None:
+    stored = CountingCache.open(make_cache(tmp_path / "cache.zarr").path)
+    cache = stored.with_splits({name: "val" if name in "abf" else "base" for name in "abcdefg"})
+    validate = make_validation(MapSource(cache), small_config(), ScoreConfig())
+    assert validate is not None
+    validate(small_encoder(small_config()))
+    assert {cache.videos.label[row] for row, _ in vars(cache)["reads"]} == {"a", "b", "f"}
+    alone = stored.with_splits(dict.fromkeys("abcdef", "base") | {"g": "val"})
+    assert make_validation(MapSource(alone), small_config(), ScoreConfig()) is None
+
+
+def test_batches_are_put_together_in_their_order() -> None:
+    parts = [
+        EmbeddedBatch({"global": torch.full((count, 2), float(count))}, np.full((count, 3), count, np.float32))
+        for count in (1, 3, 2)
+    ]
+    whole = concatenate(parts)
+    assert whole.arrays["global"][:, 0].tolist() == whole.mean_map[:, 0].tolist() == [1, 3, 3, 3, 2, 2]

@@ -1,0 +1,33 @@
+"""The batches of a run are those of its base videos, and all that decides is logged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.train.config import TrainConfig
+from hcl.train.data.map_source import MapSource
+from hcl.train.runs.fit_run import base_batches
+from hcl.train.runs.running import TrainedRun
+
+MakeCache = Callable[..., ZarrCache]
+Train = Callable[..., TrainedRun]
+
+
+def test_batches_hold_base_videos_and_their_classes(make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr", views=2)
+    seen = cache.with_splits({name: "base" if name in "cdg" else "novel" for name in "abcdefg"})
+    training = TrainConfig(class_augmentation="none", classes_per_batch=3, videos_per_class=2, views=1)
+    rows = seen.rows("base")
+    maps = {cache.maps(int(row)).tobytes(): cache.videos.label[row] for row in rows}
+    for batch in base_batches(MapSource(seen), training).batches(0, 4):
+        labels = [maps[one.numpy().tobytes()] for one in batch.maps]  # each is the canonical view of a base video
+        assert labels == ["cdg"[number] for number in batch.labels]
+
+
+def test_classes_that_cannot_be_drawn_are_logged(make_cache: MakeCache, here: Path, said: list[str]) -> None:
+    cache = make_cache(here / "cache.zarr")
+    cache.write([MapRecord(row, None, reason="damaged") for row in (0, 1, 2)])
+    base_batches(MapSource(cache), TrainConfig(class_augmentation="none"))
+    assert any("fewer than 2 videos: a" in line for line in said)
+    assert any("2 classes a batch instead of 18" in line for line in said)

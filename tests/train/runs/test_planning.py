@@ -1,0 +1,125 @@
+"""What a run follows from is settled, and refused, before anything is written."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.system.errors import InputError
+from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.locate import STORE
+from hcl.train.config import TrainConfig
+from hcl.train.runs.planning import (
+    begin,
+    describe_differences,
+    describe_run,
+    make_run_config,
+    open_with_splits,
+    plan_run,
+)
+from hcl.train.runs.run_folder import read_config
+from hcl.train.runs.running import TrainedRun
+
+MakeCache = Callable[..., ZarrCache]
+Train = Callable[..., TrainedRun]
+
+SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
+
+
+def test_a_cache_without_base_classes_is_refused_with_the_way_out(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    cache = make_cache(here / "cache.zarr", splits=dict.fromkeys("ab", "novel"))
+    with pytest.raises(InputError, match="0 base classes with videos.*hcl embed --untrained"):
+        small_train(cache, here / "one")
+
+
+def test_without_text_there_is_no_attention(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
+) -> None:
+    cache = make_cache(here / "cache.zarr", text=False)
+    small_train(cache, here / "one")
+    assert EmbeddingStore.open(here / "one" / STORE).embeddings(np.array([0])).class_keys is None
+    assert any("no semantic attention (the cache has no text)" in line for line in said)
+
+
+def test_the_preset_is_chosen_and_the_other_one_named(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
+) -> None:
+    small_train(make_cache(here / "cache.zarr"), here / "one", preset=None)
+    assert any(line.startswith("preset quick (12 base videos") and "--preset paper" in line for line in said)
+    assert any("6 classes a batch instead of 18" in line for line in said)  # 3, and 3 mirrored ones
+
+
+def test_planning_writes_nothing(make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr")
+    run = plan_run(cache, None, "quick", {"dim": 32, "seed": None})
+    assert run.config.training.dim == 32 and run.config.base_classes == ("a", "b", "c") and not run.is_finished
+    assert {entry.name for entry in here.iterdir()} == {"cache.zarr"}
+    assert run.config.encoder == {"channels": 12, "frames": 4, "patches": 4, "classes": 6, "text_width": 5}
+
+
+def test_an_unfinished_run_gives_its_settings_to_a_plan_without_preset(make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr")
+    begin(plan_run(cache, here / "one", "paper", {"dim": 64}))
+    assert plan_run(cache, here / "one", None, {"dim": None}).config == read_config(here / "one")
+    changed = plan_run(cache, here / "one", None, {"dim": 32, "num_workers": 9})
+    with pytest.raises(
+        InputError, match=r"unfinished run with another training \(dim 64 there, 32 now\); name another"
+    ):
+        begin(changed)
+    begin(plan_run(cache, here / "one", None, {"num_workers": 9}))  # may change when a run resumes
+
+
+def test_a_folder_that_is_no_run_is_refused(make_cache: MakeCache, here: Path) -> None:
+    (here / "one").mkdir()
+    (here / "one" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="not a run"):
+        begin(plan_run(make_cache(here / "cache.zarr"), here / "one", "quick", {}))
+
+
+def test_the_same_cache_may_lie_elsewhere_but_not_be_another(make_cache: MakeCache, here: Path) -> None:
+    config = make_run_config(make_cache(here / "cache.zarr"), TrainConfig())
+    shutil.copytree(here / "cache.zarr", here / "copy.zarr")
+    assert describe_differences(config, make_run_config(ZarrCache.open(here / "copy.zarr"), TrainConfig())) == ""
+    other = make_run_config(make_cache(here / "other.zarr", splits=dict.fromkeys("abc", "base")), TrainConfig())
+    assert describe_differences(config, other).startswith("cache (identity ")
+    seen = open_with_splits(here / "cache.zarr", None).with_splits(SPLITS | {"c": "novel"})
+    assert describe_differences(config, make_run_config(seen, TrainConfig())) == "splits (c base there, novel now)"
+
+
+def test_a_splits_file_must_name_every_class(make_cache: MakeCache, here: Path) -> None:
+    cache, file = make_cache(here / "cache.zarr"), here / "splits.csv"
+    file.write_text("label,split\n" + "".join(f"{name},base\n" for name in SPLITS))
+    assert len(open_with_splits(str(cache.path), str(file)).rows("base")) == 28
+    file.write_text("label,split\na,base\n")
+    with pytest.raises(InputError, match=r"splits.csv: no split for class 'b'; list every class of .*cache.zarr"):
+        open_with_splits(cache.path, file)
+    file.write_text("label,split\na,train\n")
+    with pytest.raises(InputError, match="^[^ ]*splits.csv line 2: [^/]*$"):
+        open_with_splits(cache.path, file)
+
+
+def test_more_views_than_the_cache_holds_are_refused(make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr", views=3)
+    for name in ("views", "test_views"):
+        option = "--" + name.replace("_", "-")
+        with pytest.raises(InputError, match=f"^{option} 4: .*cache.zarr holds 3 of each video; .*hcl extract --views"):
+            make_run_config(cache, TrainConfig(**{name: 4}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "3 base classes and 3 mirrored ones; semantic attention by small bert"),
+        ({"class_augmentation": "both"}, "3 base classes and 9 mirrored or reversed ones; semantic"),
+        ({"class_augmentation": "none", "method": "otam"}, "3 base classes; method otam"),
+        ({"semantic_attention": False}, "ones; no semantic attention"),
+    ],
+)
+def test_a_plan_is_told_in_a_line(make_cache: MakeCache, here: Path, settings: dict[str, Any], words: str) -> None:
+    assert words in describe_run(plan_run(make_cache(here / "cache.zarr"), here / "one", "quick", settings))

@@ -1,0 +1,96 @@
+"""The maps of a cache as encoders take them: behind the backbone's own layer 4, where the cache ends before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hcl.extract.cache.base import FrameMapCache
+from hcl.train.encoders.factory import Encoder
+from hcl.train.encoders.layer4 import Layer4, load_layer4
+
+
+class MapSource:
+    """Gives maps of a cache by rows and views; loads the backbone's own layer 4 once, when it is first needed.
+
+    Args:
+        cache: whose maps, classes and class texts are given
+        weights: of the backbone, where the cache ends before layer 4; "auto": those that the cache names
+        device: where layer 4 runs and encoders are
+    """
+
+    def __init__(self, cache: FrameMapCache, weights: str = "auto", device: torch.device | None = None) -> None:
+        self.cache, self.weights, self.device = cache, weights, device or torch.device("cpu")
+
+    @cached_property
+    def layer4(self) -> Layer4 | None:
+        """The backbone's own layer 4, on the device; None where the cache's maps are not what it takes.
+
+        Raises:
+            InputError: if the weights cannot be read or are not those of the cache
+        """
+        layer4 = load_layer4(self.cache.settings, self.weights)
+        return None if layer4 is None else layer4.to(self.device)
+
+    def load(self) -> None:
+        """Load layer 4 now, where it is needed, so that wrong weights are refused early; raises as `layer4`."""
+        _ = self.layer4
+
+    def read(self, rows: NDArray[np.int64], view: int = 0) -> ViewMaps:
+        """Read the maps of one view of some videos.
+
+        Args:
+            rows: (B,), of the cache
+            view: 0 is the canonical one
+
+        Raises:
+            InputError: if maps are damaged
+        """
+        return ViewMaps(torch.from_numpy(np.stack([self.cache.view(int(row), view) for row in rows])), self)
+
+    def class_texts(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """The (B, E) text embedding of each video's class, on the device; None for a cache without texts."""
+        if self._text_embeddings is None:
+            return None
+        classes = [self._class_numbers[self.cache.videos.label[row]] for row in rows]
+        return torch.from_numpy(self._text_embeddings[classes]).to(self.device)
+
+    @cached_property
+    def _text_embeddings(self) -> NDArray[np.float32] | None:
+        return self.cache.text_embeddings
+
+    @cached_property
+    def _class_numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.cache.class_names)}
+
+
+@dataclass(frozen=True)
+class ViewMaps:
+    """The maps of one view of B videos; layer 4 runs over them when it is first asked for, and once."""
+
+    stored: Tensor  # (B, T, P, C) float16 on the CPU, as the cache has them
+    source: MapSource
+
+    @cached_property
+    def of_backbone(self) -> Tensor:
+        """The maps of the whole backbone, on the CPU: (B, T, P, C), of layer 4 where the cache ends before it."""
+        layer4 = self.source.layer4
+        if layer4 is None:
+            return self.stored
+        with torch.no_grad():
+            maps: Tensor = layer4(self.stored.to(self.source.device))
+        return maps.cpu()
+
+    def for_encoder(self, encoder: Encoder) -> Tensor:
+        """The maps that an encoder takes, on the device: as stored where it runs a layer 4 of its own."""
+        return (self.of_backbone if encoder.layer4 is None else self.stored).to(self.source.device)
+
+    def mean_map(self) -> NDArray[np.float32]:
+        """The mean of each video's maps over frames and patches: (B, C), by the backbone as it is."""
+        mean: NDArray[np.float32] = self.of_backbone.float().mean(dim=(1, 2)).numpy()
+        return mean

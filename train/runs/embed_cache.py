@@ -1,0 +1,135 @@
+"""Embed the videos of a cache by the encoder of a run, or straight from their maps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.cache.opening import open_cache
+from hcl.extract.config import LAYERS
+from hcl.extract.system.device import choose_device
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import list_differences
+from hcl.extract.system.version import package_version
+from hcl.train.config import TrainConfig
+from hcl.train.data.map_source import MapSource
+from hcl.train.embedding import embed_to_store
+from hcl.train.encoders.factory import Encoder
+from hcl.train.encoders.untrained import Untrained
+from hcl.train.runs.run_folder import Run, RunConfig, load_encoder, read_config
+
+COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "grid", "channels")
+
+
+@dataclass(frozen=True)
+class EmbeddedCache:
+    """An embedding store that was written."""
+
+    store: Path
+    videos: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return {"store": str(self.store), "videos": self.videos}
+
+    def __str__(self) -> str:
+        return f"{self.store}: {self.videos} videos embedded; next: hcl evaluate {self.store}"
+
+
+def embed_cache(
+    cache: str | Path,
+    out: str | Path,
+    *,
+    run: str | Path | None = None,
+    weights: str = "auto",
+    test_views: int | None = None,
+    device: str = "auto",
+) -> EmbeddedCache:
+    """Embed every finished video of a cache, keeping its splits.
+
+    Args:
+        cache: path of the cache
+        out: embedding store to write
+        run: folder of the run whose encoder embeds; None embeds straight from the maps
+        weights: of the backbone, where the cache ends before layer 4; "auto": those of the run or the cache
+        test_views: of each video, whose embeddings are averaged; 0: all of them; None: as the run has it
+        device: "auto", "cpu" or "cuda"
+
+    Raises:
+        InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
+    """
+    opened, out = open_cache(Path(cache)), Path(out)
+    encoder: Encoder = Untrained()
+    trained = None if run is None else Run(Path(run), read_config(run))
+    if trained is not None:
+        encoder = load_encoder(trained.folder)
+        refuse_other_maps(opened, trained.config)
+        weights = trained.config.training.weights if weights == "auto" else weights
+    source = MapSource(opened, weights, choose_device(device))
+    source.load()
+    rows = opened.rows()
+    if not len(rows):
+        raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
+    write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)
+    return EmbeddedCache(out, len(rows))
+
+
+def write_embeddings(
+    encoder: Encoder,
+    source: MapSource,
+    rows: NDArray[np.int64],
+    out: Path,
+    run: Run | None,
+    *,
+    test_views: int | None = None,
+) -> None:
+    """Write an embedding store that says which run and cache it comes from.
+
+    Args:
+        encoder: on the source's device
+        source: of the maps
+        rows: (V,), of the cache
+        out: embedding store to write
+        run: whose encoder it is; None: untrained
+        test_views: as of `embed_cache`
+    """
+    cache, config = source.cache, None if run is None else run.config
+    if test_views is None:
+        test_views = config.training.test_views if config else TrainConfig.test_views
+    TrainConfig(test_views=test_views)  # refuses numbers below 0
+    one_view = encoder.method == "resnet"  # its mean maps are of the canonical view
+    views = 1 if one_view else cache.resolve_views(test_views, "--test-views")
+    origin = {
+        "run": str(run.folder) if run else "untrained",
+        "cache": str(cache.path),
+        "cache_identity": cache.identity,
+    }
+    attributes = {
+        "origin": origin | {"hcl": package_version()},
+        "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
+        "text_model": config.text_model if config else None,
+    }
+    embed_to_store(encoder, source, rows, out, attributes, views=views)
+
+
+def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:
+    """Refuse a cache whose maps or texts come from other models than those the run learned from."""
+    then, now = (
+        {name: settings.get(name, LAYERS[0] if name == "backbone_layer" else None) for name in COMPARED}
+        for settings in (config.cache["settings"], cache.settings)
+    )
+    if differences := list_differences(then, now, there="in the run", here="in the cache"):
+        raise InputError(
+            f"{cache.path}: other maps than the run was trained on: {differences}; extract with the run's settings"
+        )
+    if config.text_model and config.text_model != cache.text_model:
+        model = cache.text_model["model"] if cache.text_model else "no text model"
+        raise InputError(
+            f"{cache.path}: class texts by {model}, the run was trained with {config.text_model['model']};"
+            " extract with that --text-model"
+        )

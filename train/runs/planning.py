@@ -1,0 +1,165 @@
+"""What a run follows from, settled before anything is trained: splits, settings, shapes, and the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.cache.opening import open_cache
+from hcl.extract.catalog import read_splits
+from hcl.extract.config import LAYERS
+from hcl.extract.system.errors import InputError
+from hcl.extract.system.progress import logger
+from hcl.extract.system.settings import list_differences
+from hcl.train.config import TrainConfig, preset_config
+from hcl.train.data.cached_maps import finished_classes
+from hcl.train.data.class_augmentation import class_versions
+from hcl.train.encoders.layer4 import lacks_layer4, shape_of_layer4
+from hcl.train.fitting.loop import FREE_TO_CHANGE
+from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
+
+LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
+
+
+def open_with_splits(path: str | Path, splits: str | Path | None) -> FrameMapCache:
+    """Open a cache, with the splits of a CSV file (label,split), which must name each class, in place of its own.
+
+    Raises:
+        InputError: if the cache or the file cannot be read, or a class has no split
+    """
+    cache = open_cache(Path(path))
+    if splits is None:
+        return cache
+    given = read_splits(Path(splits))
+    try:
+        return cache.with_splits(given)
+    except InputError as error:
+        raise InputError(f"{splits}: {error}") from error
+
+
+def plan_run(cache: FrameMapCache, folder: Path | None, preset: str | None, settings: Mapping[str, Any]) -> Run:
+    """Settle a run; nothing is written.
+
+    Args:
+        cache: with the splits that count
+        folder: of the run; None: a dated one
+        preset: where the settings start from; None: those of the unfinished run in the folder, else what suits the set
+        settings: fields of TrainConfig that replace those of the preset or the unfinished run; None leaves them
+
+    Raises:
+        InputError: if a setting is out of its range or the cache cannot be trained on with it
+    """
+    folder = folder or dated_run()
+    if preset is None and (folder / CONFIG).is_file():
+        given = {name: value for name, value in settings.items() if value is not None}
+        training = replace(read_config(folder).training, **given)
+    else:
+        training = preset_config(preset or default_preset(cache), **settings)
+    return Run(folder, make_run_config(cache, training))
+
+
+def default_preset(cache: FrameMapCache) -> str:
+    """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and log the choice."""
+    count, on_gpu = len(cache.rows("base")), torch.cuda.is_available()
+    preset, other = ("paper", "quick") if on_gpu and count >= LARGE_SET else ("quick", "paper")
+    logger.info(
+        f"preset {preset} ({count} base videos, {'a' if on_gpu else 'no'} GPU); the other one: --preset {other}"
+    )
+    return preset
+
+
+def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
+    """Put together all that a run follows from.
+
+    Args:
+        cache: with the splits that count
+        training: the settings
+
+    Raises:
+        InputError: if there is something to train and fewer than two base classes have videos, if layer 4 shall be
+            finetuned or skipped and the cache's maps are not what it takes, or if the cache holds too few views
+    """
+    _check_layer4(cache, training)
+    base = finished_classes(cache, "base")
+    if len(base) < 2 and training.method != "resnet":
+        raise InputError(
+            f"{cache.path}: {len(base)} base classes with videos, training needs 2 or more;"
+            " give splits at extraction or by hcl train --splits FILE, or go without training: hcl embed --untrained"
+        )
+    cache.resolve_views(training.views)
+    cache.resolve_views(training.test_views, "--test-views")
+    is_hcl = training.method == "hcl"
+    text = cache.text_embeddings if is_hcl and training.semantic_attention else None
+    frames, patches, channels = shape_of_layer4(cache.shape, cache.settings, skipped=training.skip_layer4)
+    shape: dict[str, int | None] = {"channels": channels, "frames": frames, "patches": patches}
+    if is_hcl:
+        shape["classes"] = class_versions(len(base), training.class_augmentation)
+        shape["text_width"] = None if text is None else text.shape[1]
+    return RunConfig(
+        training=training,
+        cache={"path": str(cache.path), "identity": cache.identity, "settings": cache.settings},
+        text_model=cache.text_model if text is not None else None,
+        splits=cache.class_splits,
+        base_classes=base,
+        encoder=shape,
+    )
+
+
+def _check_layer4(cache: FrameMapCache, training: TrainConfig) -> None:
+    """Refuse to finetune or skip layer 4 behind maps that are not what it takes."""
+    if (training.finetune != "none" or training.skip_layer4) and not lacks_layer4(cache.settings):
+        option = "--skip-layer4" if training.skip_layer4 else f"--finetune {training.finetune}"
+        backbone_layer = cache.settings.get("backbone_layer", LAYERS[0])
+        raise InputError(
+            f"{cache.path}: holds maps of {backbone_layer}, {option} needs those of layer 3 as they are;"
+            " leave it out, or extract another cache with: hcl extract --backbone-layer layer3"
+        )
+
+
+def begin(run: Run) -> None:
+    """Make the folder of a run, or make sure that an unfinished run there is the same one.
+
+    Raises:
+        InputError: if a finished or another run, or something else, stands there
+    """
+    folder = run.folder
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        write_config(folder, run.config)
+        return
+    there = read_config(folder)
+    if run.is_finished:
+        raise InputError(f"{folder}: this run is finished; name another folder with --run")
+    if differences := describe_differences(there, run.config):
+        raise InputError(f"{folder}: an unfinished run with another {differences}; name another folder with --run")
+
+
+def describe_differences(then: RunConfig, now: RunConfig) -> str:
+    """Name the first part in which two runs differ, with the differing values; "" for the same run."""
+    before, after = then.to_dict(), now.to_dict()
+    free = {"training": FREE_TO_CHANGE, "cache": ("path",)}  # the same cache may lie elsewhere now
+    for part in ("training", "cache", "text_model", "splits"):
+        if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
+            return f"{part} ({differences})"
+    return ""
+
+
+def describe_run(run: Run) -> str:
+    """Say in one line where a run stands, how many classes it learns from, by which method."""
+    config, training = run.config, run.config.training
+    classes = f"{len(config.base_classes)} base classes"
+    turned = class_versions(len(config.base_classes), training.class_augmentation) - len(config.base_classes)
+    if turned and training.method != "resnet":
+        ways = {"hflip": "mirrored", "reverse": "reversed", "both": "mirrored or reversed"}
+        classes += f" and {turned} {ways[training.class_augmentation]} ones"
+    if training.method != "hcl":
+        method = f"method {training.method}"
+    elif config.text_model:
+        method = f"semantic attention by {config.text_model['model']}"
+    else:
+        method = "no semantic attention" + (" (the cache has no text)" if training.semantic_attention else "")
+    return f"run {run.folder}: {classes}; {method}"
