@@ -19,6 +19,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 SPLIT_COLUMNS = ("split", "fold")  # either is understood in a CSV file
 
 
+SplitCounts = dict[str, dict[str, int]]  # by split: videos by class
+
+
 @dataclass(frozen=True)
 class Video:
     """One video of the catalog: where it is and what is known of it."""
@@ -238,18 +241,25 @@ def read_splits(path: str | Path) -> dict[str, str]:
     return splits
 
 
-def describe_splits(labels: Iterable[str], splits: Mapping[str, str]) -> list[str]:
-    """Describe each split in one line: its classes, and how many videos each of them has.
+def count_splits(labels: Iterable[str], splits: Iterable[str]) -> SplitCounts:
+    """Count the videos of each class, split by split.
 
     Args:
-        labels: of the videos, one each
-        splits: of the classes, which have no split in common
+        labels: class of each video
+        splits: split of each video
+
+    Returns:
+        the number of videos by split and class; every split is there, be it empty
     """
-    counts = Counter(labels)
+    counts = Counter(zip(splits, labels, strict=True))
+    return {split: {label: counts[of, label] for of, label in sorted(counts) if of == split} for split in SPLITS}
+
+
+def split_lines(counts: SplitCounts) -> list[str]:
+    """Describe each split in one line: its classes, and how many videos each of them has."""
     lines = []
-    for split in SPLITS:
-        names = [name for name in sorted(counts) if splits[name] == split]
-        total = sum(counts[name] for name in names)
-        listed = ", ".join(f"{name} ({counts[name]})" for name in names)
-        lines.append(f"{split:>5}: {len(names)} classes, {total} videos{': ' if names else ''}{listed}")
+    for split, classes in counts.items():
+        named = ", ".join(f"{name} ({count})" for name, count in classes.items())
+        total = sum(classes.values())
+        lines.append(f"{split:>5}: {len(classes)} classes, {total} videos{': ' if classes else ''}{named}")
     return lines

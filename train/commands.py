@@ -131,9 +131,9 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
     """Embed every video of CACHE by the encoder of a run, keeping the splits of the cache."""
     if untrained == (run is not None):
         raise click.UsageError("give either --run RUN or --untrained")
-    from hcl.train.runs import running
+    from hcl.train.runs.embed_cache import embed_cache
 
-    click.echo(running.embed_cache(run, cache, out, **given))
+    click.echo(embed_cache(cache, out, run=run, **given))
 
 
 @cloup.command()
@@ -197,6 +197,6 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     """Print what a cache, run or embedding store holds."""
     from hcl.train.runs import inspection
 
-    text, damaged = inspection.describe(path, verify=verify)
-    click.echo(text)
-    ctx.exit(1 if damaged else 0)
+    description = inspection.describe(path, verify=verify)
+    click.echo(description)
+    ctx.exit(1 if description.all_damaged else 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Catalog, Video, describe_splits, read_catalog, read_names, split_classes
+from hcl.extract.catalog import Catalog, Video, count_splits, read_catalog, read_names, split_classes, split_lines
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import read_source, stat_source
 from hcl.extract.hub.class_texts import clean_name
@@ -29,7 +29,8 @@ class Plan:
 
     def split_lines(self) -> list[str]:
         """One line a split: its classes and their number of videos."""
-        return describe_splits((video.label for video in self.catalog.videos), self.splits)
+        labels = [video.label for video in self.catalog.videos]
+        return split_lines(count_splits(labels, [self.splits[label] for label in labels]))
 
 
 def make_plan(

@@ -11,7 +11,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import LAYERS, ExtractConfig
 from hcl.extract.pipeline.plan import Plan, make_plan, split_origin
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import describe_differences
+from hcl.extract.system.settings import list_differences
 
 DEFAULTS = {  # settings that a cache names only where they differ
     "backbone_layer": LAYERS[0],
@@ -123,7 +123,7 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
 
 def refuse_other_settings(cache: ZarrCache, settings: dict[str, Any]) -> None:
     """Refuse to mix maps of different settings in one cache."""
-    differing = describe_differences(DEFAULTS | cache.settings, DEFAULTS | settings, without=SHOWN_ALONE)
+    differing = list_differences(DEFAULTS | cache.settings, DEFAULTS | settings, without=SHOWN_ALONE)
     if differing:
         raise InputError(
             f"{cache.path}: made with other settings: {differing}; use the cache's, or extract into a new cache"

@@ -107,18 +107,6 @@ def preset_values(config: type[DataclassInstance], preset: str) -> dict[str, Any
     return {name: one.presets[preset] for name, one in known.items() if one is not None and preset in one.presets}
 
 
-def describe_differences(then: Mapping[str, Any], now: Mapping[str, Any], *, without: Collection[str] = ()) -> str:
-    """Say which settings differ, such as "frames 8 there, 4 now; size 64 there, 96 now"; "" if none do.
-
-    Args:
-        then: settings that something was made with, by name
-        now: those that it shall be used with; a setting that is missing on either side counts as None
-        without: names that may differ
-    """
-    differing = [name for name in {**then, **now} if name not in without and then.get(name) != now.get(name)]
-    return "; ".join(f"{name} {then.get(name)} there, {now.get(name)} now" for name in differing)
-
-
 def check_settings(config: DataclassInstance) -> None:
     """Refuse values outside their bounds or choices.
 

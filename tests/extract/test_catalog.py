@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcl.extract.catalog import describe_splits, read_catalog, read_names, read_splits, split_classes
+from hcl.extract.catalog import count_splits, read_catalog, read_names, read_splits, split_classes, split_lines
 from hcl.extract.system.errors import InputError
 
 
@@ -179,7 +179,7 @@ def test_bad_files_of_splits_are_refused(tmp_path: Path, text: str, message: str
 
 
 def test_splits_are_described_by_their_classes_and_counts() -> None:
-    lines = describe_splits(["b", "a", "b", "c"], {"a": "base", "b": "base", "c": "novel", "unused": "val"})
+    lines = split_lines(count_splits(["b", "a", "b", "c"], ["base", "base", "base", "novel"]))
     assert [line.split(":")[0].strip() for line in lines] == ["base", "val", "novel"]
     assert "2 classes, 3 videos: a (1), b (2)" in lines[0]
     assert "0 classes, 0 videos" in lines[1] and "1 classes, 1 videos: c (1)" in lines[2]

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hcl.match.config import ALL_LEVELS, EpisodeConfig, ScoreConfig
-from hcl.match.episodes.drawing import draw_episodes, make_pool
+from hcl.match.config import ALL_LEVELS, HCL, ScoreConfig
+from hcl.match.episodes.drawing import draw_episodes
 from hcl.match.episodes.pooling import distinct_pairs, true_places
 from hcl.match.evaluation.predictions import Case, combination_scores, episode_scores
 from hcl.match.methods.registry import find_method
@@ -44,15 +44,15 @@ def make_validation(
     usable = len(set(labels))
     if usable < 2:
         return None
-    drawing = EpisodeConfig(n_way=min(config.val_way, usable), episodes=config.val_episodes, seed=config.seed)
-    episodes = draw_episodes(make_pool(np.arange(len(rows)), labels, [""] * len(rows), drawing), drawing)
+    way = min(config.val_way, usable)
+    episodes = draw_episodes(labels, way=way, episodes=config.val_episodes, seed=config.seed)
     views = cache.resolve_views(config.test_views, "--test-views")
     table, truth = distinct_pairs(episodes), true_places(episodes)
 
     def validate(encoder: Trainable) -> float:
         embedded = concatenate(list(embedded_batches(encoder, source, rows, views=views, mean_maps=False)))
-        if encoder.method in BASELINES:
-            scores = class_scores(BASELINES[encoder.method], embedded.arrays, episodes, CASE.k_shot)
+        if encoder.method != HCL:
+            scores = episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot)
         else:
             levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
             scores = combination_scores(levels, table.lookup, CASE)[ALL_LEVELS]

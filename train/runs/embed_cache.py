@@ -14,8 +14,8 @@ from hcl.extract.cache.opening import open_cache
 from hcl.extract.config import LAYERS
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import list_differences
-from hcl.extract.system.version import package_version
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import embed_to_store

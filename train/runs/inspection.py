@@ -12,12 +12,12 @@ import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.opening import is_hdf5, open_cache
+from hcl.extract.catalog import SplitCounts, count_splits, split_lines
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, load_encoder, read_config
-from hcl.train.runs.split_counts import SplitCounts, count_splits, split_lines
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _describe_cache(path: Path, verify: bool) -> Description:
     damaged = None
     if verify:
         damaged = tuple(videos.path[row] for row in _each(cache.rows().tolist()) if not cache.intact(row))
-    return Description(str(path), "cache", facts, count_splits(videos), failures, damaged)
+    return Description(str(path), "cache", facts, count_splits(videos.label, videos.split), failures, damaged)
 
 
 def _describe_store(path: Path, verify: bool) -> Description:
@@ -118,7 +118,9 @@ def _describe_store(path: Path, verify: bool) -> Description:
     if verify:
         errors = ((store.videos.path[row], _read_error(store, row)) for row in _each(range(len(store.videos))))
         damaged = tuple(f"{video} ({error})" for video, error in errors if error)
-    return Description(str(path), "embedding store", facts, count_splits(store.videos), {}, damaged)
+    return Description(
+        str(path), "embedding store", facts, count_splits(store.videos.label, store.videos.split), {}, damaged
+    )
 
 
 def _read_error(store: EmbeddingStore, row: int) -> str:

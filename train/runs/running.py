@@ -11,7 +11,6 @@ import numpy as np
 
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
 from hcl.match.store.locate import STORE, mark_latest
 from hcl.train.config import preset_config
@@ -83,8 +82,6 @@ def train(
     """
     with process_group():
         on_main = is_main_process()
-        if not on_main:
-            logger.setLevel(logging.WARNING)
         opened = open_with_splits(cache, splits)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         training = planned.config.training

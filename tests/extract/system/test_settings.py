@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import check_settings, describe_differences, preset_values, setting
+from hcl.extract.system.settings import check_settings, list_differences, preset_values, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,5 +49,5 @@ def test_a_preset_names_what_differs_from_the_defaults() -> None:
 
 def test_differences_are_told_side_by_side() -> None:
     then, now = {"frames": 8, "size": 64, "weights": "a"}, {"size": 96, "weights": "b", "frames": 8, "views": 2}
-    assert describe_differences(then, now, without=("weights",)) == "size 64 there, 96 now; views None there, 2 now"
-    assert describe_differences(then, dict(reversed(then.items()))) == ""
+    assert list_differences(then, now, without=("weights",)) == "size 64 there, 96 now; views None there, 2 now"
+    assert list_differences(then, dict(reversed(then.items()))) == ""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-import hcl.train.runs.metrics_log as run_record
 from hcl.extract.cache.base import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video

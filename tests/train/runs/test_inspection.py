@@ -8,6 +8,7 @@ import pytest
 
 from hcl.extract.cache.base import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog import count_splits, split_lines
 from hcl.extract.system.errors import InputError
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
@@ -19,7 +20,6 @@ from hcl.train.runs.run_folder import (
     write_config,
 )
 from hcl.train.runs.running import TrainedRun
-from hcl.train.runs.split_counts import count_splits, split_lines
 
 MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
@@ -77,7 +77,8 @@ def test_failed_videos_and_unfinished_runs_are_told(make_cache: MakeCache, here:
 
 def test_every_split_has_its_line(make_cache: MakeCache, here: Path) -> None:
     cache = make_cache(here / "cache.zarr")
-    counts = count_splits(cache.with_splits(dict.fromkeys("abcdefg", "novel") | {"b": "base"}).videos)
+    videos = cache.with_splits(dict.fromkeys("abcdefg", "novel") | {"b": "base"}).videos
+    counts = count_splits(videos.label, videos.split)
     assert counts == {"base": {"b": 4}, "val": {}, "novel": dict.fromkeys("acdefg", 4)}
     lines = split_lines(counts)
     assert len(lines) == 3 and "0 classes, 0 videos" in lines[1] and "6 classes, 24 videos" in lines[2]

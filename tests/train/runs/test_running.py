@@ -130,7 +130,7 @@ def test_a_splits_file_replaces_the_splits(
 
 def test_all_levels_are_better_than_chance_on_easy_maps(small_train: Train, make_cache: MakeCache, here: Path) -> None:
     small_train(make_cache(here / "cache.zarr"), here / "one", steps_per_epoch=20)
-    found = evaluate(here / "one" / STORE, EpisodeConfig(n_way=2, episodes=200))
+    found = evaluate(here / "one" / STORE, way=2, episodes=200)
     assert found.outcomes[0].accuracies[ALL_LEVELS].accuracy > 70
 
 
