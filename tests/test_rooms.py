@@ -1,4 +1,4 @@
-"""Imports run one way, from stage to stage and from room to room, and heavy or narrow packages stay where they belong."""
+"""Imports run one way, from stage to stage and from room to room; heavy or narrow packages stay where they belong."""
 
 import ast
 import configparser

@@ -42,7 +42,7 @@ def open_with_splits(path: str | Path, splits: str | Path | None) -> FrameMapCac
         raise InputError(f"{splits}: {error}") from error
 
 
-def plan_run(cache: FrameMapCache, folder: Path | None, preset: str | None, settings: Mapping[str, Any]) -> Run:
+def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None, settings: Mapping[str, Any]) -> Run:
     """Settle a run; nothing is written.
 
     Args:
@@ -54,7 +54,7 @@ def plan_run(cache: FrameMapCache, folder: Path | None, preset: str | None, sett
     Raises:
         InputError: if a setting is out of its range or the cache cannot be trained on with it
     """
-    folder = folder or dated_run()
+    folder = Path(folder) if folder else dated_run()
     if preset is None and (folder / CONFIG).is_file():
         given = {name: value for name, value in settings.items() if value is not None}
         training = replace(read_config(folder).training, **given)

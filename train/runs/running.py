@@ -55,9 +55,9 @@ class TrainedRun:
 def train(
     cache: str | Path,
     *,
-    run: Path | None = None,
+    run: str | Path | None = None,
     preset: str | None = None,
-    splits: Path | None = None,
+    splits: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     latest: bool = True,
 ) -> TrainedRun | None:
