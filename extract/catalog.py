@@ -98,17 +98,17 @@ def _read_folder(root: Path) -> Catalog:
     if with_splits and len(with_splits) < len(tops):
         other = next(entry.name for entry in tops if entry.name not in SPLITS)
         raise InputError(
-            f"{root}: {other!r} stands beside {with_splits[0].name}/; use only base/ val/ novel/ or only classes"
+            f"{root}: {other!r} stands beside {with_splits[0].name}/; use only base/ val/ novel/ or only class folders"
         )
-    found: list[Video] = []
+    videos: list[Video] = []
     for split_root, split in [(entry, entry.name) for entry in with_splits] or [(root, "")]:
         for entry in _visible(split_root):
             if not entry.is_dir():
                 stray += [entry.relative_to(root).as_posix()] if split else []
                 continue
             for source in _videos_below(entry, stray, root):
-                found.append(Video(source.relative_to(root).as_posix(), source, entry.name, split))
-    return Catalog(tuple(sorted(found, key=lambda video: video.path)), tuple(sorted(stray)))
+                videos.append(Video(source.relative_to(root).as_posix(), source, entry.name, split))
+    return Catalog(tuple(sorted(videos, key=lambda video: video.path)), tuple(sorted(stray)))
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -121,16 +121,16 @@ def _visible(folder: Path) -> list[Path]:
 
 def _videos_below(folder: Path, ignored: list[str], root: Path) -> list[Path]:
     """Video files below a class folder; a folder that holds images is one video."""
-    found: list[Path] = []
+    videos: list[Path] = []
     for entry in _visible(folder):
         if entry.is_dir():
             images = any(item.suffix.lower() in IMAGE_SUFFIXES for item in _visible(entry))
-            found += [entry] if images else _videos_below(entry, ignored, root)
+            videos += [entry] if images else _videos_below(entry, ignored, root)
         elif entry.suffix.lower() in VIDEO_SUFFIXES:
-            found.append(entry)
+            videos.append(entry)
         else:
             ignored.append(entry.relative_to(root).as_posix())
-    return found
+    return videos
 
 
 def _read_manifest(manifest: Path) -> Catalog:
@@ -193,24 +193,24 @@ def split_classes(names: Iterable[str], seed: int, settled: Mapping[str, str] | 
     Args:
         names: all classes
         seed: of the shuffle
-        settled: splits of earlier classes, kept; each further class goes where most is missing
+        settled: splits that some classes have already; each other class joins the split that lacks most
 
     Raises:
         InputError: if there are fewer than 10 classes
     """
-    names, settled = sorted(set(names)), dict(settled or {})
+    names, splits = sorted(set(names)), dict(settled or {})
     if len(names) < 10:
         raise InputError(
             f"{len(names)} classes are too few to split (5 novel and 2 val classes need 10 in all);"
             " give splits (base/ val/ novel/ folders or a split column), or use --split-policy all-novel"
         )
     novel, val = max(5, round(0.24 * len(names))), max(2, round(0.12 * len(names)))
-    wanted = {"novel": novel, "val": val, "base": len(names) - novel - val}
-    fresh = [name for name in names if name not in settled]
-    for place in np.random.default_rng(seed).permutation(len(fresh)):
-        missing = {split: wanted[split] - list(settled.values()).count(split) for split in ("novel", "val", "base")}
-        settled[fresh[place]] = max(missing, key=lambda split: missing[split])
-    return {name: settled[name] for name in names}
+    sizes = {"novel": novel, "val": val, "base": len(names) - novel - val}
+    new = [name for name in names if name not in splits]
+    for place in np.random.default_rng(seed).permutation(len(new)):
+        missing = {split: sizes[split] - list(splits.values()).count(split) for split in sizes}
+        splits[new[place]] = max(missing, key=lambda split: missing[split])
+    return {name: splits[name] for name in names}
 
 
 def read_names(path: str | Path) -> dict[str, str]:

@@ -77,4 +77,4 @@ def demo_videos(folder: Path, **settings: int) -> None:
     from hcl.extract.demo.dataset import write_demo_videos
 
     write_demo_videos(folder, DemoConfig(**settings))
-    click.echo(f"{folder}: drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    click.echo(f"{folder}: videos drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")

@@ -50,14 +50,14 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(
-        self, trunk: FrozenNetwork, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
+        self, frozen: FrozenNetwork, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
     ) -> None:
         super().__init__()
         self.size, self.dtype, self.device = size, dtype, device
-        network = trunk.network.eval().requires_grad_(False)
+        network = frozen.network.eval().requires_grad_(False)
         self.network: Callable[[Tensor], Tensor] = network.to(device, dtype).to(memory_format=torch.channels_last)
-        self.register_buffer("mean", torch.tensor(trunk.mean, device=device).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(trunk.std, device=device).view(1, 3, 1, 1) * 255)
+        self.register_buffer("mean", torch.tensor(frozen.mean, device=device).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(frozen.std, device=device).view(1, 3, 1, 1) * 255)
         noise = torch.Generator().manual_seed(0)
         trial = torch.randint(0, 256, (compile_for or CPU_FRAMES, size, size, 3), dtype=torch.uint8, generator=noise)
         if compile_for:
@@ -67,11 +67,11 @@ class Backbone(nn.Module):
         maps = self._maps(trial if compile_for else trial[:1])  # (N, C, h, w); what is compiled knows one N
         if not maps.isfinite().all():
             raise InputError(
-                f"{trunk.name}: its maps are not finite in {dtype}; use --precision float32, or other weights"
+                f"{frozen.name}: its maps are not finite in {dtype}; use --precision float32, or other weights"
             )
         self.eval()
         self.identity = BackboneIdentity(
-            trunk.name, trunk.weights, trunk.sha256, channels=maps.shape[1], grid=(maps.shape[2], maps.shape[3])
+            frozen.name, frozen.weights, frozen.sha256, channels=maps.shape[1], grid=(maps.shape[2], maps.shape[3])
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -129,10 +129,10 @@ def load_backbone(
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    trunk = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
+    frozen = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
     if backbone_layer != LAYERS[0]:
-        trunk = _without_layer4(trunk, backbone_layer)
-    return Backbone(trunk, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
+        frozen = _without_layer4(frozen, backbone_layer)
+    return Backbone(frozen, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
 
 
 def resnet(name: str | None, weights: str) -> FrozenNetwork:
@@ -168,19 +168,18 @@ def _transformer(name: str, weights: str, size: int) -> FrozenNetwork:
     return FrozenNetwork(network, name, "default", content_hash(network.state_dict()), mean, std)
 
 
-def _without_layer4(trunk: FrozenNetwork, backbone_layer: str) -> FrozenNetwork:
-    if trunk.name not in BACKBONES:
+def _without_layer4(frozen: FrozenNetwork, backbone_layer: str) -> FrozenNetwork:
+    if frozen.name not in BACKBONES:
         raise InputError(
-            f"--backbone-layer {backbone_layer}: {trunk.name} is no ResNet and has no such layer; leave it out"
+            f"--backbone-layer {backbone_layer}: {frozen.name} is no ResNet and has no such layer; leave it out"
         )
-    pool = (
-        [nn.AvgPool2d(2, ceil_mode=True)] if backbone_layer.endswith("-pooled") else []
-    )  # odd edges: of what there is
-    return replace(trunk, network=nn.Sequential(*list(trunk.network.children())[:-1], *pool))
+    is_pooled = backbone_layer.endswith("-pooled")
+    pool = [nn.AvgPool2d(2, ceil_mode=True)] if is_pooled else []  # at odd edges, the mean of what there is
+    return replace(frozen, network=nn.Sequential(*list(frozen.network.children())[:-1], *pool))
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Choose the fastest type that the device computes in hardware, or the one that was asked for."""
+    """Choose the number type: the one named, or for "auto" the fastest that the device computes in hardware."""
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
     if device.type == "cuda":

@@ -27,10 +27,10 @@ def compiled(network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
     """
     run: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False)
     try:
-        found = run(images)
+        maps = run(images)
     except RuntimeError as error:
         raise InputError(f"the backbone cannot be compiled here ({first_line(error)}); leave out --compile") from error
-    cosines = torch.cosine_similarity(found.flatten(1).float(), network(images).flatten(1).float(), dim=1)
+    cosines = torch.cosine_similarity(maps.flatten(1).float(), network(images).flatten(1).float(), dim=1)
     if not cosines.min() > AGREEMENT:
         raise InputError(
             f"the compiled backbone gives other maps than the plain one (cosine {cosines.min():.4f},"

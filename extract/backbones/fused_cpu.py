@@ -82,8 +82,8 @@ def fused_trunk(trunk: nn.Sequential, images: Tensor, *, agreement: float = AGRE
         blocks = [FusedBlock(block, sizes) for layer in layers for block in layer]
         behind = parts[len(layers) :]
         fused = nn.Sequential(FusedConvolution(first, sizes[first], relu=True), pool, *blocks, *behind)  # type: ignore[arg-type]
-        found = fused(images)
+        maps = fused(images)
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):
         return trunk
-    agree = torch.cosine_similarity(found.float().flatten(), expected.float().flatten(), dim=0) > agreement
+    agree = torch.cosine_similarity(maps.float().flatten(), expected.float().flatten(), dim=0) > agreement
     return fused.eval() if agree else trunk

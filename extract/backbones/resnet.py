@@ -76,17 +76,19 @@ def _fold(block: Any) -> None:
 
 
 def _check_tensors(model: nn.Module, tensors: dict[str, Tensor], name: str, shown: str) -> None:
-    wanted = {key: value.shape for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
-    missing = [key for key in wanted if key not in tensors]
-    unexpected = [key for key in tensors if key not in wanted]
-    shapes = [key for key in wanted if key in tensors and tensors[key].shape != wanted[key]]
+    expected = {
+        key: value.shape for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")
+    }
+    missing = [key for key in expected if key not in tensors]
+    unexpected = [key for key in tensors if key not in expected]
+    shapes = [key for key in expected if key in tensors and tensors[key].shape != expected[key]]
     remedy = f"name the network that it holds with --backbone (now {name}), or give another file with --weights"
     if missing or unexpected:
         raise InputError(f"{shown}: not a {name}: {_some('lacks', missing)}{_some('has', unexpected)}{remedy}")
     if shapes:
         key = shapes[0]
-        found, expected = tuple(tensors[key].shape), tuple(wanted[key])
-        raise InputError(f"{shown}: not a {name}: {key} has shape {found}, expected {expected}; {remedy}")
+        shape, right = tuple(tensors[key].shape), tuple(expected[key])
+        raise InputError(f"{shown}: not a {name}: {key} has shape {shape}, expected {right}; {remedy}")
     for key, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise InputError(f"{shown}: {key} holds values that are not finite; give another file with --weights")

@@ -64,12 +64,12 @@ def read_weights(weights: str, name: str | None) -> WeightFile:
         raise InputError(f"{weights}: no such weights; give default, {', '.join(TORCHVISION)} or a file with --weights")
     tensors: Mapping[str, object]
     if path.suffix.lower() == ".safetensors":
-        tensors, says = _from_safetensors(path)
+        tensors, stated = _from_safetensors(path)
     elif path.suffix.lower() in (".pt", ".pth"):
-        tensors, says = _from_torch(path)
+        tensors, stated = _from_torch(path)
     else:
         raise InputError(f"{path}: --weights reads .safetensors, .pt and .pth files, not {path.suffix or 'this one'}")
-    return WeightFile(_trunk(tensors, path), architecture(says), path.name)
+    return WeightFile(_trunk(tensors, path), architecture(stated), path.name)
 
 
 def architecture(text: str) -> str | None:
@@ -150,12 +150,12 @@ def _from_torch(path: Path) -> tuple[Mapping[str, object], str]:
         raise InputError(f"{path}: not a readable torch file ({first_line(error)}); download it again") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, not a state_dict; save model.state_dict()")
-    says = content.get("architecture", content.get("arch", ""))
+    stated = content.get("architecture", content.get("arch", ""))
     inner = content.get("state_dict", content)
     if not isinstance(inner, Mapping):
         raise InputError(f"{path}: its state_dict is a {type(inner).__name__}; save model.state_dict()")
-    names_network = isinstance(says, str) and inner is not content
-    return inner, says if names_network and isinstance(says, str) else ""
+    names_network = isinstance(stated, str) and inner is not content
+    return inner, stated if names_network and isinstance(stated, str) else ""
 
 
 def _trunk(tensors: Mapping[str, object], path: Path) -> dict[str, Tensor]:

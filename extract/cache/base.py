@@ -39,7 +39,7 @@ class SourceTable:
 class FrameMapCache(ABC):
     """Frame maps of videos, with the classes and the settings they were made by.
 
-    A kind of file says how attributes, arrays and chunks are read; all else is the same.
+    Each kind of store reads attributes, arrays and chunks in its own way; the rest stands here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,14 +83,14 @@ class FrameMapCache(ABC):
         Raises:
             InputError: if the settings do not say, or of other patches
         """
-        found = self._attribute("settings").get("grid")
+        grid = self._attribute("settings").get("grid")
         try:
-            rows, columns = map(int, found)
+            rows, columns = map(int, grid)
         except (TypeError, ValueError):
             rows = columns = 0
         if rows * columns != self.shape[1] or rows < 1:
             raise InputError(
-                f"{self.path}: the setting 'grid' is {found}, expected [rows, columns] of its {self.shape[1]} patches;"
+                f"{self.path}: the setting 'grid' is {grid}, expected [rows, columns] of its {self.shape[1]} patches;"
                 " extract the cache anew"
             )
         return rows, columns
@@ -182,18 +182,22 @@ class FrameMapCache(ABC):
         other._videos = None
         return other
 
-    def resolve_views(self, asked: int, option: str = "--views") -> int:
-        """How many views of each video are taken; asked for 0, all there are.
+    def resolve_views(self, count: int, option: str = "--views") -> int:
+        """How many views of each video to use: `count`, or all there are where that is 0.
+
+        Args:
+            count: views of each video; 0: all
+            option: that names them on the command line, for the message
 
         Raises:
-            InputError: if there are fewer than are asked for
+            InputError: if the cache holds fewer
         """
-        if asked > self.n_views:
+        if count > self.n_views:
             raise InputError(
-                f"{option} {asked}: {self.path} holds {self.n_views} of each video;"
+                f"{option} {count}: {self.path} holds {self.n_views} of each video;"
                 " extract more with hcl extract --views"
             )
-        return asked or self.n_views
+        return count or self.n_views
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -203,8 +207,8 @@ class FrameMapCache(ABC):
     @property
     def text_model(self) -> dict[str, str] | None:
         """{"model": name, "sha256": of its weights} of the class texts' embeddings; None without embeddings."""
-        found = self._attribute("text_model")
-        return dict(found) if found else None
+        model = self._attribute("text_model")
+        return dict(model) if model else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -264,8 +268,8 @@ class FrameMapCache(ABC):
         if not 0 <= view < self.n_views:
             raise ValueError(f"{view = } of {self.n_views} views")
         if out is not None and (out.shape != self.shape or out.dtype != np.float16 or not out.flags.c_contiguous):
-            found = f"{out.shape = }, {out.dtype = }, {out.strides = }"
-            raise ValueError(f"{found}, expected {self.shape} float16 in one piece")
+            given = f"{out.shape = }, {out.dtype = }, {out.strides = }"
+            raise ValueError(f"{given}, expected {self.shape} float16 in one piece")
         maps = np.empty(self.shape, np.float16) if out is None else out
         if not self.layout.is_quantised:
             self._read_checked(maps_key(row, view), maps)

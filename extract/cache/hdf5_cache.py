@@ -82,8 +82,8 @@ def _refuse_strangers(path: Path, file: h5py.File) -> None:
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise InputError(f"{path}: {name!r} is a link out of its place; only plain datasets are read")
-        found = file[name]
-        if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
             raise InputError(f"{path}: {name!r} is stored outside the file; only plain datasets are read")
     if "maps" not in file or file["maps"].ndim != 4:
         raise InputError(f"{path}: dataset 'maps' is missing; convert the cache anew")

@@ -56,12 +56,14 @@ class MapLayout:
     def arrays(self) -> dict[str, MapArray]:
         """The arrays by name, as cache_schema.md lists them."""
         axes = ("frame", "patch", "channel")
-        found = {"maps": MapArray(self.shape, self.dtype, ("video", *axes))}
+        arrays = {"maps": MapArray(self.shape, self.dtype, ("video", *axes))}
         if self.views > 1:
-            found["views"] = MapArray(self.shape, self.dtype, ("video", "view", *axes), self.views - 1)
+            arrays["views"] = MapArray(self.shape, self.dtype, ("video", "view", *axes), self.views - 1)
         if self.is_quantised:
-            found["scales"] = MapArray((2, self.shape[2]), "float32", ("video", "view", "scale", "channel"), self.views)
-        return found
+            arrays["scales"] = MapArray(
+                (2, self.shape[2]), "float32", ("video", "view", "scale", "channel"), self.views
+            )
+        return arrays
 
     @property
     def is_quantised(self) -> bool:

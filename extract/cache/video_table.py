@@ -37,7 +37,7 @@ class VideoTable:
 
     def rows(self, split: str | None = None) -> Rows:
         """Row numbers (n,) of one split, or of all."""
-        return np.flatnonzero([split in (None, found) for found in self.split]).astype(np.int64)
+        return np.flatnonzero([split in (None, own) for own in self.split]).astype(np.int64)
 
     def with_splits(self, splits: Mapping[str, str]) -> VideoTable:
         """Replace the split of every video by that of its class; a class that is not named keeps its own."""

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import TransposeCodec
 
 from hcl.extract.cache.base import (
-    CLASS_COLUMNS,
     DONE,
     ERROR_COLUMN,
     FAILED,
@@ -22,16 +20,15 @@ from hcl.extract.cache.base import (
     FrameMapCache,
 )
 from hcl.extract.cache.chunk_reader import read_chunk
-from hcl.extract.cache.layout import ChunkKey, MapArray, MapLayout, MapRecord
+from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
+from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
 from hcl.extract.catalog import Video
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.zarr_groups import compressors, open_group
 
-ROWS_PER_CHUNK = 1024  # of the arrays that hold one value a video
 PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
-CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch
 
 
 class ZarrCache(FrameMapCache):
@@ -45,7 +42,7 @@ class ZarrCache(FrameMapCache):
         self._map_arrays = {
             name: self._array(name).with_config({"write_empty_chunks": True}) for name in self._layout.arrays
         }
-        self._orders = {name: _stored_order(array) for name, array in self._map_arrays.items()}
+        self._orders = {name: stored_order(array) for name, array in self._map_arrays.items()}
 
     @classmethod
     def open(cls, path: str | Path, *, mode: str = "r") -> "ZarrCache":
@@ -86,7 +83,7 @@ class ZarrCache(FrameMapCache):
                 group = zarr.open_group(fresh, mode="w", zarr_format=3)
                 group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings)})
                 group.attrs.update({"text_model": None, "videos": 0, "classes": 0})
-                _create_arrays(group, MapLayout(shape, views, dtype))
+                create_arrays(group, MapLayout(shape, views, dtype))
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"
@@ -224,7 +221,7 @@ class ZarrCache(FrameMapCache):
         return error
 
     def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | float]) -> None:
-        """Rewrite the chunks that hold some rows, whole: a chunk is replaced at once or not at all."""
+        """Rewrite the chunks that hold some rows, whole: a chunk is replaced atomically."""
         array = self._array(name)
         for chunk in np.unique(rows // ROWS_PER_CHUNK):
             start, stop = chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, array.shape[0])
@@ -238,43 +235,3 @@ class ZarrCache(FrameMapCache):
 def _remove_partial(files: Iterable[Path]) -> None:
     for file in list(files):
         file.unlink(missing_ok=True)
-
-
-def _stored_order(array: zarr.Array[Any]) -> tuple[int, ...] | None:
-    """The order in which a file holds the axes of a chunk, the leading ones of length 1 left out; None: as they are."""
-    orders = [codec.order for codec in array.filters if isinstance(codec, TransposeCodec)]
-    leading = array.ndim - len(CHANNELS_FIRST)
-    return tuple(axis - leading for axis in orders[0][leading:]) if orders else None
-
-
-def _create_arrays(group: zarr.Group, layout: MapLayout) -> None:
-    for name, array in layout.arrays.items():
-        _create_map_array(group, name, array)
-    for name in TEXT_COLUMNS:
-        _create_column(group, name, "string", "video")
-    for name, dtype in NUMBER_COLUMNS.items():
-        _create_column(group, name, dtype, "video")
-    if layout.is_quantised:
-        _create_column(group, ERROR_COLUMN, "float32", "video")
-    for name in CLASS_COLUMNS:
-        _create_column(group, name, "string", "class")
-
-
-def _create_map_array(group: zarr.Group, name: str, array: MapArray) -> None:
-    leading = len(array.axes) - len(array.shape)
-    order = (*range(leading), *(leading + axis for axis in CHANNELS_FIRST))
-    group.create_array(
-        name,
-        shape=(0, *array.places, *array.shape),
-        chunks=(1,) * leading + array.shape,
-        dtype=array.dtype,
-        filters=[TransposeCodec(order=order)] if len(array.shape) == len(CHANNELS_FIRST) else [],
-        compressors=compressors(),
-        dimension_names=array.axes,
-    )
-
-
-def _create_column(group: zarr.Group, name: str, dtype: str, axis: str) -> None:
-    group.create_array(
-        name, shape=(0,), chunks=(ROWS_PER_CHUNK,), dtype=dtype, compressors=compressors(), dimension_names=(axis,)
-    )

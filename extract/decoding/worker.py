@@ -75,7 +75,7 @@ class Answer:
 
 
 def serve(connection: Connection, task: DecodeTask) -> None:
-    """Say "ready"; then answer each (row, path) with its `Source` and its `Answer`, until the parent goes away."""
+    """Send "ready"; then answer each (row, path) with its `Source` and its `Answer`, until the parent is gone."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _silence_stderr()
@@ -107,7 +107,7 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
         return Answer(Failed(row, str(error), source), is_last)
     except MemoryError:
         return Answer(Failed(row, "the machine's memory does not suffice for it", source), is_spent=True)
-    except Exception:  # of a decoder library: the run goes on, and the list of failures shows what it was
+    except Exception:  # of a decoder library: the run continues, and the list of failures shows what it was
         reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
         return Answer(Failed(row, reason, source), is_spent=True)
     return Answer(Decoded(row, images, video.frame_count, video.decoder, source), is_last)

@@ -70,15 +70,17 @@ def write_demo_videos(folder: str | Path, config: DemoConfig) -> list[Path]:
     folder = Path(folder)
     h264_encoder()
     numbers = itertools.product(range(config.classes), range(config.videos_per_class))
-    wanted = [DemoVideo(label, index, config.seed) for label, index in numbers]
+    requested = [DemoVideo(label, index, config.seed) for label, index in numbers]
     with _writable(folder):
-        listed = sorted({*wanted, *_listed_videos(folder, config.seed)}, key=lambda video: (video.label, video.index))
-        _check_entries(folder, {video.path for video in listed})
-        for name in sorted({CLASSES[video.label].name for video in listed}):
+        videos = sorted(
+            {*requested, *_listed_videos(folder, config.seed)}, key=lambda video: (video.label, video.index)
+        )
+        _check_entries(folder, {video.path for video in videos})
+        for name in sorted({CLASSES[video.label].name for video in videos}):
             (folder / name).mkdir(parents=True, exist_ok=True)
         with atomic_file(folder / MANIFEST) as fresh:
-            fresh.write_bytes(_manifest(listed))
-        missing = [video for video in wanted if not (folder / video.path).exists()]
+            fresh.write_bytes(_manifest(videos))
+        missing = [video for video in requested if not (folder / video.path).exists()]
         with progress_bar(len(missing), "video", "draw") as bar:
             for _ in _draw_all(folder, missing, config.workers):
                 bar.update()
@@ -95,13 +97,13 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         try:
-            drawn = [pool.submit(_draw, folder, video) for video in videos]
-            for future in as_completed(drawn):
+            drawings = [pool.submit(_draw, folder, video) for video in videos]
+            for future in as_completed(drawings):
                 yield future.result()
         except BrokenProcessPool as error:
             raise InputError(
                 "a drawing process was killed, as happens when memory runs out; run it again with fewer --workers: "
-                "what is drawn is kept"
+                "finished videos are kept"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first
@@ -131,8 +133,8 @@ def _listed_videos(folder: Path, seed: int) -> Iterator[DemoVideo]:
     for line, row in enumerate(rows, start=2):
         path, label, _, drawn_from = (*row, "", "", "", "")[:4]
         if drawn_from.isdecimal() and drawn_from != str(seed):
-            found = f"holds a demo set of seed {drawn_from}, not {seed}"
-            raise InputError(f"{folder}: {found}; give --seed {drawn_from} or a new folder")
+            remedy = f"give --seed {drawn_from} or a new folder"
+            raise InputError(f"{folder}: holds a demo set of seed {drawn_from}, not {seed}; {remedy}")
         index = path.rpartition("/")[2].partition(" ")[0]
         video = DemoVideo(labels.get(label, 0), int(index) if index.isdecimal() else 0, seed)
         if video.path != path:
@@ -142,13 +144,13 @@ def _listed_videos(folder: Path, seed: int) -> Iterator[DemoVideo]:
 
 def _check_entries(folder: Path, paths: set[str]) -> None:
     """Refuse a folder that holds other things than a demo set, and clear what an interrupted run left."""
-    known = {MANIFEST} if (folder / MANIFEST).exists() else set()
-    known |= ({*paths} | {path.partition("/")[0] for path in paths}) if known else set()
+    names = {MANIFEST} if (folder / MANIFEST).exists() else set()
+    names |= ({*paths} | {path.partition("/")[0] for path in paths}) if names else set()
     for entry in sorted(folder.rglob("*")):
         name = entry.relative_to(folder).as_posix()
         if entry.name.endswith(UNFINISHED):
             entry.unlink()
-        elif name not in known:
+        elif name not in names:
             raise InputError(f"{entry}: not part of a demo set; give a new or empty folder")
 
 

@@ -35,7 +35,7 @@ def model_folder(name: str, *, hello_seconds: float = HELLO_SECONDS) -> Path:
 
 
 def cached_folder(name: str) -> Path | None:
-    """Find a hub model in the local cache, whole, without a word to the network."""
+    """Find a complete hub model in the local cache, without using the network; None if there is none."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -75,15 +75,15 @@ def _texts_for(cache: ZarrCache, plan: Plan, config: ExtractConfig) -> ClassText
     if cache.class_names and model == "auto" and (stored is None or not plan.new_classes):
         return None
     old = () if stored else tuple(cache.class_texts.values())
-    found = embed_texts((*old, *(plan.texts[name] for name in plan.new_classes)) or ("",), model)
+    embedded = embed_texts((*old, *(plan.texts[name] for name in plan.new_classes)) or ("",), model)
     if stored is None:
-        cache.set_text_model(found.embeddings[: len(old)], {"model": found.model, "sha256": found.sha256})
-    elif found.sha256 != stored["sha256"]:
+        cache.set_text_model(embedded.embeddings[: len(old)], {"model": embedded.model, "sha256": embedded.sha256})
+    elif embedded.sha256 != stored["sha256"]:
         raise InputError(
-            f"{cache.path}: its texts are embedded by {stored['model']}, now {found.model} was found;"
+            f"{cache.path}: its texts are embedded by {stored['model']}, now {embedded.model} would be used;"
             " give the former with --text-model, or extract into a new cache"
         )
-    return found
+    return embedded
 
 
 def _add_classes(cache: ZarrCache, plan: Plan, texts: ClassTexts | None) -> None:

@@ -35,12 +35,12 @@ def map_videos(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_si
         one record a video, in order
     """
     on_cpu = backbone.device.type == "cpu"
-    size, lanes = (min(batch_size, CPU_FRAMES), cores()) if on_cpu else (batch_size, 1)
+    size, threads = (min(batch_size, CPU_FRAMES), cores()) if on_cpu else (batch_size, 1)
     waiting: deque[Decoded | Failed] = deque()
     images: list[Images] = []  # frames in no call yet
     calls: deque[Future[Maps]] = deque()
     maps: list[Maps] = []  # (P, C) of frames mapped, not yet given out
-    with single_threaded_pool(lanes) if on_cpu else ThreadPoolExecutor(1) as pool:
+    with single_threaded_pool(threads) if on_cpu else ThreadPoolExecutor(1) as pool:
         for item in decoded:
             waiting.append(item)
             if isinstance(item, Decoded):
@@ -48,7 +48,7 @@ def map_videos(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_si
             while len(images) >= size:
                 calls.append(pool.submit(_map_frames, images[:size], backbone))
                 del images[:size]
-                _collect(calls, maps, most=lanes + 1)  # one is ready when a lane is
+                _collect(calls, maps, most=threads + 1)  # so that the next call is ready when a thread is
             yield from _finished(waiting, maps)
         if images:
             padding = [np.zeros_like(images[0])] * (size - len(images))

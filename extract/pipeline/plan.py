@@ -1,4 +1,4 @@
-"""What an extraction has to do: the catalog held against what the cache has already."""
+"""What an extraction has to do: the catalog compared with what the cache holds already."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Plan:
     new_classes: tuple[str, ...]
     new_videos: tuple[Video, ...]
     pending: tuple[tuple[int, Path], ...]  # (row, source) of all that must be read, new videos included
-    kept: int  # videos of the catalog that are done already
-    changed: tuple[str, ...]  # paths of done videos whose source has other contents now; pending again
-    damaged: tuple[str, ...]  # paths of done videos whose maps cannot be read back; pending again
+    kept: int  # videos of the catalog whose maps the cache holds already
+    changed: tuple[str, ...]  # paths of cached videos whose source has other contents now; pending again
+    damaged: tuple[str, ...]  # paths of cached videos whose maps cannot be read back; pending again
 
     def split_lines(self) -> list[str]:
         """One line a split: its classes and their number of videos."""
@@ -51,39 +51,35 @@ def make_plan(
     catalog = read_catalog(videos)
     splits = _settle_splits(catalog, cache, config)
     texts = _class_texts(catalog, cache, names)
-    known = {} if cache is None else {path: row for row, path in enumerate(cache.videos.path)}
-    new = tuple(video for video in catalog.videos if video.path not in known)
-    again: dict[str, list[str]] = {"kept": [], "changed": [], "damaged": []}
-    pending = []
-    for video in catalog.videos:
-        if cache is None or video.path not in known:
-            continue
-        row = known[video.path]
-        _refuse_other_facts(video, cache, row)
-        state = _state(video, cache, row, repair)
-        again.setdefault(state, []).append(video.path)
-        if state != "kept":
-            pending.append((row, video.source))
-    pending += [(len(known) + place, video.source) for place, video in enumerate(new)]
-    settled = cache.class_splits if cache else {}
+    rows = {path: row for row, path in enumerate(cache.videos.path)} if cache else {}
+    new_videos = tuple(video for video in catalog.videos if video.path not in rows)
+    stored = {rows[video.path]: video for video in catalog.videos if video.path in rows}
+    states = {row: _state(video, cache, row, repair) for row, video in stored.items()} if cache else {}
+    pending = [(row, video.source) for row, video in stored.items() if states[row] != "kept"]
+    pending += [(len(rows) + place, video.source) for place, video in enumerate(new_videos)]
+    stored_classes = cache.class_splits if cache else {}
     return Plan(
         catalog=catalog,
         splits=splits,
         texts=texts,
-        new_classes=tuple(name for name in catalog.class_names if name not in settled),
-        new_videos=new,
+        new_classes=tuple(name for name in catalog.class_names if name not in stored_classes),
+        new_videos=new_videos,
         pending=tuple(pending),
-        kept=len(again["kept"]),
-        changed=tuple(again["changed"]),
-        damaged=tuple(again["damaged"]),
+        kept=list(states.values()).count("kept"),
+        changed=tuple(video.path for row, video in stored.items() if states[row] == "changed"),
+        damaged=tuple(video.path for row, video in stored.items() if states[row] == "damaged"),
     )
 
 
 def _state(video: Video, cache: ZarrCache, row: int, repair: bool) -> str:
-    """Whether a known video is "kept", or must be read: "pending", "changed" or "damaged".
+    """Whether a video of the cache is "kept", or must be read: "pending", "changed" or "damaged".
 
     Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
+
+    Raises:
+        InputError: if its class or group is not what the cache says
     """
+    _refuse_other_facts(video, cache, row)
     if cache.sources.status[row] != DONE:
         return "pending"
     if repair and not cache.intact(row):

@@ -37,8 +37,8 @@ class Preparation:
     @property
     def maps_shape(self) -> tuple[int, int, int]:
         """(T, P, C) of the maps of a view."""
-        known = self.backbone.identity
-        return self.config.frames, known.grid[0] * known.grid[1], known.channels
+        identity = self.backbone.identity
+        return self.config.frames, identity.grid[0] * identity.grid[1], identity.channels
 
 
 def prepare(
@@ -85,7 +85,7 @@ def choose_backbone(config: ExtractConfig) -> Backbone:
     """Load the backbone onto the GPU if there is one.
 
     Raises:
-        InputError: as `load_backbone`, and if it shall be compiled for a CPU
+        InputError: if the weights do not suit the network, or it is to be compiled for a CPU
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.compile and device.type == "cpu":
@@ -103,15 +103,15 @@ def choose_backbone(config: ExtractConfig) -> Backbone:
 
 def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dict[str, Any]:
     """Everything the maps depend on, as the cache keeps it, and how its splits came about."""
-    known = backbone.identity
+    identity = backbone.identity
     return {
-        "backbone": known.name,
-        "weights": known.weights,
-        "weights_sha256": known.sha256,
+        "backbone": identity.name,
+        "weights": identity.weights,
+        "weights_sha256": identity.sha256,
         "frames": config.frames,
         "size": config.size,
-        "grid": list(known.grid),
-        "channels": known.channels,
+        "grid": list(identity.grid),
+        "channels": identity.channels,
         "precision": str(backbone.dtype).removeprefix("torch."),
         "split_origin": split_origin(plan.catalog, config),
         **({"backbone_layer": config.backbone_layer} if config.backbone_layer != DEFAULTS["backbone_layer"] else {}),

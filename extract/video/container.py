@@ -43,7 +43,7 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
 
 @contextmanager
 def capture_ffmpeg_errors() -> Iterator[list[tuple[int, str, str]]]:
-    """Collect what FFmpeg's demuxer complains of: it goes on after damage as if nothing were missing."""
+    """Collect what FFmpeg's demuxer complains of: it continues after damage as if nothing were missing."""
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # else the same damage, met again, would go unnoticed

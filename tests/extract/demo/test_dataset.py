@@ -101,15 +101,15 @@ def test_failure_while_writing_leaves_no_half_file(tmp_path: Path, monkeypatch: 
     assert set(files(tmp_path)) == {"manifest.csv"}
 
 
-def kill_a_child() -> None:
-    """Wait for a child process and kill it, as the system does when memory runs out."""
-    while not (children := multiprocessing.active_children()):
+def kill_a_drawing_process(folder: Path) -> None:
+    """Wait until a video is being drawn and kill a process that draws, as the system does when memory runs out."""
+    while not list(folder.glob("*/*")):
         time.sleep(0.01)
-    children[0].kill()
+    multiprocessing.active_children()[0].kill()
 
 
 def test_a_killed_worker_names_the_remedy(tmp_path: Path) -> None:
-    killer = threading.Thread(target=kill_a_child)
+    killer = threading.Thread(target=kill_a_drawing_process, args=(tmp_path,))
     killer.start()
     with pytest.raises(InputError, match="fewer --workers"):
         write_demo_videos(tmp_path, DemoConfig(classes=4, videos_per_class=12, workers=2))

@@ -10,7 +10,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
-from hcl.extract.pipeline.preparation import prepare, refuse_other_settings
+from hcl.extract.pipeline.preparation import DEFAULTS, prepare, refuse_other_settings
 from hcl.extract.system.errors import InputError
 
 
@@ -34,6 +34,14 @@ def test_other_settings_are_refused_side_by_side(videos: Path, tmp_path: Path, c
     for begin in (extract, forecast):
         with pytest.raises(InputError, match="frames 8 there, 4 now; size 64 there, 96 now"):
             begin(videos, tmp_path / "cache.zarr", replace(config, frames=4, size=96))
+
+
+def test_every_setting_of_a_cache_is_documented(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    document = (Path(__file__).parents[3] / "cache_schema.md").read_text(encoding="utf-8")
+    settings = prepare(videos, tmp_path / "c.zarr", replace(config, views=2, cache_dtype="uint8")).settings
+    assert {"backbone_layer", "cache_dtype", "split_origin", "views"} <= {*settings, *DEFAULTS}
+    for name in {*settings, *DEFAULTS}:
+        assert f"`{name}`" in document, name
 
 
 def test_a_cache_decides_what_was_left_open(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
