@@ -94,8 +94,7 @@ def _describe_cache(path: Path, verify: bool) -> Description:
     rounding, model = cache.quantisation_error, cache.text_model
     facts = {
         "videos": {"total": len(videos), "done": done, "failed": failed, "pending": len(videos) - done - failed},
-        "maps": str(cache.layout),
-        "mean relative l2 error of rounding": None if rounding is None else round(rounding, 4),
+        "maps": str(cache.layout) + ("" if rounding is None else f", mean relative l2 error {rounding:.4f}"),
         "settings": cache.settings,
         "class texts": model["model"] if model else None,
     }

@@ -17,8 +17,7 @@ from hcl.match.config import EpisodeConfig, ScoreConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
-from hcl.match.evaluation.score_cache import score_settings, write_scores
-from hcl.match.evaluation.score_table import ScoreTable
+from hcl.match.evaluation.score_cache import ScoreCache, score_settings, write_scores
 from hcl.match.methods.registry import BASELINES
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import EmbeddingStore, write_store
@@ -83,7 +82,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scores(tmp_path: Path, store: Path) -> Path:
-    table = ScoreTable(1, np.zeros((1, 2), np.int64), np.zeros((1, 3), np.float32))
+    table = ScoreCache(1, np.zeros((1, 2), np.int64), np.zeros((1, 3), np.float32))
     settings = score_settings(EmbeddingStore.open(store), ScoreConfig(), spatial=True)
     write_scores(tmp_path / "scores.zarr", table, settings)
     return tmp_path / "scores.zarr"

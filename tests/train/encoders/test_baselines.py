@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.decoding.source import Source

@@ -12,7 +12,7 @@ import zarr
 from click.testing import CliRunner
 
 from hcl.cli import main
-from hcl.extract.cache.zarr_cache import Cache
+from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.evaluation.evaluation import evaluate
 from hcl.match.methods.registry import find_method
@@ -102,7 +102,7 @@ def succeed(*arguments: object) -> str:
 
 @pytest.mark.parametrize("name", ["{}:Mine", "mine", "{}:Pairs", "pairs"])
 def test_a_strangers_method_is_trained_evaluated_and_compared(
-    module: str, name: str, make_cache: Callable[..., Cache]
+    module: str, name: str, make_cache: Callable[..., ZarrCache]
 ) -> None:
     method = name.format(module)
     cache = make_cache(Path("cache.zarr"))
@@ -129,7 +129,7 @@ def test_a_strangers_method_is_trained_evaluated_and_compared(
     assert "verified" in succeed("info", "runs/a", "--verify")
 
 
-def test_evaluation_scores_as_the_method_does(module: str, make_cache: Callable[..., Cache]) -> None:
+def test_evaluation_scores_as_the_method_does(module: str, make_cache: Callable[..., ZarrCache]) -> None:
     cache = make_cache(Path("cache.zarr"))
     succeed("train", cache.path, "--run", "run", "--preset", "quick", *SMALL, *SHORT, "--method", f"{module}:Mine")
     store = EmbeddingStore.open(Path("run", STORE))
@@ -157,7 +157,9 @@ def test_a_head_that_forgets_an_array_is_named(module: str) -> None:
         encoder(torch.zeros(2, 4, 3, 6))
 
 
-def test_an_unknown_method_is_refused_before_anything_is_written(module: str, make_cache: Callable[..., Cache]) -> None:
+def test_an_unknown_method_is_refused_before_anything_is_written(
+    module: str, make_cache: Callable[..., ZarrCache]
+) -> None:
     cache = make_cache(Path("cache.zarr"))
     for method, told in (("tsn", "must be one of hcl"), (f"{module}:Nobody", "has no attribute 'Nobody'")):
         result = CliRunner().invoke(main, ["train", str(cache.path), "--run", "run", "--method", method])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import count_splits, split_lines
 from hcl.extract.system.errors import InputError

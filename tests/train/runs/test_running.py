@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from hcl.extract.cache.base import MapRecord
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluation import evaluate
@@ -94,7 +95,7 @@ def test_novel_classes_do_not_touch_the_weights(small_train: Train, make_cache: 
     small_train(cache, here / "one")
     rows = cache.rows("novel")
     ZarrCache.open(cache.path, mode="r+").write(
-        [MapRecord(int(row), np.zeros(SHAPE, np.float16), content=f"other {row}") for row in rows]
+        [MapRecord(int(row), np.zeros(SHAPE, np.float16), source=Source(f"other {row}")) for row in rows]
     )
     small_train(cache, here / "two")
     assert (here / "one" / WEIGHTS).read_bytes() == (here / "two" / WEIGHTS).read_bytes()
