@@ -69,8 +69,8 @@ class ObjectiveLosses:
             embeddings = self.encoder(batch.maps, text)
             logits = self.encoder.logits(embeddings.global_)
         embeddings = Embeddings.of_arrays(gathered(embeddings.arrays()), embeddings.clip_frames)
-        found = objective(embeddings, logits, batch.labels, self.config, rows=rows, choose_in=self.autocast)
-        return found.values() | {"total": found.total}
+        losses = objective(embeddings, logits, batch.labels, self.config, rows=rows, choose_in=self.autocast)
+        return losses.values() | {"total": losses.total}
 
 
 class EpisodicLosses:
