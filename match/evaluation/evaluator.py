@@ -45,11 +45,8 @@ class Evaluator:
         score_cache: str | Path | None = None,
     ) -> None:
         plan = plan or EvaluationConfig()
-        self.store, self.method, self._path = (
-            store,
-            choose_method(store, plan.method),
-            score_cache and Path(score_cache),
-        )
+        self.store, self.method = store, choose_method(store, plan.method)
+        self._path = None if score_cache is None else Path(score_cache)
         self.scoring = ScoreConfig(**{**store.attributes.get("scoring", {}), **(scoring or {})})
         self.plan = replace(plan, aggregates=plan.aggregates or (self.scoring.aggregate,))
         if score_cache is not None and self.method != HCL:

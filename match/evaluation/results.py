@@ -100,9 +100,7 @@ class Evaluation:
         return {
             "store": str(self.store.path),
             "method": self.method,
-            "origin": {
-                key: value for key, value in self.store.attributes.items() if key not in ("arrays", "clip_frames")
-            },
+            "origin": {key: value for key, value in self.store.attributes.items() if key not in LENGTHY},
             "split": self.plan.split,
             "episodes": asdict(self.episodes),
             "scored_episodes": len(self.scored),
