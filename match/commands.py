@@ -24,8 +24,8 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 def _option(config: Any, name: str, default: str, **given: Any) -> Any:
     """An option that says nothing to the configuration where it is not typed; its help tells what then holds."""
     each = next(each for each in fields(config) if each.name == name)
-    known = setting_of(each)
-    return cloup.option(option_of(each), name, help=f"{known.help if known else ''}  [default: {default}]", **given)
+    setting = setting_of(each)
+    return cloup.option(option_of(each), name, help=f"{setting.help if setting else ''}  [default: {default}]", **given)
 
 
 OF_RUN = "the run's"

@@ -137,7 +137,7 @@ def _draw_class(
     if not config.group_disjoint:
         order = rng.permutation(len(rows))
         return rows[order[: config.n_query]], rows[order[config.n_query :][: config.k_shot]]
-    while True:  # some order succeeds: _separable was asked before
+    while True:  # some order succeeds: make_pool checked it
         places = _draw_disjoint(rng.permutation(len(rows)), groups, config)
         if places is not None:
             return rows[places[0]], rows[places[1]]

@@ -51,7 +51,7 @@ class EpisodeList:
         rows = np.empty(len(self.paths), dtype=np.int64)
         for number, (path, label, content) in enumerate(zip(self.paths, self.labels, self.contents, strict=True)):
             if path not in places:
-                raise InputError(f"{store.path}: no video {path!r}, which the episodes ask for; embed its cache")
+                raise InputError(f"{store.path}: no video {path!r}, which the episodes name; embed its cache")
             row = rows[number] = places[path]
             for what, here, there in (
                 ("class", label, store.videos.label[row]),

@@ -63,7 +63,7 @@ class Comparison:
     differences: tuple[Difference, ...]  # of every other entry from the first run
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that was found, in plain types; accuracies, differences and intervals in percent."""
+        """The whole result in plain types; accuracies, differences and intervals in percent."""
         return {
             "episodes": asdict(self.episodes),
             "plan": asdict(self.plan),

@@ -42,10 +42,11 @@ class Evaluator:
         plan: EvaluationConfig | None = None,
         scoring: Mapping[str, Any] | None = None,
         *,
-        score_cache: Path | None = None,
+        score_cache: str | Path | None = None,
     ) -> None:
         plan = plan or EvaluationConfig()
-        self.store, self.method, self._path = store, choose_method(store, plan.method), score_cache
+        self.store, self.method = store, choose_method(store, plan.method)
+        self._path = None if score_cache is None else Path(score_cache)
         self.scoring = ScoreConfig(**{**store.attributes.get("scoring", {}), **(scoring or {})})
         self.plan = replace(plan, aggregates=plan.aggregates or (self.scoring.aggregate,))
         if score_cache is not None and self.method != HCL:
@@ -53,7 +54,7 @@ class Evaluator:
                 f"--score-cache keeps the scores of {HCL}; {self.method} is scored anew each time, leave the option out"
             )
         self._settings = score_settings(store, self.scoring, spatial=plan.spatial)
-        cached = read_scores(score_cache, store, self._settings) if score_cache else ScoreCache(len(store.videos))
+        cached = read_scores(self._path, store, self._settings) if self._path else ScoreCache(len(store.videos))
         self._score_cache = cached
 
     def run(self, episodes: EpisodeConfig, episode_list: EpisodeList | None = None) -> Evaluation:
@@ -114,21 +115,21 @@ class Evaluator:
     ) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
         """Score classes by HCL's levels, of the episodes that are scored whole; new scores are kept."""
         spatial, before = self.plan.spatial, len(self._score_cache)
-        found = score_levels(self.store, episodes, self.scoring, self._score_cache, spatial=spatial)
+        level_scores = score_levels(self.store, episodes, self.scoring, self._score_cache, spatial=spatial)
         if self._path is not None and len(self._score_cache) > before:
             write_scores(self._path, self._score_cache, self._settings)
-        if not (count := found.finished):
+        if not (count := level_scores.finished):
             raise KeyboardInterrupt
-        lookup = found.pairs.lookup[:count]
-        scores = {case: combination_scores(found.levels, lookup, case, spatial=spatial) for case in cases}
-        return episodes.first(count), scores, _spread(found.levels[found.known])
+        lookup = level_scores.pairs.lookup[:count]
+        scores = {case: combination_scores(level_scores.levels, lookup, case, spatial=spatial) for case in cases}
+        return episodes.first(count), scores, _spread(level_scores.levels[level_scores.scored])
 
 
 def choose_method(store: EmbeddingStore, method: str | None) -> str:
     """The method that a store is evaluated by: its own, or the untrained baseline, which any store serves.
 
     Raises:
-        InputError: if another one is asked for
+        InputError: if `method` is another one
     """
     if method not in (None, BASELINE, store.method):
         raise InputError(

@@ -37,13 +37,13 @@ class LevelScores:
     """HCL's scores of the distinct pairs of some episodes."""
 
     levels: NDArray[np.float64]  # (n, 3) global, temporal and spatial score
-    known: NDArray[np.bool_]  # (n,) False for the pairs that an interrupt left out
+    scored: NDArray[np.bool_]  # (n,) False for the pairs that an interrupt left out
     pairs: PairTable
 
     @property
     def finished(self) -> int:
         """How many of the first episodes are scored whole."""
-        missing = ~self.known
+        missing = ~self.scored
         return int(self.pairs.first[missing].min()) if missing.any() else len(self.pairs.lookup)
 
 
@@ -58,20 +58,20 @@ def score_levels(
         store: of HCL
         episodes: rows of the store
         scoring: how pairs are scored
-        score_cache: is asked first, and takes the new scores
+        score_cache: gives the scores that it has, and takes the new ones
         spatial: False leaves the spatial level out
     """
     pairs = distinct_pairs(episodes)
-    levels, known = score_cache.look_up(pairs.pairs)
+    levels, scored = score_cache.look_up(pairs.pairs)
     order = np.argsort(pairs.first, kind="stable")
-    order = order[~known[order]]
+    order = order[~scored[order]]
     try:
         for places, scores in _slices(store, pairs.pairs, order, scoring, spatial=spatial):
             score_cache.add(pairs.pairs[places], scores)
-            levels[places], known[places] = scores, True
+            levels[places], scored[places] = scores, True
     except KeyboardInterrupt:
         logger.warning("interrupted: the episodes that are scored whole are reported")
-    return LevelScores(levels, known, pairs)
+    return LevelScores(levels, scored, pairs)
 
 
 def _slices(

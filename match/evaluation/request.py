@@ -1,4 +1,4 @@
-"""What an evaluation is asked for, whether by a command or by a script: put together and checked in one place."""
+"""What an evaluation shall do, whether a command or a script says so: put together and checked in one place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

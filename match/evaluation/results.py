@@ -16,6 +16,7 @@ from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.store.embedding_store import EmbeddingStore
 
 CONFUSED_SHOWN = 10  # pairs of classes
+LENGTHY = ("arrays", "clip_frames")  # attributes of a store that no report repeats
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Evaluation:
 
     store: EmbeddingStore = field(repr=False)
     method: str
-    episodes: EpisodeConfig  # as it was asked for
+    episodes: EpisodeConfig  # as requested
     plan: EvaluationConfig
     scoring: ScoreConfig
     scored: Episodes = field(repr=False)  # rows of the store
@@ -87,11 +88,11 @@ class Evaluation:
 
     @property
     def interrupted(self) -> bool:
-        """Whether fewer episodes were scored than asked for."""
+        """Whether fewer episodes were scored than requested."""
         return len(self.scored) < self.episodes.episodes
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that was found, in plain types; accuracies and intervals in percent.
+        """The whole result in plain types; accuracies and intervals in percent.
 
         The first outcome stands at the top, for the many who ask for one; all of them stand under "outcomes".
         """
@@ -99,9 +100,7 @@ class Evaluation:
         return {
             "store": str(self.store.path),
             "method": self.method,
-            "origin": {
-                key: value for key, value in self.store.attributes.items() if key not in ("arrays", "clip_frames")
-            },
+            "origin": {key: value for key, value in self.store.attributes.items() if key not in LENGTHY},
             "split": self.plan.split,
             "episodes": asdict(self.episodes),
             "scored_episodes": len(self.scored),

@@ -106,7 +106,7 @@ def find_method(name: str) -> Method:
             f"--method must be one of {names}, an entry point of the group {GROUP} or package.module:Name, got {name!r}"
         )
     try:
-        return _checked(name, _imported(place))
+        return _checked(_imported(place))
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(
             f"method {name!r} cannot be loaded ({first_line(error)}); give it as package.module:Name, with the four"
@@ -118,10 +118,10 @@ def _imported(place: str) -> object:
     """Import `package.module:Name`; a class is called without arguments."""
     module, _, attribute = place.partition(":")
     with _folder_on_path():
-        found = importlib.import_module(module)
+        value: object = importlib.import_module(module)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    return found() if isinstance(found, type) else found
+        value = getattr(value, part)
+    return value() if isinstance(value, type) else value
 
 
 @contextmanager
@@ -135,11 +135,11 @@ def _folder_on_path() -> Iterator[None]:
         sys.path.remove(here)
 
 
-def _checked(name: str, found: object) -> Method:
-    missing = [part for part in ("axes", "pairwise", "class_scores", "make_head") if not hasattr(found, part)]
+def _checked(value: object) -> Method:
+    missing = [part for part in ("axes", "pairwise", "class_scores", "make_head") if not hasattr(value, part)]
     if missing:
         raise TypeError(f"it has no {missing[0]}")
-    method = cast(Method, found)
+    method = cast(Method, value)
     for array, axes in method.axes.items():
         if array in TAKEN or not array.isidentifier():
             raise ValueError(f"an array cannot be called {array!r}")

@@ -67,14 +67,14 @@ def int8_serves(embeddings: int) -> bool:
     """
     rows = torch.full((49, embeddings), -LARGEST, dtype=torch.int8)
     columns = torch.full((49 * 16, embeddings), LARGEST, dtype=torch.int8)
-    found = torch.empty((49, 49 * 16), dtype=torch.int32)
+    products = torch.empty((49, 49 * 16), dtype=torch.int32)
     try:
-        coarse_product(rows, columns, found)
+        coarse_product(rows, columns, products)
     except (AttributeError, RuntimeError):  # int8 products are not promised on every platform
         return False
-    if not bool((found == -(LARGEST**2) * embeddings).all()):
+    if not bool((products == -(LARGEST**2) * embeddings).all()):
         return False
-    return _seconds(rows, columns, found) < _seconds(rows.float(), columns.float(), found.float())
+    return _seconds(rows, columns, products) < _seconds(rows.float(), columns.float(), products.float())
 
 
 def _seconds(queries: Tensor, supports: Tensor, out: Tensor) -> float:

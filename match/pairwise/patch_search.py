@@ -92,16 +92,16 @@ def _coarse_maxima(query: PatchTable, supports: PatchTable, chosen: Tensor, cell
     """
     frames, patches, width = query.coarse.shape[1:]
     rows = supports.coarse.view(-1, patches * width)  # a frame each
-    wanted = chosen[cells.pair] * frames + cells.support_frame  # (C)
+    frame_rows = chosen[cells.pair] * frames + cells.support_frame  # (C)
     kind = torch.int32 if rows.dtype == torch.int8 else torch.float32
-    product = torch.empty(len(wanted) * patches**2, dtype=kind)
-    maxima = torch.empty(patches, len(wanted), dtype=kind)
+    product = torch.empty(len(frame_rows) * patches**2, dtype=kind)
+    maxima = torch.empty(patches, len(frame_rows), dtype=kind)
     longest = max(stop - start for start, stop in pairwise(cells.starts))
     gathered = torch.empty(longest, patches * width, dtype=rows.dtype)
     for frame, (start, stop) in enumerate(pairwise(cells.starts)):
         if start < stop:
             of_frame = gathered[: stop - start]
-            torch.index_select(rows, 0, wanted[start:stop], out=of_frame)
+            torch.index_select(rows, 0, frame_rows[start:stop], out=of_frame)
             out = product[start * patches**2 : stop * patches**2].view(patches, -1)
             coarse_product(query.coarse[0, frame], of_frame.view(-1, width), out)
             torch.amax(out.view(patches, -1, patches), dim=2, out=maxima[:, start:stop])

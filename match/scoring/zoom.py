@@ -30,7 +30,7 @@ class PatchPairs:
     """The aligned patch pairs that count in each clip pair, best first (Eq. 4)."""
 
     query: Tensor  # (..., T, n) int64, patches of the query video, frame by frame
-    support: Tensor | None  # (..., T, n) int64 likewise; None where nobody asked for them
+    support: Tensor | None  # (..., T, n) int64 likewise; None where they were not needed
     cosines: Tensor  # (..., T, n), 0 where they do not count
     counts: Tensor  # (..., T) int64: so many count, fewer than n in clips with fewer patches
 

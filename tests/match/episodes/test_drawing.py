@@ -123,14 +123,6 @@ def test_group_disjoint_without_groups_is_refused() -> None:
         pool_of([4, 4], EpisodeConfig(n_way=2, group_disjoint=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"), [("n_way", 1, "--way must be at least 2, got 1"), ("k_shot", 0, "--shot must be")]
-)
-def test_bad_settings_are_refused(name: str, value: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        EpisodeConfig(**{name: value})
-
-
 def table(labels: str, splits: str, groups: str, contents: str) -> VideoTable:
     names = {"b": "base", "n": "novel"}
     paths = tuple(f"{number}.mp4" for number in range(len(labels)))

@@ -76,7 +76,7 @@ def other_names(facts: dict[str, Any]) -> None:
         (other_split, "is of split base, not novel; choose with --split"),
         (other_class, "is of class 'x', the episodes say 'class"),
         (other_content, "is of content 'changed', the episodes say 'hash"),
-        (other_names, r"no video 'v\d+.mp4', which the episodes ask for"),
+        (other_names, r"no video 'v\d+.mp4', which the episodes name"),
     ],
 )
 def test_a_store_of_other_videos_is_refused(

@@ -77,7 +77,7 @@ def test_runs_over_other_videos_cannot_be_compared(
 ) -> None:
     names = tuple(f"w{row}.mp4" for row in range(30))
     other = write_embeddings(tmp_path / "other", path=names)
-    with pytest.raises(InputError, match=r"other: no video 'v\d+.mp4', which the episodes ask for"):
+    with pytest.raises(InputError, match=r"other: no video 'v\d+.mp4', which the episodes name"):
         compare({"strong": stores["strong"], "other": other}, REQUEST)
     with pytest.raises(InputError, match="a comparison needs 2 runs or stores, got 1"):
         compare({"strong": stores["strong"]}, REQUEST)
