@@ -23,7 +23,7 @@ FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
 }
 
 
-@cloup.command()
+@cloup.command(short_help="Write the frame maps of videos to a cache, once per video.")
 @cloup.argument("videos", type=PATH)
 @cloup.argument("cache", type=PATH)
 @grouped_options(setting_options(ExtractConfig), FURTHER_OPTIONS)
@@ -58,7 +58,7 @@ def extract(
     ctx.exit(1 if done.failed else 0)
 
 
-@cloup.command()
+@cloup.command(short_help="Copy a cache into the other format, Zarr or HDF5.")
 @cloup.argument("source", type=PATH)
 @cloup.argument("target", type=PATH)
 def convert(source: Path, target: Path) -> None:
@@ -69,7 +69,7 @@ def convert(source: Path, target: Path) -> None:
     click.echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
 
 
-@cloup.command("demo-videos")
+@cloup.command("demo-videos", short_help="Draw a set of videos of invented actions.")
 @cloup.argument("folder", type=PATH)
 @grouped_options(setting_options(DemoConfig))
 def demo_videos(folder: Path, **settings: int) -> None:

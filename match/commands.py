@@ -73,7 +73,7 @@ def _typed(ctx: click.Context, *without: str) -> dict[str, Any]:
     }
 
 
-@cloup.command()
+@cloup.command(short_help="Score few-shot episodes: accuracies with intervals.")
 @click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
 @evaluate_options
 @click.pass_context
@@ -117,7 +117,7 @@ def evaluate(
         click.echo("\n".join(str(file) for file in plots.write_plots(plot, evaluations[0])))
 
 
-@cloup.command()
+@cloup.command(short_help="Compare runs on the same episodes: paired differences.")
 @click.argument("runs", type=PATH, nargs=-1, metavar="RUN_A RUN_B...")
 @compare_options
 @click.pass_context

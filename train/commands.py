@@ -82,7 +82,7 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@cloup.command()
+@cloup.command(short_help="Train an encoder on the base videos of a cache.")
 @click.argument("cache", type=PATH)
 @grouped_options(
     {
@@ -106,7 +106,7 @@ def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None
         click.echo(done)
 
 
-@cloup.command()
+@cloup.command(short_help="Embed every video of a cache.")
 @click.argument("cache", type=PATH)
 @grouped_options(
     {
@@ -136,7 +136,7 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
     click.echo(embed_cache(cache, out, run=run, **given))
 
 
-@cloup.command()
+@cloup.command(short_help="Train and evaluate on several folds of the classes.")
 @click.argument("cache", type=PATH)
 @grouped_options(fold_options(), episode_options(), training_options(without=("seed",)))
 def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
@@ -154,7 +154,7 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
         write_json(json_file, result.to_dict())
 
 
-@cloup.command()
+@cloup.command(short_help="Repeat the paper's Tables 1 to 4 on a cache.")
 @click.argument("cache", type=PATH)
 @grouped_options(
     {
@@ -189,7 +189,7 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
         write_json(json_file, {"tables": results})
 
 
-@cloup.command()
+@cloup.command(short_help="Print what a cache, run or embedding store holds.")
 @click.argument("path", type=PATH)
 @cloup.option("--verify", is_flag=True, help="Read everything back and name what is damaged.")
 @click.pass_context
