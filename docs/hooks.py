@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("__init__.py", "__main__.py", "cli.py", "extract", "match", "train")
+FILES = ("__init__.py", "__main__.py", "cli.py")
 COMMANDS_PAGE = "reference/commands.md"
 _folder = Path(tempfile.gettempdir()) / "never made"
 
@@ -23,8 +23,9 @@ def on_startup(command: str, dirty: bool) -> None:
     global _folder
     _folder = Path(tempfile.mkdtemp(prefix="hcl-docs-"))
     (_folder / "hcl").mkdir()
-    for part in PARTS:
-        (_folder / "hcl" / part).symlink_to(ROOT / part, target_is_directory=(ROOT / part).is_dir())
+    for part in ROOT.iterdir():
+        if part.name in FILES or (part / "__init__.py").is_file():
+            (_folder / "hcl" / part.name).symlink_to(part, target_is_directory=part.is_dir())
     sys.path.insert(0, str(_folder))
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -49,8 +50,6 @@ TARGETS = {"extract": 1, "convert": 1, "demo-videos": 0}
 SLOW = ("extract", "demo-videos")
 TARGET_OPTIONS = ("--out", "--json", "--markdown", "--plot", "--save-episodes", "--score-cache")
 
-Run = Callable[[list[str]], str]
-
 
 class World:
     """Runs commands of hcl in the current folder, after it has put there what they read."""
@@ -87,16 +86,20 @@ class World:
         manifests = [path.read_bytes() for path in sorted(Path().glob("**/manifest.csv"))]
         key = (*arguments, *manifests)
         if key not in self.written:
-            printed = self.invoke(arguments)
-            self.written[key] = (target.absolute(), printed)
-        elif self.written[key][0].exists():  # not of a dry run
+            printed, kept = self.invoke(arguments), self.folder / "kept" / str(len(self.written))
+            if target.exists():  # not after a dry run
+                shutil.copytree(target, kept)
+            self.written[key] = (kept, printed)
+        elif self.written[key][0].exists():
             shutil.copytree(self.written[key][0], target)
         return self.written[key][1]
 
     def target(self, arguments: list[str]) -> str:
         """Name what a command writes."""
-        positional = [name for name in arguments[1:] if not name.startswith("-")]
-        return positional[TARGETS[arguments[0]]].rstrip("/")
+        command = main.commands[arguments[0]]
+        given = command.make_context(arguments[0], arguments[1:], resilient_parsing=True).params
+        names = [str(each.name) for each in command.params if isinstance(each, click.Argument)]
+        return str(given[names[TARGETS[arguments[0]]]])
 
     def inputs(self, arguments: list[str]) -> list[str]:
         """Name what a command reads."""

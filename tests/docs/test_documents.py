@@ -19,7 +19,10 @@ import pytest
 from hcl.cli import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "cache_schema.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 RUN_HERE = "hcl"
 # Programs that do not run here, and why; what they are given is checked nevertheless.
 NOT_RUN = {
@@ -32,6 +35,8 @@ NOT_RUN = {
 PROGRAMS = (RUN_HERE, *NOT_RUN)
 ONE_SESSION = ("docs/tutorial.md",)  # pages whose blocks build on one another; others' blocks stand alone
 SILENT = ("text",)  # blocks that hold no commands: drawings and files
+FENCED = re.compile(r"^ *```(?P<language>\w*)[^\n`]*\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:\A|(?<=\n\n)) {4}[^\n]*\n(?: {4}[^\n]*\n|\n)*")
 
 
 @dataclass(frozen=True)
@@ -66,24 +71,14 @@ class Block:
 
 def blocks_of(page: Path) -> list[Block]:
     """Find the fenced and the indented blocks of a Markdown file."""
-    name, lines = page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8").splitlines()
-    found, start, language = [], None, ""
-    for number, line in enumerate([*lines, ""]):
-        fence = line.lstrip().startswith("```")
-        if language.startswith("```"):  # within a fence
-            if fence:
-                found.append((start, language.strip("`"), number))
-                start, language = None, ""
-        elif fence:
-            start, language = number + 1, line.strip()
-        elif start is None and line.startswith("    ") and line.strip() and (number == 0 or not lines[number - 1]):
-            start = number
-        elif start is not None and line and not line.startswith("    "):
-            found.append((start, "", number))
-            start = None
+    name, text = page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8")
+    found = [(match.start("code"), match["language"], match["code"]) for match in FENCED.finditer(text)]
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(found), f"{name}: a block does not end"
+    rest = FENCED.sub(lambda match: re.sub(r"[^\n]", "x", match[0]), text)
+    found += [(match.start(), "", match[0]) for match in INDENTED.finditer(rest)]
     return [
-        Block(name, first + 1, lang, textwrap.dedent("\n".join(lines[first:last])).strip("\n") + "\n")
-        for first, lang, last in found
+        Block(name, text.count("\n", 0, start) + 1, language, textwrap.dedent(code).strip("\n") + "\n")
+        for start, language, code in sorted(found)
     ]
 
 
@@ -94,7 +89,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 def test_the_blocks_of_a_page_run(page: str, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the page's order; Python blocks see the names of those before them."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "document"}
     for number, block in enumerate(block for block in BLOCKS if block.page == page):
         world.enter(tmp_path / ("session" if page in ONE_SESSION else str(number)))
         if block.kind == "python":
