@@ -4,7 +4,6 @@ The package `hcl` is the root of the repository, under another name. An installe
 mkdocstrings cannot read through an editable install: both are shown a folder that holds this checkout's code as `hcl`.
 """
 
-import html
 import shutil
 import sys
 import tempfile
@@ -75,5 +74,8 @@ def grouped(command: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 def cell(text: str) -> str:
-    """A text as a cell of a table."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;").replace("*", "&#42;")
+    """A text as a cell of a table, in which nothing is Markdown."""
+    return "".join(
+        character if character.isalnum() or character in " -.,:;" else f"&#{ord(character)};"
+        for character in " ".join(text.split())
+    )

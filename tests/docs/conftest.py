@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from hcl.cli import main
 
-CLASSES, VIDEOS_PER_CLASS = 10, 6
-SPLITS = ("base",) * 3 + ("val",) * 2 + ("novel",) * 5
+SPLITS = ("base",) * 3 + ("val",) * 2 + ("novel",) * 5  # of the classes
+VIDEOS_PER_CLASS = {"base": 3, "val": 3, "novel": 6}
 
 # What makes a command quick; an option that the document gives itself is not added.
 TRAINING = {
@@ -27,13 +27,13 @@ TRAINING = {
     "--no-tensorboard": None,
 }
 QUICK: dict[str, dict[str, str | None]] = {
-    "demo-videos": {"--classes": str(CLASSES), "--videos-per-class": "2"},
+    "demo-videos": {"--classes": "10", "--videos-per-class": "2"},
     "extract": {"--size": "64", "--frames": "3", "--workers": "1"},
     "train": TRAINING,
     "evaluate": {"--episodes": "20"},
     "compare": {"--episodes": "20"},
-    "crossval": TRAINING | {"--episodes": "5"},
-    "ablate": TRAINING | {"--episodes": "5", "--folds": "1"},
+    "crossval": TRAINING | {"--episodes": "5", "--shot": "1"},
+    "ablate": TRAINING | {"--episodes": "5", "--shot": "1", "--folds": "1"},
 }
 
 # Where the documents' names of inputs come from, by what stands in the world.
@@ -41,7 +41,6 @@ PREPARED = {
     **{name: name for name in ("videos", "manifest.csv", "names.csv", "splits.csv")},
     "videos/manifest.csv": "videos",
     **dict.fromkeys(("cache.zarr", "pooled.zarr"), "cache.zarr"),
-    **dict.fromkeys(("layer3.zarr", "cache3.zarr"), "layer3.zarr"),
     **dict.fromkeys(("runs/a", "runs/b", "runs/c"), "runs/a"),
     "runs/latest": "runs",
 }
@@ -139,16 +138,16 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, write_video: Callable[..., Path], small_weights: Path) -> World:
-    """Ten classes of six videos by six people, caches of layer 4 and of layer 3, and a run."""
+    """Ten classes of three or six videos by as many people, a cache and a run."""
     folder = tmp_path_factory.mktemp("world")
     with (folder / "manifest.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("path", "label", "split", "group"))
-        for number in range(CLASSES):
-            for copy in range(VIDEOS_PER_CLASS):
+        for number, split in enumerate(SPLITS):
+            for copy in range(VIDEOS_PER_CLASS[split]):
                 name = f"class {number}/{copy}.mp4"
                 write_video(folder / "videos" / name, seed=number * 10 + copy)
-                table.writerow((f"videos/{name}", f"class {number}", SPLITS[number], f"person {copy}"))
+                table.writerow((f"videos/{name}", f"class {number}", split, f"person {copy}"))
     rows = (folder / "manifest.csv").read_text().replace("videos/", "")
     (folder / "videos" / "manifest.csv").write_text(rows)
     pairs = [f"class {number},{split}" for number, split in enumerate(SPLITS)]
@@ -159,6 +158,5 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_video: Callable[..., P
         patch.chdir(folder)
         made.enter(folder)
         made.run(["extract", "manifest.csv", "cache.zarr"])
-        made.run(["extract", "manifest.csv", "layer3.zarr", "--backbone-layer", "layer3"])
         made.run(["train", "cache.zarr", "--run", "runs/a"])
     return made

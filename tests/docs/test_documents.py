@@ -33,7 +33,11 @@ NOT_RUN = {
     "torchrun": "wants several processes or GPUs",
 }
 PROGRAMS = (RUN_HERE, *NOT_RUN)
-ONE_SESSION = ("docs/tutorial.md",)  # pages whose blocks build on one another; others' blocks stand alone
+# Pages whose blocks build on one another; the blocks of others stand alone.
+ONE_SESSION = (
+    "docs/tutorial.md",
+    "docs/how-to/new-method.md",
+)
 SILENT = ("text",)  # blocks that hold no commands: drawings and files
 FENCED = re.compile(r"^ *```(?P<language>\w*)[^\n`]*\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:\A|(?<=\n\n)) {4}[^\n]*\n(?: {4}[^\n]*\n|\n)*")
@@ -106,7 +110,9 @@ def runs(words: list[str]) -> bool:
 
 
 def run_python(block: Block, names: dict[str, object], world: Any) -> None:
-    """Run a block after those before it on its page."""
+    """Run a block after those before it on its page; one that begins with the name of a file is saved as that."""
+    if name := re.match(r"# (\w+\.py)\n", block.text):
+        Path(name[1]).write_text(block.text, encoding="utf-8")
     for path in re.findall(r'"((?:cache\.zarr|runs/\w+)\b)', block.text):
         world.provide(path)
     padded = "\n" * (block.line - 1) + block.text  # a traceback then names the page's line
