@@ -1,8 +1,9 @@
-# make demo: the whole pipeline on drawn videos; make test: the test suite. Both make their own environment in .venv.
+# make demo: the whole pipeline on drawn videos; make test: the test suite; make docs: the site, in build/site. All make
+# their own environment in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: .venv/ready
 	mkdir -p demo
@@ -13,6 +14,9 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+docs: .venv/ready
+	$(BIN)/mkdocs build
 
 lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest -q tests/test_style.py

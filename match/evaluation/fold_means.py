@@ -1,7 +1,6 @@
 """Evaluations of several folds of the classes and several trained seeds, put together."""
 
-import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.pooling import true_places
 from hcl.match.evaluation.bootstrap import QueryCounts, fold_intervals
-from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.evaluation.results import Evaluation, Outcome, data_frame
 from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, count_queries
 
 
@@ -129,16 +128,3 @@ class CrossValidation:
             tuple(table.mean(axis=1).tolist()),
             tuple(table.mean(axis=0).tolist()),
         )
-
-
-def data_frame(rows: Iterable[Mapping[str, object]]) -> Any:
-    """Make a DataFrame of rows that name their columns.
-
-    Raises:
-        InputError: if pandas is not installed
-    """
-    try:
-        pandas = importlib.import_module("pandas")  # no part of an installation
-    except ImportError as error:
-        raise InputError("to_pandas needs pandas: pip install pandas") from error
-    return pandas.DataFrame(list(rows))

@@ -1,6 +1,5 @@
 """What an evaluation gives: accuracies, predictions and confusions, as values, plain types or a table."""
 
-import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -134,14 +133,21 @@ def accuracy_frame(rows: Iterable[tuple[Mapping[str, object], Accuracy]]) -> Any
     Raises:
         InputError: if pandas is not installed
     """
-    try:
-        pandas = importlib.import_module("pandas")  # no part of an installation
-    except ImportError as error:
-        raise InputError("to_pandas needs pandas: pip install pandas") from error
-    return pandas.DataFrame(
-        [
-            {**of, "accuracy": value.accuracy, "ci95": value.ci95}
-            | dict(zip(("low95", "high95"), value.bootstrap95, strict=True))
-            for of, value in rows
-        ]
+    return data_frame(
+        {**of, "accuracy": value.accuracy, "ci95": value.ci95}
+        | dict(zip(("low95", "high95"), value.bootstrap95, strict=True))
+        for of, value in rows
     )
+
+
+def data_frame(rows: Iterable[Mapping[str, object]]) -> Any:
+    """Make a DataFrame of rows that name their columns.
+
+    Raises:
+        InputError: if pandas is not installed
+    """
+    try:
+        import pandas  # an extra
+    except ImportError as error:
+        raise InputError('to_pandas needs pandas: pip install pandas, or "hcl[table]"') from error
+    return pandas.DataFrame(list(rows))
