@@ -16,7 +16,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 docs: .venv/ready
-	$(BIN)/mkdocs build
+	$(BIN)/python -m mkdocs build --strict
 
 lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest -q tests/test_style.py
