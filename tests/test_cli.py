@@ -49,7 +49,7 @@ def test_from_videos_to_accuracy(here: Path) -> None:
     assert 0 <= report["levels"]["global+temporal+spatial"]["accuracy"] <= 100
     assert "15 novel videos" in printed
     assert "verified" in succeed("info", "cache.zarr", "--verify")
-    assert "run of the quick preset" in succeed("info", "runs/latest")
+    assert "preset: quick" in succeed("info", "runs/latest")
     succeed("embed", "cache.zarr", "--run", "runs/latest", "--out", "all.zarr")
     succeed("evaluate", "all.zarr", "--split", "base", "--way", 3, "--episodes", 10)
 

@@ -35,7 +35,7 @@ def run(*arguments: str, presets: tuple[str, ...] = (), without: tuple[str, ...]
 
 def test_options_left_out_have_the_defaults() -> None:
     got, _ = run()
-    assert got == {"size": 64, "is_quick": False, "steps": None, "kind": "a"}
+    assert got == {"size": 64, "is_quick": False, "steps": (1, 5), "kind": "a"}
 
 
 def test_with_presets_options_left_out_are_none() -> None:

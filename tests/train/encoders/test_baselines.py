@@ -197,7 +197,7 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
     cache = make_cache()
     quick_train(cache, "run", method, epochs=1, steps_per_epoch=2)
     store, model = EmbeddingStore.open(Path("run", STORE)), load_encoder(Path("run"))
-    assert store.method == method and set(store.names) == {*BASELINES[method].arrays, "mean_map"}
+    assert store.method == method and set(store.names) == {*BASELINES[method].axes, "mean_map"}
     assert set(store.videos.split) == {"val", "novel"} and store.attributes["scoring"] == {}
     maps = torch.from_numpy(ZarrCache.open(cache).maps(ZarrCache.open(cache).videos.path.index("r/2.mp4")))
     with torch.no_grad():

@@ -10,7 +10,6 @@ import torch
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
-from hcl.match.config import EpisodeConfig
 from hcl.match.evaluation.evaluation import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.train.runs.embed_cache import embed_cache
@@ -26,7 +25,7 @@ def test_another_cache_is_embedded_with_its_splits(small_train: Train, make_cach
     embed_cache(other.path, here / "other store.zarr", run=here / "one", device="cpu")
     store = EmbeddingStore.open(here / "other store.zarr")
     assert len(store.videos) == 20 and store.videos.split == other.videos.split
-    assert evaluate(store.path, EpisodeConfig(n_way=4, episodes=10)).class_names == ("w", "x", "y", "z")
+    assert evaluate(store.path, way=4, episodes=10).class_names == ("w", "x", "y", "z")
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(
@@ -51,7 +50,7 @@ def test_maps_can_be_embedded_untrained(make_cache: MakeCache, here: Path) -> No
     torch.testing.assert_close(found.patches[0].float(), maps)
     torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)))
     assert found.class_keys is None
-    result = evaluate(here / "s.zarr", EpisodeConfig(n_way=2, episodes=200))
+    result = evaluate(here / "s.zarr", way=2, episodes=200)
     found_by = {name: value.accuracy for name, value in result.outcomes[0].accuracies.items()}
     assert found_by["global"] == pytest.approx(found_by["resnet"])
 

@@ -13,8 +13,8 @@ import zarr
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
-from hcl.match.config import EpisodeConfig, ScoreConfig
-from hcl.match.embeddings import Embeddings
+from hcl.match.config import HCL, EpisodeConfig, ScoreConfig
+from hcl.match.embeddings import MEAN_MAP, Embeddings
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.score_cache import ScoreCache, score_settings, write_scores
@@ -22,7 +22,7 @@ from hcl.match.methods.registry import BASELINES
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import EmbeddingStore, write_store
 
-DOCUMENT = Path(__file__).parents[3] / "cache_schema.md"
+DOCUMENT = Path(__file__).parents[1] / "cache_schema.md"
 CODECS = ["zstd", "crc32c"]
 
 
@@ -65,25 +65,27 @@ def full(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """Of no method: with the arrays of all of them."""
+def stores(tmp_path: Path) -> list[Path]:
+    """An embedding store of each method."""
     embeddings = Embeddings(
         torch.zeros(1, 4), torch.zeros(1, 1, 4), torch.zeros(1, 2, 3, 4), ((0, 1),), torch.zeros(1, 4)
     )
-    of_peers = {name: torch.zeros(1, 2, 4) for method in BASELINES.values() for name in method.arrays}
-    arrays = of_peers | embeddings.arrays()
-    del arrays["mean_map"]
-    facts = VideoTable(("a",), ("a",), ("base",), ("",), ("",))
-    path = tmp_path / "store.zarr"
-    batch = EmbeddedBatch(arrays, np.zeros((1, 6), np.float32), embeddings.clip_frames)
-    write_store(path, {}, facts, [batch])
-    return path
+    facts, mean_map, paths = VideoTable(("a",), ("a",), ("base",), ("",), ("",)), np.zeros((1, 6), np.float32), []
+    for name, method in {HCL: None, **BASELINES}.items():
+        axes = {} if method is None else {array: of for array, of in method.axes.items() if array not in MEAN_MAP}
+        arrays = (
+            embeddings.arrays() if method is None else {array: torch.zeros(*[1] * len(axes[array])) for array in axes}
+        )
+        frames = embeddings.clip_frames if method is None else None
+        paths.append(tmp_path / f"{name}.zarr")
+        write_store(paths[-1], {}, facts, [EmbeddedBatch(arrays, mean_map, frames)], method=name)
+    return paths
 
 
 @pytest.fixture
-def scores(tmp_path: Path, store: Path) -> Path:
+def scores(tmp_path: Path, stores: list[Path]) -> Path:
     table = ScoreCache(1, np.zeros((1, 2), np.int64), np.zeros((1, 3), np.float32))
-    settings = score_settings(EmbeddingStore.open(store), ScoreConfig(), spatial=True)
+    settings = score_settings(EmbeddingStore.open(stores[0]), ScoreConfig(), spatial=True)
     write_scores(tmp_path / "scores.zarr", table, settings)
     return tmp_path / "scores.zarr"
 
@@ -100,8 +102,9 @@ def test_every_array_of_a_uint8_cache_with_views_is_documented_and_the_other_way
     assert written(full) == documented("hcl-cache") | codes
 
 
-def test_every_array_of_the_embedding_store_is_documented_and_the_other_way_round(store: Path) -> None:
-    assert written(store) == documented("hcl-embeddings")
+def test_every_array_of_the_embedding_store_is_documented_and_the_other_way_round(stores: list[Path]) -> None:
+    found = {name: array for path in stores for name, array in written(path).items()}
+    assert found == documented("hcl-embeddings")
 
 
 def test_every_array_of_the_scores_is_documented_and_the_other_way_round(scores: Path) -> None:
@@ -117,9 +120,9 @@ def test_every_key_of_an_episode_file_is_documented(tmp_path: Path) -> None:
         assert f"`{name}`" in text, name
 
 
-def test_every_attribute_is_documented(cache: Path, store: Path, scores: Path) -> None:
+def test_every_attribute_is_documented(cache: Path, stores: list[Path], scores: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for path in (cache, store, scores):
+    for path in (cache, *stores, scores):
         for name in zarr.open_group(path, mode="r").attrs:
             assert f"`{name}`" in text, name
 
