@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Arrays = Mapping[str, Tensor]  # of some videos, by their names in the embedding store
@@ -59,6 +60,17 @@ class Embeddings:
     def arrays(self) -> dict[str, Tensor]:
         """All arrays by their names in an embedding store."""
         return {name.rstrip("_"): array for name, array in self._arrays().items()}
+
+    def to(self, dtype: torch.dtype) -> Embeddings:
+        """Give all arrays one type; patches that come from a store are float16, the other arrays float32."""
+        return Embeddings(
+            clip_frames=self.clip_frames, **{name: array.to(dtype) for name, array in self._arrays().items()}
+        )
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the arrays are of several types."""
+        return len({array.dtype for array in self._arrays().values()}) > 1
 
     def rows(self, index: slice | Tensor) -> Embeddings:
         """Take some of the videos; a slice shares their memory."""

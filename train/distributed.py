@@ -21,7 +21,7 @@ from torch import Tensor
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 
-Outcome = TypeVar("Outcome")
+Result = TypeVar("Result")
 TIMEOUT = timedelta(minutes=30)  # longest wait for another process, such as for the main one's validation
 _GROUPS = count()  # numbers the process groups, alike in all processes: each of them joins every group
 OF_TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
@@ -161,7 +161,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def run_on_main(work: Callable[[], Outcome]) -> Outcome:
+def run_on_main(work: Callable[[], Result]) -> Result:
     """Run some work in the main process alone, and return its outcome in all processes.
 
     Args:
@@ -183,4 +183,4 @@ def run_on_main(work: Callable[[], Outcome]) -> Outcome:
         on_main = is_main_process()
         dist.destroy_process_group()  # all processes know of this error, so all can leave
         raise outcome[0] if on_main else SystemExit  # exit code 0: at a failure torchrun would end the main process
-    return cast(Outcome, outcome[0])
+    return cast(Result, outcome[0])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord, maps_key
 from hcl.extract.system.errors import InputError
 
-LEVELS = 255
+STEPS = 255
 ONE_THREAD = 30_000  # values; torch shares out more
 
 
@@ -55,10 +55,10 @@ def quantise(maps: NDArray[np.float16]) -> tuple[NDArray[np.uint8], NDArray[np.f
     least, most = values.min(axis=(0, 1)), values.max(axis=(0, 1))  # (C,)
     if not np.isfinite([least, most]).all():
         raise InputError("maps with infinite values cannot be stored as uint8; use --cache-dtype float16")
-    step = (most - least) / LEVELS
+    step = (most - least) / STEPS
     values -= least
     values /= np.where(step > 0, step, 1)
-    return np.rint(values).clip(0, LEVELS).astype(np.uint8), np.stack([least, step])
+    return np.rint(values).clip(0, STEPS).astype(np.uint8), np.stack([least, step])
 
 
 def restore(codes: NDArray[np.uint8], scales: NDArray[np.float32], out: NDArray[np.float16]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
-from hcl.match.episodes.pool import Pool, make_pool
+from hcl.match.episodes.video_pool import Pool, make_pool
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hcl.match.embeddings import Embeddings
 from hcl.match.pairwise.int8_patches import PatchTable, int8_serves
 from hcl.match.pairwise.pair_scorer import PairScorer
 from hcl.match.scoring.cosines import chosen_dots, l2_normalise, sorted_dots
-from hcl.match.scoring.scores import check_settings, match
+from hcl.match.scoring.scores import check_match_settings, match
 
 TABLE_BYTES = 1280 * 2**20  # of the patches of support videos that are held in float32 and int8 at a time
 PAIRS_PER_TASK = 64  # of one query: their products stay in the processor's last cache
@@ -54,7 +54,7 @@ def score_pairs(
     Raises:
         ValueError: if a setting is out of its range
     """
-    check_settings(top_clips, top_patches, attention_scale)
+    check_match_settings(top_clips, top_patches, attention_scale)
     rows: Rows = pairs.astype(np.int64)
     scores = np.full((len(rows), len(LEVELS)), np.nan, dtype=np.float32)
     settings: PairSettings = {"top_clips": top_clips, "top_patches": top_patches, "attention_scale": attention_scale}

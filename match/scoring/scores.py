@@ -42,7 +42,7 @@ def match(
 ) -> Scores:
     """Score each query video against each support video.
 
-    The selections (which clip pairs, which patch pairs) carry no gradient; the chosen cosines and the attention
+    Embeddings of mixed types, as a store gives them, are scored in float32. The selections (which clip pairs, which patch pairs) carry no gradient; the chosen cosines and the attention
     weights do. Beyond the scores, temporary products of about 64 MiB are held, however many videos there are.
 
     Args:
@@ -60,10 +60,12 @@ def match(
     Raises:
         ValueError: if a setting is out of its range, or the widths of query and support differ
     """
-    check_settings(top_clips, top_patches, attention_scale)
+    check_match_settings(top_clips, top_patches, attention_scale)
     if query.global_.shape[-1] != support.global_.shape[-1]:
         widths = f"query {tuple(query.global_.shape)}, support {tuple(support.global_.shape)}"
         raise ValueError(f"embedding widths (last axis) differ: {widths}")
+
+    query, support = (part.to(torch.float32) if part.is_mixed else part for part in (query, support))
 
     def zoom(query: Embeddings, support: Embeddings, *, partners: bool) -> Zoom:
         return zoom_in(query, support, top_clips=top_clips, top_patches=top_patches, partners=partners)
@@ -78,7 +80,7 @@ def match(
     return scores_of(query, support, with_gradients(chosen, query, support), attention_scale)
 
 
-def check_settings(top_clips: int, top_patches: int, attention_scale: str) -> None:
+def check_match_settings(top_clips: int, top_patches: int, attention_scale: str) -> None:
     """Refuse settings that no score can be made with.
 
     Raises:
@@ -101,7 +103,7 @@ def semantic_attention(patches: Tensor, keys: Tensor, scale: str) -> Tensor:
     Returns:
         (..., Np)
     """
-    check_settings(1, 1, scale)
+    check_match_settings(1, 1, scale)
     weights = torch.einsum("...pd,...d->...p", patches, keys).div(patches.shape[-1] ** 0.5).softmax(dim=-1)
     return weights * patches.shape[-2] if scale == "mean_one" else weights
 

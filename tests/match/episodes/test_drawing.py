@@ -12,7 +12,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
 from hcl.match.episodes.drawing import draw_episode, draw_episodes, draw_from_pool, draw_set
-from hcl.match.episodes.pool import Pool, make_pool
+from hcl.match.episodes.video_pool import Pool, make_pool
 
 
 def pool_of(sizes: list[int], config: EpisodeConfig, groups: list[str] | None = None) -> Pool:

@@ -14,7 +14,7 @@ from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConf
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.drawing import draw_episode
 from hcl.match.episodes.episode_file import EpisodeList
-from hcl.match.episodes.pool import make_pool
+from hcl.match.episodes.video_pool import make_pool
 from hcl.match.evaluation import predictions
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.predictions import Case

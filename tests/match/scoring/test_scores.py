@@ -303,3 +303,15 @@ def test_bad_settings_are_refused() -> None:
         match(videos, videos, attention_scale="mean")
     with pytest.raises(ValueError, match="got 'none'"):
         semantic_attention(videos.patches, videos.global_, "none")
+
+
+def test_embeddings_as_a_store_gives_them_are_scored_in_float32() -> None:
+    """Their patches are float16, their other arrays float32."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((3, 8), (3, 1, 8), (3, 2, 4, 8))
+    global_, clips, patches = (torch.randn(shape, generator=generator) for shape in shapes)
+    keys = torch.randn(3, 8, generator=generator)
+    stored = Embeddings(global_, clips, patches.half(), ((0, 1),), keys)
+    plain = Embeddings(global_, clips, patches.half().float(), ((0, 1),), keys)
+    assert stored.is_mixed and not plain.is_mixed
+    assert torch.equal(match(stored, stored).total(), match(plain, plain).total())
