@@ -42,8 +42,9 @@ def match(
 ) -> Scores:
     """Score each query video against each support video.
 
-    Embeddings of mixed types, as a store gives them, are scored in float32. The selections (which clip pairs, which patch pairs) carry no gradient; the chosen cosines and the attention
+    The selections (which clip pairs, which patch pairs) carry no gradient; the chosen cosines and the attention
     weights do. Beyond the scores, temporary products of about 64 MiB are held, however many videos there are.
+    Embeddings of mixed types, as a store gives them, are scored in float32.
 
     Args:
         query: embeddings of Q videos
