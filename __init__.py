@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hcl.extract.system.errors import InputError
     from hcl.match.embeddings import Embeddings
     from hcl.match.episodes.drawing import draw_episodes
-    from hcl.match.evaluation.evaluation import evaluate
+    from hcl.match.evaluation.evaluate import evaluate
     from hcl.match.scoring.scores import match
     from hcl.train.data.cached_maps import CachedMaps
     from hcl.train.runs.run_folder import load_encoder
@@ -44,7 +44,7 @@ _HOMES = {
     "Embeddings": "hcl.match.embeddings",
     "InputError": "hcl.extract.system.errors",
     "draw_episodes": "hcl.match.episodes.drawing",
-    "evaluate": "hcl.match.evaluation.evaluation",
+    "evaluate": "hcl.match.evaluation.evaluate",
     "load_encoder": "hcl.train.runs.run_folder",
     "match": "hcl.match.scoring.scores",
     "open_cache": "hcl.extract.cache.opening",

@@ -24,9 +24,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hcl.match.embeddings import Embeddings
+from hcl.match.episodes.aggregation import distinct_pairs
 from hcl.match.episodes.drawing import draw_episodes
-from hcl.match.episodes.pooling import distinct_pairs
-from hcl.match.pairwise.pair_scores import score_pairs
+from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.scoring.cosines import chosen_dots, l2_normalise
 from hcl.match.scoring.scores import match
 

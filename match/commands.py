@@ -92,7 +92,7 @@ def evaluate(
     Several trained runs, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
     episodes that are scored so far.
     """
-    from hcl.match.evaluation.evaluation import evaluate_request
+    from hcl.match.evaluation.evaluate import evaluate_request
     from hcl.match.evaluation.request import EvaluationRequest
     from hcl.match.reports import plots, report
     from hcl.match.store.embedding_store import open_store

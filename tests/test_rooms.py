@@ -20,7 +20,7 @@ ROOMS = {
         *("pipeline", "commands"),
     ),
     "match": (
-        *("config", "embeddings", "scoring", "pairwise", "methods", "store", "episodes", "evaluation", "reports"),
+        *("config", "embeddings", "scoring", "fast_scoring", "methods", "store", "episodes", "evaluation", "reports"),
         "commands",
     ),
     "train": (

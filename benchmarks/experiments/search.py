@@ -14,7 +14,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.train.studies.crossval import cross_validate
 from hcl.train.studies.folds import CrossvalConfig
 

@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from hcl.match.config import METHODS, EpisodeConfig, EvaluationConfig
 from hcl.match.evaluation.comparison import verdict
-from hcl.match.evaluation.fold_means import CrossValidation
+from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.train.studies.ablation import TABLES, ablations
 from hcl.train.studies.crossval import cross_validate
 from hcl.train.studies.folds import CrossvalConfig

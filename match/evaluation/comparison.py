@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
+from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import draw_set
 from hcl.match.episodes.episode_file import EpisodeList
-from hcl.match.episodes.pooling import true_places
+from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.predictions import Case
 from hcl.match.evaluation.request import EvaluationRequest
 from hcl.match.evaluation.results import Evaluation, accuracy_frame
 from hcl.match.evaluation.statistics import Accuracy, accuracy_table

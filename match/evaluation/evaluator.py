@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, HCL, LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
-from hcl.match.episodes.pooling import true_places
-from hcl.match.evaluation.predictions import Case, ClassScores, combination_scores, method_scores, score_levels
+from hcl.match.evaluation.class_scoring import Case, ClassScores, combination_scores, method_scores, score_levels
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings, write_scores
 from hcl.match.evaluation.statistics import accuracy_table, count_confusion

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.drawing import Episodes
-from hcl.match.evaluation.predictions import Case
+from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.store.embedding_store import EmbeddingStore
 

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from hcl.match.config import BASELINE, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
-from hcl.match.evaluation.predictions import Case
+from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.store.writing import write_errors
 

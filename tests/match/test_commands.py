@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hcl.cli import main
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 
 
 def run(*arguments: object) -> Result:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from hcl.train.data.class_augmentation import NO_AUGMENTATION, ClassAugmentation
+from hcl.train.data.map_storage import MapStorage
 from hcl.train.data.sampler import ClassBalancedSampler
-from hcl.train.data.storage import MapStorage
 
 ALL_VIDEOS = slice(None)
 

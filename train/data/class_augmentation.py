@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Turned:
+class VideoTransform:
     """One way of turning all frames of a video, or none."""
 
     mirrored: bool = False
@@ -34,8 +34,12 @@ class Turned:
         return in_rows.flip(axes).flatten(2, 3)
 
 
-AS_IS = Turned()
-MIRRORED, REVERSED, BOTH = Turned(mirrored=True), Turned(reversed=True), Turned(mirrored=True, reversed=True)
+AS_IS = VideoTransform()
+MIRRORED, REVERSED, BOTH = (
+    VideoTransform(mirrored=True),
+    VideoTransform(reversed=True),
+    VideoTransform(mirrored=True, reversed=True),
+)
 VERSIONS = {
     "none": (AS_IS,),
     "hflip": (AS_IS, MIRRORED),
@@ -57,7 +61,7 @@ class ClassAugmentation:
     for a video of class c.
     """
 
-    versions: tuple[Turned, ...] = (AS_IS,)
+    versions: tuple[VideoTransform, ...] = (AS_IS,)
     grid: tuple[int, int] = (1, -1)  # rows and columns of the patches
 
     def labels(self, labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from hcl.match.config import ALL_LEVELS, HCL, ScoreConfig
+from hcl.match.episodes.aggregation import distinct_pairs, true_places
 from hcl.match.episodes.drawing import draw_episodes
-from hcl.match.episodes.pooling import distinct_pairs, true_places
-from hcl.match.evaluation.predictions import Case, combination_scores, episode_scores
+from hcl.match.evaluation.class_scoring import Case, combination_scores, episode_scores
+from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.methods.registry import find_method
-from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource

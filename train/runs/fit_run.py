@@ -14,9 +14,9 @@ from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.cached_maps import CachedMaps
 from hcl.train.data.class_augmentation import VERSIONS, ClassAugmentation
 from hcl.train.data.map_source import MapSource
+from hcl.train.data.map_storage import choose_storage, memory_limit
 from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
-from hcl.train.data.storage import choose_storage, memory_limit
 from hcl.train.distributed import processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps

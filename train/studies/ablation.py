@@ -11,7 +11,7 @@ from typing import Any
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE
 from hcl.match.evaluation.comparison import verdict
-from hcl.match.evaluation.fold_means import CrossValidation, Mean
+from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.evaluation.results import data_frame
 
 Paper = tuple[float, float, float, float]  # Kinetics 1-shot and 5-shot, SSv2* 1-shot and 5-shot

@@ -12,8 +12,8 @@ from hcl.extract.cache.opening import open_cache
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.fold_means import CrossValidation
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE

@@ -2,7 +2,7 @@
 
 from tabulate import tabulate
 
-from hcl.match.evaluation.fold_means import CrossValidation, Mean
+from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.reports.report import score_name
 from hcl.train.studies.ablation import Ablation, AblationRow
 

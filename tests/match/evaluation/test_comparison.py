@@ -10,7 +10,7 @@ import pytest
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.episodes.pooling import true_places
+from hcl.match.episodes.aggregation import true_places
 from hcl.match.evaluation.comparison import INDISTINCT, compare
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.request import EvaluationRequest

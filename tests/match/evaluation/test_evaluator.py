@@ -15,9 +15,9 @@ from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.drawing import draw_episode
 from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.episodes.video_pool import make_pool
-from hcl.match.evaluation import predictions
+from hcl.match.evaluation import class_scoring
+from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.predictions import Case
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.scoring.scores import match
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -182,7 +182,7 @@ def test_an_interrupt_leaves_the_episodes_that_are_scored_whole(
 ) -> None:
     config, cached = EpisodeConfig(episodes=30), tmp_path / "scores.zarr"
     whole = run(store, config)
-    monkeypatch.setattr(predictions, "PAIRS_PER_SLICE", 40)
+    monkeypatch.setattr(class_scoring, "PAIRS_PER_SLICE", 40)
     with interrupt_after(130):
         found = Evaluator(EmbeddingStore.open(store), score_cache=cached).run(config)
     count = len(found.scored)

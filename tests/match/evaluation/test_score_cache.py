@@ -11,7 +11,7 @@ import zarr
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Embeddings
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings
 from hcl.match.store.embedding_store import EmbeddingStore
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.reports.plots import make_figures, write_plots
 

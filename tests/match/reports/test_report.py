@@ -10,7 +10,7 @@ import pytest
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import read_episodes
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.reports.report import as_text, over_runs, with_spread, write_json, write_scored_episodes, write_text
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.train.data.batches import BatchPrefetcher
+from hcl.train.data.map_storage import choose_storage
 from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
-from hcl.train.data.storage import choose_storage
 
 SHAPE = (2, 3, 4)
 FIRST_ROW = 100

@@ -1,4 +1,4 @@
-"""Turned videos are turned right, are classes of their own, and stay in training."""
+"""Videos are mirrored and reversed rightly, are classes of their own, and stay in training."""
 
 import json
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from hcl.train.data.class_augmentation import (
     REVERSED,
     VERSIONS,
     ClassAugmentation,
-    Turned,
+    VideoTransform,
     class_versions,
 )
 from hcl.train.data.map_source import MapSource
+from hcl.train.data.map_storage import choose_storage
 from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
-from hcl.train.data.storage import choose_storage
 from hcl.train.runs.fit_run import base_texts
 from hcl.train.runs.run_folder import CONFIG, load_encoder, read_config
 from hcl.train.runs.running import train
@@ -44,7 +44,7 @@ def numbered(videos: int = 2) -> Tensor:
     return torch.arange(videos * 4 * 6 * 5, dtype=torch.float16).view(videos, 4, 6, 5)
 
 
-def by_loops(maps: Tensor, version: Turned) -> Tensor:
+def by_loops(maps: Tensor, version: VideoTransform) -> Tensor:
     found = torch.empty_like(maps)
     (rows, columns), frames = GRID, maps.shape[1]
     for frame, row, column in product(range(frames), range(rows), range(columns)):
@@ -55,7 +55,7 @@ def by_loops(maps: Tensor, version: Turned) -> Tensor:
 
 
 @pytest.mark.parametrize("version", VERSIONS["both"])
-def test_turning_is_that_of_a_loop_and_undoes_itself(version: Turned) -> None:
+def test_turning_is_that_of_a_loop_and_undoes_itself(version: VideoTransform) -> None:
     maps = numbered()
     turned = version(maps, GRID)
     assert torch.equal(turned, by_loops(maps, version))

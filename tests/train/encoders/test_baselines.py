@@ -17,8 +17,8 @@ from hcl.extract.catalog import Video
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.drawing import Episodes
-from hcl.match.evaluation import predictions
-from hcl.match.evaluation.predictions import episode_scores
+from hcl.match.evaluation import class_scoring
+from hcl.match.evaluation.class_scoring import episode_scores
 from hcl.match.methods.registry import BASELINES
 from hcl.match.methods.trx import sinusoids
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -181,7 +181,7 @@ def test_validation_scores_every_episode(method: str, monkeypatch: pytest.Monkey
     rows = np.stack([rng.permutation(12)[:9].reshape(3, 3) for _ in range(7)])
     drawn = Episodes(support=rows[:, :, :2], query=rows[:, :, 2:])
     arrays = encoder(method)(random(8, 12, FRAMES, PATCHES, CHANNELS))
-    monkeypatch.setattr(predictions, "GATHERED_BYTES", 1)
+    monkeypatch.setattr(class_scoring, "GATHERED_BYTES", 1)
     with torch.no_grad():
         found = episode_scores(BASELINES[method], arrays, drawn, k_shot=2)
         for scores, support, query in zip(found, drawn.support, drawn.query, strict=True):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from hcl.cli import main
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.methods.registry import find_method
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE

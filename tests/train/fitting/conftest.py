@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import BatchPrefetcher
+from hcl.train.data.map_storage import choose_storage
 from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
-from hcl.train.data.storage import choose_storage
 from hcl.train.encoders.video_encoder import VideoEncoder
 
 FRAMES, PATCHES, CHANNELS, BASE, VAL, VIDEOS, SIGNAL = 3, 4, 24, 12, 5, 6, 8

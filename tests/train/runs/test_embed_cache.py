@@ -10,7 +10,7 @@ import torch
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.running import TrainedRun

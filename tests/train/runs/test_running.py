@@ -14,7 +14,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS
-from hcl.match.evaluation.evaluation import evaluate
+from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
 from hcl.train.embedding import embed

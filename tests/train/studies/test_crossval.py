@@ -14,9 +14,9 @@ from hcl.cli import main
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
-from hcl.match.episodes.pooling import true_places
+from hcl.match.episodes.aggregation import true_places
+from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.fold_means import CrossValidation
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import read_config
 from hcl.train.studies.ablation import FULL, TABLES, ablations

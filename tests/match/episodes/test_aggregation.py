@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hcl.match.config import ALL_LEVELS
+from hcl.match.episodes.aggregation import combine_levels, distinct_pairs, pool_supports, true_places
 from hcl.match.episodes.drawing import Episodes
-from hcl.match.episodes.pooling import combine_levels, distinct_pairs, pool_supports, true_places
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import Rows
 from hcl.match.embeddings import Embeddings
-from hcl.match.pairwise.int8_patches import PatchTable
-from hcl.match.pairwise.patch_search import zoom_in_pairs
+from hcl.match.fast_scoring.int8_patches import PatchTable
+from hcl.match.fast_scoring.patch_search import zoom_in_pairs
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import weighted_mean
 from hcl.match.scoring.zoom import ClipPairs, ClipTable, Zoom, top_clip_pairs

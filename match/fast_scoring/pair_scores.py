@@ -15,8 +15,8 @@ from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.threads import single_threaded_pool
 from hcl.match.config import LEVELS, PairSettings
 from hcl.match.embeddings import Embeddings
-from hcl.match.pairwise.int8_patches import PatchTable, int8_serves
-from hcl.match.pairwise.pair_scorer import PairScorer
+from hcl.match.fast_scoring.int8_patches import PatchTable, int8_serves
+from hcl.match.fast_scoring.pair_scorer import PairScorer
 from hcl.match.scoring.cosines import chosen_dots, l2_normalise, sorted_dots
 from hcl.match.scoring.scores import check_match_settings, match
 

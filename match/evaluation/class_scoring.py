@@ -11,11 +11,11 @@ from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Arrays
+from hcl.match.episodes.aggregation import PairTable, combine_levels, distinct_pairs, pool_supports
 from hcl.match.episodes.drawing import Episodes
-from hcl.match.episodes.pooling import PairTable, combine_levels, distinct_pairs, pool_supports
 from hcl.match.evaluation.score_cache import ScoreCache
+from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.methods.registry import Method, find_method
-from hcl.match.pairwise.pair_scores import score_pairs
 from hcl.match.store.embedding_store import EmbeddingStore
 
 PAIRS_PER_SLICE = 120_000  # between two of which an interrupt loses nothing; each slice tabulates its supports anew

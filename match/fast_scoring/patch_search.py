@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from hcl.match.pairwise.int8_patches import PatchTable, coarse_product, margin
+from hcl.match.fast_scoring.int8_patches import PatchTable, coarse_product, margin
 from hcl.match.scoring.cosines import sorted_dots
 from hcl.match.scoring.zoom import ClipPairs, ClipTable, PatchPairs, top_patch_pairs
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from hcl.match.config import PairSettings
 from hcl.match.embeddings import Clips, Embeddings
-from hcl.match.pairwise import int8_patches as coarse
-from hcl.match.pairwise import pair_scores as pairs
-from hcl.match.pairwise.pair_scorer import PairScorer
-from hcl.match.pairwise.pair_scores import score_pairs, scores_by_match
+from hcl.match.fast_scoring import int8_patches as coarse
+from hcl.match.fast_scoring import pair_scores as pairs
+from hcl.match.fast_scoring.pair_scorer import PairScorer
+from hcl.match.fast_scoring.pair_scores import score_pairs, scores_by_match
 from hcl.match.scoring.scores import match
 from hcl.match.scoring.zoom import ClipPairs
 
