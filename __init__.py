@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hcl.extract.cache.opening import open_cache
+    from hcl.extract.cache.formats import open_cache
     from hcl.extract.system.errors import InputError
     from hcl.match.embeddings import Embeddings
     from hcl.match.episodes.drawing import draw_episodes
@@ -47,7 +47,7 @@ _HOMES = {
     "evaluate": "hcl.match.evaluation.evaluate",
     "load_encoder": "hcl.train.runs.run_folder",
     "match": "hcl.match.scoring.scores",
-    "open_cache": "hcl.extract.cache.opening",
+    "open_cache": "hcl.extract.cache.formats",
 }
 
 

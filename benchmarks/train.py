@@ -24,7 +24,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 import hcl.train.losses.objective as terms
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import open_cache
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.scores import Scores, scores_of
 from hcl.match.scoring.zoom import zoom_in

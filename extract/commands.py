@@ -63,9 +63,9 @@ def extract(
 @cloup.argument("target", type=PATH)
 def convert(source: Path, target: Path) -> None:
     """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
-    from hcl.extract.cache import conversion
+    from hcl.extract.cache import formats
 
-    done = conversion.convert(source, target)
+    done = formats.convert(source, target)
     click.echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
 
 

@@ -92,8 +92,7 @@ def evaluate(
     Several trained runs, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
     episodes that are scored so far.
     """
-    from hcl.match.evaluation.evaluate import evaluate_request
-    from hcl.match.evaluation.request import EvaluationRequest
+    from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_request
     from hcl.match.reports import plots, report
     from hcl.match.store.embedding_store import open_store
 
@@ -126,7 +125,7 @@ def compare(
 ) -> None:
     """Score several runs or embedding stores on the same episodes: accuracies, and differences from RUN_A."""
     from hcl.match.evaluation import comparison
-    from hcl.match.evaluation.request import EvaluationRequest
+    from hcl.match.evaluation.evaluate import EvaluationRequest
     from hcl.match.reports import comparison_report, report
 
     if len(set(runs)) < len(runs):

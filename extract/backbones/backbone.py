@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from hcl.extract.backbones.compiling import compiled
-from hcl.extract.backbones.fused_cpu import fused_trunk
+from hcl.extract.backbones.acceleration import compiled, fused_trunk
 from hcl.extract.backbones.resnet import MEAN, STD, resnet_trunk
 from hcl.extract.backbones.weights import SHIPPED_ARCHITECTURE, TORCHVISION, content_hash, read_weights
 from hcl.extract.config import BACKBONES, LAYERS, PRECISIONS

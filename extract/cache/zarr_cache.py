@@ -25,7 +25,7 @@ from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
 from hcl.extract.catalog import Video
 from hcl.extract.system.atomic import atomic_folder
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import compressors, open_group
 
 PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
@@ -77,17 +77,13 @@ class ZarrCache(FrameMapCache):
         """
         if path.exists():
             raise InputError(f"{path}: already exists and is no cache; name another place or remove it")
-        try:
+        with write_errors(path, "check the folder and its permissions"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_folder(path) as fresh:
                 group = zarr.open_group(fresh, mode="w", zarr_format=3)
                 group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings)})
                 group.attrs.update({"text_model": None, "videos": 0, "classes": 0})
                 create_arrays(group, MapLayout(shape, views, dtype))
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror}); check the folder and its permissions"
-            ) from error
         return cls.open(path, mode="r+")
 
     @classmethod

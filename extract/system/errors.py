@@ -1,5 +1,7 @@
 """The errors that the person at the keyboard can mend, and what is told of all others."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -37,3 +39,20 @@ def check_version(path: Path, schema: str, version: object, expected: int, *, re
         f"{path}: written by {writer} hcl: schema {schema} version {version}, this program reads version {expected};"
         f" {remedy}"
     )
+
+
+@contextmanager
+def write_errors(path: Path, remedy: str) -> Iterator[None]:
+    """Turn a failure to write into one line for the user.
+
+    Args:
+        path: that is written meanwhile
+        remedy: such as "name another file with --json"
+
+    Raises:
+        InputError: if the operating system refuses
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error

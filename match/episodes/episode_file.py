@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import VideoTable
-from hcl.extract.system.errors import InputError, first_line
+from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.match.episodes.drawing import Episodes, EpisodeSet
 from hcl.match.store.embedding_store import EmbeddingStore
-from hcl.match.store.writing import write_errors
 
 SCHEMA, VERSION = "hcl-episodes", 1
 

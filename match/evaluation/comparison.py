@@ -13,8 +13,8 @@ from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import draw_set
 from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.evaluation.class_scoring import Case
+from hcl.match.evaluation.evaluate import EvaluationRequest
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.request import EvaluationRequest
 from hcl.match.evaluation.results import Evaluation, accuracy_frame
 from hcl.match.evaluation.statistics import Accuracy, accuracy_table
 from hcl.match.store.embedding_store import EmbeddingStore, open_store

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.aggregation import true_places
-from hcl.match.evaluation.bootstrap import QueryCounts, fold_intervals
 from hcl.match.evaluation.results import Evaluation, Outcome, data_frame
-from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, count_queries
+from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, QueryCounts, count_queries, fold_intervals
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ import zarr
 from numpy.typing import NDArray
 
 from hcl.extract.system.atomic import atomic_folder
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import compressors, open_group
 from hcl.match.config import LEVELS, ScoreConfig
 from hcl.match.store.embedding_store import EmbeddingStore
-from hcl.match.store.writing import write_errors
 
 SCHEMA, VERSION = "hcl-scores", 2
 REMEDY = "remove it to score the pairs anew"

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, write_errors
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.report import case_name, score_name
-from hcl.match.store.writing import write_errors
 
 INCHES_PER_CLASS, LARGEST_INCHES = 0.35, 24.0
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.results import Evaluation, Outcome
-from hcl.match.store.writing import write_errors
 
 UNTRAINED = "untrained ResNet (cosine of mean maps)"
 

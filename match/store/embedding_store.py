@@ -13,14 +13,12 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import compressors, open_group
 from hcl.match.config import HCL
 from hcl.match.embeddings import HCL_AXES, Embeddings
-from hcl.match.store.batch import Axes, EmbeddedBatch, array_axes
-from hcl.match.store.fingerprint import Identity
+from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
-from hcl.match.store.writing import write_errors
 
 SCHEMA, VERSION = "hcl-embeddings", 3
 REMEDY = "write the store anew with: hcl embed"

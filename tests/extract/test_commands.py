@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import open_cache
 from hcl.extract.commands import convert, demo_videos, extract
 from hcl.extract.config import ExtractConfig
 from hcl.extract.system.errors import InputError

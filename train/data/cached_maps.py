@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import open_cache
 from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
 

@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.train.data.device_storage import DenseStorage, PackedStorage, packed_bytes
-from hcl.train.data.numbered_views import NumberedViews
+from hcl.train.data.device_storage import DenseStorage, NumberedViews, PackedStorage, packed_bytes
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
 SIZED_VIEWS = 16  # packed to estimate what all of them take when packed

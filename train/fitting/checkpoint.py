@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError, first_line
+from hcl.extract.system.errors import InputError, first_line, write_errors
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
@@ -20,15 +20,11 @@ def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     Raises:
         InputError: if it cannot be written
     """
-    try:
+    with write_errors(file, "free some space or name another run"):
         with atomic_file(file) as fresh, fresh.open("wb") as stream:
             torch.save(state, stream)
             stream.flush()
             os.fsync(stream.fileno())
-    except OSError as error:
-        raise InputError(
-            f"{file}: cannot be written ({error.strerror}); free some space or name another run"
-        ) from error
 
 
 def load_checkpoint(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import open_cache
 from hcl.extract.config import LAYERS
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError

@@ -13,9 +13,9 @@ from hcl.train.config import TrainConfig
 from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.cached_maps import CachedMaps
 from hcl.train.data.class_augmentation import VERSIONS, ClassAugmentation
+from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_source import MapSource
 from hcl.train.data.map_storage import choose_storage, memory_limit
-from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
 from hcl.train.distributed import processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import open_cache
 from hcl.extract.catalog import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.errors import InputError

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError, first_line
+from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.installation import package_version
 from hcl.match.config import ScoreConfig
 from hcl.match.store.locate import RUNS, STORE
@@ -98,12 +98,10 @@ def write_config(run: Path, config: RunConfig) -> None:
     Raises:
         InputError: if it cannot be written
     """
-    try:
+    with write_errors(run, "name another folder with --run"):
         run.mkdir(parents=True, exist_ok=True)
         with atomic_file(run / CONFIG) as fresh:
             fresh.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{run}: cannot be written ({error.strerror}); name another folder with --run") from error
 
 
 def read_config(run: str | Path) -> RunConfig:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import open_cache
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import write_errors
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.match.evaluation.evaluator import Evaluator
@@ -83,9 +83,7 @@ def write_splits(file: Path, splits: Mapping[str, str]) -> None:
     Raises:
         InputError: if it cannot be written
     """
-    try:
+    with write_errors(file, "name another folder with --out"):
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as fresh, fresh.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([("label", "split"), *splits.items()])
-    except OSError as error:
-        raise InputError(f"{file}: cannot be written ({error.strerror}); name another folder with --out") from error

@@ -12,8 +12,8 @@ from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.evaluation.comparison import INDISTINCT, compare
+from hcl.match.evaluation.evaluate import EvaluationRequest
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.request import EvaluationRequest
 from hcl.match.store.embedding_store import EmbeddingStore
 
 Make, Write = Callable[..., Embeddings], Callable[..., Path]

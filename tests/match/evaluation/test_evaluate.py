@@ -12,9 +12,8 @@ from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import EpisodeList
-from hcl.match.evaluation.evaluate import evaluate, evaluate_request
+from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate, evaluate_request
 from hcl.match.evaluation.evaluator import Evaluator
-from hcl.match.evaluation.request import EvaluationRequest
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.store.embedding_store import EmbeddingStore
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hcl.match.evaluation.comparison import compare
-from hcl.match.evaluation.request import EvaluationRequest
+from hcl.match.evaluation.evaluate import EvaluationRequest
 from hcl.match.reports.comparison_report import as_text
 
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.train.data.batches import BatchPrefetcher
+from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_storage import choose_storage
-from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
 
 SHAPE = (2, 3, 4)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.class_augmentation import VERSIONS, ClassAugmentation
+from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_storage import choose_storage
-from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
 
 MakePrefetcher = Callable[..., BatchPrefetcher]

@@ -10,8 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.conversion import convert
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.system.errors import InputError

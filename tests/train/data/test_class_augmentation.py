@@ -26,9 +26,9 @@ from hcl.train.data.class_augmentation import (
     VideoTransform,
     class_versions,
 )
+from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_source import MapSource
 from hcl.train.data.map_storage import choose_storage
-from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
 from hcl.train.runs.fit_run import base_texts
 from hcl.train.runs.run_folder import CONFIG, load_encoder, read_config

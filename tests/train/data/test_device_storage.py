@@ -7,8 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hcl.train.data.device_storage import DenseStorage, PackedStorage, pack, packed_bytes
-from hcl.train.data.numbered_views import NumberedViews
+from hcl.train.data.device_storage import DenseStorage, NumberedViews, PackedStorage, pack, packed_bytes
 
 CPU = torch.device("cpu")
 

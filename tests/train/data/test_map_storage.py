@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from hcl.train.data.batches import BatchPrefetcher
-from hcl.train.data.device_storage import DenseStorage, PackedStorage
+from hcl.train.data.device_storage import DenseStorage, NumberedViews, PackedStorage
 from hcl.train.data.map_storage import HostStorage, choose_storage, memory_limit
-from hcl.train.data.numbered_views import NumberedViews
 
 MakePrefetcher = Callable[..., BatchPrefetcher]
 MakeReader = Callable[..., Any]

@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from hcl.extract.backbones.backbone import load_backbone
 from hcl.extract.backbones.resnet import blank_layer4
-from hcl.extract.cache.conversion import convert
-from hcl.extract.cache.opening import open_cache
+from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import BACKBONES, LAYERS, ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import BatchPrefetcher
+from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_storage import choose_storage
-from hcl.train.data.numbered_views import NumberedViews
 from hcl.train.data.sampler import ClassBalancedSampler
 from hcl.train.encoders.video_encoder import VideoEncoder
 

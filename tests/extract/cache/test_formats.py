@@ -7,9 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from hcl.extract.cache.conversion import convert
+from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.layout import MapRecord
-from hcl.extract.cache.opening import open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.decoding.source import Source

@@ -1,15 +1,41 @@
-"""Turn a cache from Zarr into HDF5 and back, without loss."""
+"""The two formats of a cache, a Zarr folder and an HDF5 file: open either, and turn one into the other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.cache.opening import HDF5_SUFFIXES, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.atomic import atomic_folder
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.progress import progress_bar
+
+HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a path names an HDF5 file, there or not."""
+    return path.is_file() or (not path.exists() and path.suffix.lower() in HDF5_SUFFIXES)
+
+
+def open_cache(path: str | Path) -> FrameMapCache:
+    """Open a cache of frame maps for reading, be it a Zarr folder or an HDF5 file.
+
+    Its videos stand in `cache.videos`; `cache.rows("novel")` are the finished ones of a split, and `cache.maps(row)`
+    are the frame maps of one of them, (T, P, C) float16.
+
+    Args:
+        path: of the folder or file that `hcl extract` or `hcl convert` wrote
+
+    Raises:
+        InputError: if it is missing, not a cache, of another version, or damaged
+    """
+    path = Path(path)
+    if not is_hdf5(path):
+        return ZarrCache.open(path)
+    from hcl.extract.cache.hdf5_cache import Hdf5Cache
+
+    return Hdf5Cache.open(path)
 
 
 @dataclass(frozen=True)
@@ -35,7 +61,7 @@ def convert(source: str | Path, target: str | Path) -> Conversion:
     if target.exists():
         raise InputError(f"{target}: already exists; name another file or remove it")
     rows = [int(row) for row in cache.rows()]
-    try:
+    with write_errors(target, "check the disk"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with progress_bar(len(rows), "video", "convert") as bar:
             if target.suffix.lower() in HDF5_SUFFIXES:
@@ -44,8 +70,6 @@ def convert(source: str | Path, target: str | Path) -> Conversion:
                 write_hdf5(cache, target, rows, bar.update)
             else:
                 _write_zarr(cache, target, rows, bar.update)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error}); check the disk") from error
     return Conversion(target, videos=len(cache.videos), copied=len(rows))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hcl.match.evaluation.bootstrap import QueryCounts, bootstrap_intervals, fold_intervals
+from hcl.match.evaluation.statistics import QueryCounts, bootstrap_intervals, fold_intervals
 
 
 def interval(rates: list[float], labels: list[str], groups: list[str], asked: float = 10) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hcl.extract.backbones.fused_cpu import AGREEMENT, fused_trunk
+from hcl.extract.backbones.acceleration import AGREEMENT, fused_trunk
 from hcl.extract.backbones.resnet import resnet_trunk
 from hcl.extract.backbones.weights import read_weights
 

@@ -9,7 +9,7 @@ from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
-from hcl.match.evaluation.request import EvaluationRequest
+from hcl.match.evaluation.evaluate import EvaluationRequest
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hcl.extract.backbones.acceleration import compiled
 from hcl.extract.backbones.backbone import load_backbone
-from hcl.extract.backbones.compiling import compiled
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError

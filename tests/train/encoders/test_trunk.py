@@ -6,7 +6,7 @@ import torch
 
 from hcl.extract.system.errors import InputError
 from hcl.train.config import TrainConfig
-from hcl.train.encoders.augmentation import Augmentation, random_places
+from hcl.train.encoders.trunk import Augmentation, random_places
 from hcl.train.encoders.video_encoder import VideoEncoder
 
 MAPS = torch.randn(5, 3, 8, 40, generator=torch.Generator().manual_seed(0))
