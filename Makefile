@@ -1,5 +1,5 @@
-# make demo: the whole pipeline on drawn videos; make test: the test suite; make docs: the site, in build/site. All make
-# their own environment in .venv.
+# make demo: the whole pipeline on synthetic videos; make test: the test suite; make docs: the site, in build/site. All
+# make their own environment in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 

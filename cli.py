@@ -25,7 +25,7 @@ SECTIONS = (
 
 
 class WrongUse(click.ClickException):
-    """An input that the user can mend: one line, exit code 2."""
+    """Invalid options or input, which the user can mend: one line, exit code 2."""
 
     exit_code = 2
 
@@ -73,9 +73,9 @@ class Commands(cloup.Group):
 )
 @click.version_option(package_version(), prog_name="hcl")
 def main() -> None:
-    """Few-shot action recognition from cached frame maps.
+    """Few-shot action recognition from cached frame maps, the backbone's feature maps of single frames.
 
-    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 wrong use.
+    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input.
     """
 
 

@@ -174,7 +174,7 @@ def read_csv(path: Path, *, required: Iterable[str]) -> list[tuple[int, dict[str
             reader.fieldnames = names
             missing = [name for name in required if name not in names]
             if missing:
-                raise InputError(f"{path}: no column {missing[0]!r}; the first line must name {', '.join(required)}")
+                raise InputError(f"{path}: no column {missing[0]!r}; the header must name {','.join(required)}")
             rows = []
             for row in reader:
                 if None in row:
@@ -231,7 +231,7 @@ def read_splits(path: str | Path) -> dict[str, str]:
     splits: dict[str, str] = {}
     for line, row in read_csv(Path(path), required=("label",)):
         if not any(column in row for column in SPLIT_COLUMNS):
-            raise InputError(f"{path}: no column 'split' (or 'fold'); the first line must name label, split")
+            raise InputError(f"{path}: no column 'split'; the header must name label,split")
         where, label = f"{path} line {line}", row["label"]
         split = _split_in(row, where)
         if not split:

@@ -14,7 +14,13 @@ from hcl.extract.system.options import PATH, OptionGroups, grouped_options, sett
 from hcl.extract.system.settings import COMPUTED, INPUT
 
 FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
-    INPUT: [cloup.option("--names", type=PATH, help="CSV file with label,name: the texts of classes.")],
+    INPUT: [
+        cloup.option(
+            "--names",
+            type=PATH,
+            help="CSV file (label,name) with the plain-language name of each class, which the text model reads.",
+        )
+    ],
     COMPUTED: [
         cloup.option("--no-text", is_flag=True, help="No text embeddings, hence no semantic attention."),
         cloup.option("--repair", is_flag=True, help="Read all maps back and extract the damaged ones again."),
@@ -39,11 +45,10 @@ def extract(
     dry_run: bool,
     **settings: Any,
 ) -> None:
-    """Write the frame maps of VIDEOS to CACHE, once per video.
+    """Write the frame maps of VIDEOS, the backbone's feature map of each frame, to CACHE, once per video.
 
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
-    columns path,label[,split][,group] (the column split may be called fold). An interrupted extraction resumes when
-    it is run again.
+    columns path,label[,split][,group]. An interrupted extraction resumes when it is run again.
     """
     from hcl.extract.pipeline import dry_run as dry_running
     from hcl.extract.pipeline import extraction, summary
@@ -69,12 +74,12 @@ def convert(source: Path, target: Path) -> None:
     click.echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
 
 
-@cloup.command("demo-videos", short_help="Draw a set of videos of invented actions.")
+@cloup.command("demo-videos", short_help="Generate a synthetic set of videos.")
 @cloup.argument("folder", type=PATH)
 @grouped_options(setting_options(DemoConfig))
 def demo_videos(folder: Path, **settings: int) -> None:
-    """Draw a set of video files of invented actions into FOLDER: class folders and a manifest.csv."""
+    """Generate a synthetic set of videos of invented actions in FOLDER: class folders and a manifest.csv."""
     from hcl.extract.demo.dataset import write_demo_videos
 
     write_demo_videos(folder, DemoConfig(**settings))
-    click.echo(f"{folder}: videos drawn; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    click.echo(f"{folder}: videos generated; next: hcl extract {folder / 'manifest.csv'} cache.zarr")

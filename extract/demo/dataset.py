@@ -81,7 +81,7 @@ def write_demo_videos(folder: str | Path, config: DemoConfig) -> list[Path]:
         with atomic_file(folder / MANIFEST) as fresh:
             fresh.write_bytes(_manifest(videos))
         missing = [video for video in requested if not (folder / video.path).exists()]
-        with progress_bar(len(missing), "video", "draw") as bar:
+        with progress_bar(len(missing), "video", "generate") as bar:
             for _ in _draw_all(folder, missing, config.workers):
                 bar.update()
     return [folder / video.path for video in missing]
@@ -102,8 +102,8 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
                 yield future.result()
         except BrokenProcessPool as error:
             raise InputError(
-                "a drawing process was killed, as happens when memory runs out; run it again with fewer --workers: "
-                "finished videos are kept"
+                "a process that generates videos was killed, as happens when memory runs out; run it again with"
+                " fewer --workers: finished videos are kept"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, do not draw the rest first

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,6 +13,8 @@ from hcl.extract.system.errors import InputError
 @contextmanager
 def sole_writer(cache: Path) -> Iterator[None]:
     """Hold the lock of a cache; the operating system frees it when the process ends, however it ends.
+
+    The lock's file stays beside a cache. Where none was made, because the extraction was refused, it is removed.
 
     Raises:
         InputError: if another process holds it; the message names that process
@@ -26,6 +28,9 @@ def sole_writer(cache: Path) -> Iterator[None]:
                 yield
             finally:
                 holder.unlink(missing_ok=True)
+                if not cache.exists():
+                    with suppress(PermissionError):  # Windows removes no file that is open
+                        lock.unlink(missing_ok=True)
     except Timeout:
         name = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         raise InputError(f"{cache}: {name} is writing to it; wait until it ends or stop it, then run again") from None

@@ -15,7 +15,7 @@ from hcl.extract.system.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-INPUT, COMPUTED, SPEED, ADVANCED = "What you have", "What is computed", "Speed", "Advanced"
+INPUT, COMPUTED, SPEED, ADVANCED = "Input", "Main options", "Speed", "Advanced"
 GROUPS = (INPUT, COMPUTED, SPEED, ADVANCED)  # of the options, in the order of `--help`
 
 

@@ -39,7 +39,7 @@ def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = 
     Args:
         path: a video file, or a folder of frame images
         choose: the indices that are wanted, told how many frames the video shows
-        decoder: "decord" or "pyav" whatever the file is; "auto": decord where it is exact, else PyAV
+        decoder: "decord" or "pyav" whatever the file is; "auto": decord where its frames equal a full decode, else PyAV
 
     Raises:
         VideoError: the video cannot be read, with a reason for people
@@ -84,5 +84,5 @@ def decoder_note(decoder: str = "auto") -> str:
     if not decord:
         return f"videos are read with {pyav}: decord is not installed or has no build for this machine"
     if decoder == "decord":
-        return f"videos are read with {decord}, whether it is exact or not"
-    return f"videos are read with {decord} where it is exact, else with {pyav}"
+        return f"videos are read with {decord}, whether or not its frames equal a full decode"
+    return f"videos are read with {decord} where its frames equal a full decode, else with {pyav}"

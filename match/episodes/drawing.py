@@ -1,4 +1,4 @@
-"""Draw few-shot episodes: N classes, K supports and M queries a class, never one video in both roles."""
+"""Draw few-shot episodes: N classes, K supports and M queries per class, never one video in both roles."""
 
 from collections import Counter
 from collections.abc import Sequence

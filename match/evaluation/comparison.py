@@ -20,6 +20,7 @@ from hcl.match.evaluation.statistics import Accuracy, accuracy_table
 from hcl.match.store.embedding_store import EmbeddingStore, open_store
 
 INDISTINCT = "not distinguishable"
+UNTRAINED = "untrained"  # the entry of the ImageNet ResNet without training
 
 
 def verdict(low: float, high: float) -> str:
@@ -59,7 +60,7 @@ class Comparison:
 
     episodes: EpisodeConfig
     plan: EvaluationConfig
-    entries: tuple[Entry, ...]  # the untrained baseline, then the runs as given
+    entries: tuple[Entry, ...]  # the ImageNet ResNet without training, then the runs as given
     differences: tuple[Difference, ...]  # of every other entry from the first run
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def _draw_list(store: EmbeddingStore, request: EvaluationRequest) -> EpisodeList
 def _entries(evaluations: Mapping[str, Evaluation]) -> list[Entry]:
     first = next(iter(evaluations.values()))
     baseline = {outcome.case: outcome.accuracies[BASELINE] for outcome in first.outcomes}
-    entries = [Entry("untrained", BASELINE, baseline)]
+    entries = [Entry(UNTRAINED, BASELINE, baseline)]
     for name, evaluation in evaluations.items():
         accuracies = {outcome.case: outcome.accuracies[outcome.headline] for outcome in evaluation.outcomes}
         entries.append(Entry(name, evaluation.method, accuracies))
@@ -138,12 +139,12 @@ def _entries(evaluations: Mapping[str, Evaluation]) -> list[Entry]:
 
 
 def _differences(evaluations: Mapping[str, Evaluation]) -> list[Difference]:
-    """The untrained baseline and every further run, each against the first run."""
+    """The ImageNet ResNet without training and every further run, each against the first run."""
     names = list(evaluations)
     first = evaluations[names[0]]
     differences = []
     for number, outcome in enumerate(first.outcomes):
-        others = {"untrained": outcome.predictions[BASELINE]}
+        others = {UNTRAINED: outcome.predictions[BASELINE]}
         for name in names[1:]:
             other = evaluations[name].outcomes[number]
             others[name] = other.predictions[other.headline]

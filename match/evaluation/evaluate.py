@@ -120,9 +120,9 @@ def evaluate(
         seed: of the draw
         split: "novel" for a result, "val" while choosing settings
         group_disjoint: draw no query that shares a group with a support of its own class
-        method: "resnet" for the untrained baseline alone; None: that of the store
+        method: "resnet" for the ImageNet ResNet without training alone; None: that of the store
         aggregate: "mean", "max" or both, of the scores over supports; (): as the encoder was trained
-        spatial: False leaves out the level that costs nearly all the time
+        spatial: False leaves out the level that takes most of the time
         score_cache: Zarr folder that keeps the scores of pairs for later evaluations
         scoring: top_clips, top_patches and attention_scale, where they differ from those of the training
 

@@ -1,4 +1,4 @@
-"""Score episodes over an embedding store: every combination of levels and the untrained baseline in one pass."""
+"""Score episodes over an embedding store: every combination of levels, and the ResNet without training, in one pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -95,7 +95,7 @@ class Evaluator:
         return draw_set(self.store.videos, self.plan.split, episodes, where=str(self.store.path))
 
     def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
-        """Score classes by the method and by the untrained baseline, which comes first.
+        """Score classes by the method and by the ImageNet ResNet without training, which comes first.
 
         Returns:
             the episodes that are scored whole, the scores in each case, and the spread of the levels
@@ -126,7 +126,7 @@ class Evaluator:
 
 
 def choose_method(store: EmbeddingStore, method: str | None) -> str:
-    """The method that a store is evaluated by: its own, or the untrained baseline, which any store serves.
+    """The method that a store is evaluated by: its own, or the ResNet without training, which any store serves.
 
     Raises:
         InputError: if `method` is another one

@@ -1,4 +1,4 @@
-"""The untrained network: cosines of mean ResNet maps.
+"""The ImageNet ResNet without training: cosines of mean maps.
 
 Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
 2022, Table 1, row 1. Deviation: the frozen maps are those of the cache, whatever backbone made them.

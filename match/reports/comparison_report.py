@@ -2,23 +2,33 @@
 
 from tabulate import tabulate
 
-from hcl.match.evaluation.comparison import Comparison
-from hcl.match.reports.report import case_name
+from hcl.match.evaluation.comparison import UNTRAINED, Comparison
+from hcl.match.reports.report import UNTRAINED_RUN, case_name, counted, queries_name
 
 
 def as_text(comparison: Comparison) -> str:
     """Methods by row and shots by column, then the paired differences."""
     config, plan = comparison.episodes, comparison.plan
     head = (
-        f"{config.n_way}-way, {config.n_query} queries a class, the same {config.episodes} {plan.split} episodes for"
-        f" all{', group-disjoint' if config.group_disjoint else ''}; accuracy in % ± 95 % over episodes"
+        f"{config.n_way}-way, {queries_name(config.n_query)}, the same {counted(config.episodes, 'episode')} of"
+        f" {plan.split} classes for all{', group-disjoint' if config.group_disjoint else ''};"
+        " accuracy in % ± 95 % over episodes"
     )
     return "\n\n".join((head, _accuracies(comparison), _differences(comparison)))
 
 
+def run_name(name: str) -> str:
+    """How an entry is shown: a run by its own name, the baseline without training by what it is."""
+    return UNTRAINED_RUN if name == UNTRAINED else name
+
+
 def _accuracies(comparison: Comparison) -> str:
     rows = [
-        (entry.name, entry.method, *(f"{of.accuracy:.2f} ± {of.ci95:.2f}" for of in entry.accuracies.values()))
+        (
+            run_name(entry.name),
+            entry.method,
+            *(f"{of.accuracy:.2f} ± {of.ci95:.2f}" for of in entry.accuracies.values()),
+        )
         for entry in comparison.entries
     ]
     cases = (case_name(case, comparison.plan, " ") for case in comparison.entries[0].accuracies)
@@ -31,7 +41,7 @@ def _differences(comparison: Comparison) -> str:
         value, (low, high) = difference.value, difference.value.bootstrap95
         rows.append(
             (
-                f"{difference.name} - {difference.first}",
+                f"{run_name(difference.name)} - {difference.first}",
                 case_name(difference.case, comparison.plan, " "),
                 f"{value.accuracy:+.2f}",
                 f"± {value.ci95:.2f}",

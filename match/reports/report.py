@@ -16,7 +16,8 @@ from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.results import Evaluation, Outcome
 
-UNTRAINED = "untrained ResNet (cosine of mean maps)"
+UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
+UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -68,14 +69,30 @@ def as_text(evaluation: Evaluation) -> str:
 
 def _head(evaluation: Evaluation) -> str:
     config = evaluation.episodes
-    shots = ", ".join(map(str, evaluation.plan.shots))
     scored = f"{len(evaluation.scored)} of " if evaluation.interrupted else ""
     return (
-        f"{config.n_way}-way {shots}-shot, {config.n_query} queries a class, {scored}{config.episodes} episodes, seed"
-        f" {config.seed}{', group-disjoint' if config.group_disjoint else ''}\n"
+        f"{config.n_way}-way {shots_name(evaluation.plan.shots)}, {queries_name(config.n_query)},"
+        f" {scored}{counted(config.episodes, 'episode')}, seed {config.seed}"
+        f"{', group-disjoint' if config.group_disjoint else ''}\n"
         f"{sum(evaluation.class_sizes)} {evaluation.plan.split} videos of {len(evaluation.class_names)} classes in"
         f" {evaluation.store.path}"
     )
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """A number of things, such as "1 fold" or "2 folds"."""
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"
+
+
+def queries_name(count: int) -> str:
+    """How many queries an episode has, such as "1 query per class"."""
+    return f"{counted(count, 'query', 'queries')} per class"
+
+
+def shots_name(shots: Sequence[int]) -> str:
+    """Numbers of supports, such as "1-shot" or "1-, 2- and 5-shot"."""
+    *others, last = map(str, shots)
+    return f"{'-, '.join(others)}- and {last}-shot" if others else f"{last}-shot"
 
 
 def case_name(case: Case, plan: EvaluationConfig, separator: str = ", ") -> str:

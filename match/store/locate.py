@@ -49,7 +49,7 @@ def latest_run() -> Path:
 
 
 def latest_run_of(method: str) -> Path:
-    """The newest finished run of a method; any run serves the untrained baseline.
+    """The newest finished run of a method; any run serves the ImageNet ResNet without training.
 
     Raises:
         InputError: if there is none

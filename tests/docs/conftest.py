@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hcl.cli import main
 
 SPLITS = ("base",) * 3 + ("val",) * 2 + ("novel",) * 5  # of the classes
-VIDEOS_PER_CLASS = {"base": 3, "val": 3, "novel": 6}
+VIDEOS_PER_CLASS = {"base": 5, "val": 5, "novel": 6}
 
 # What makes a command quick; an option that the document gives itself is not added.
 TRAINING = {
@@ -138,7 +138,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, write_video: Callable[..., Path], small_weights: Path) -> World:
-    """Ten classes of three or six videos by as many people, a cache and a run."""
+    """Ten classes of five or six videos by as many people, a cache and a run."""
     folder = tmp_path_factory.mktemp("world")
     with (folder / "manifest.csv").open("w", newline="") as file:
         table = csv.writer(file)

@@ -1,4 +1,4 @@
-"""What the tests of several rooms of this stage share: frames to map, and networks whose every weight counts."""
+"""What the tests of several packages of this stage share: frames to map, and networks whose every weight counts."""
 
 from collections.abc import Callable
 from typing import Any

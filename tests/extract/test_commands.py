@@ -50,6 +50,11 @@ def test_the_demo_names_the_next_command(tmp_path: Path) -> None:
     assert done.exit_code == 0 and f"hcl extract {tmp_path / 'demo' / 'manifest.csv'}" in done.output
 
 
+def test_a_refused_extraction_leaves_nothing(tmp_path: Path, small: list[str]) -> None:
+    result = CliRunner().invoke(extract, [str(tmp_path / "nowhere"), str(tmp_path / "c.zarr"), *small])
+    assert isinstance(result.exception, InputError) and list(tmp_path.glob("c.zarr*")) == []
+
+
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(extract, [str(tmp_path), str(tmp_path / "c.zarr"), "--frames", "0"])
     assert isinstance(result.exception, InputError) and "--frames must be at least 1" in str(result.exception)

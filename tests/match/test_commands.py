@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hcl.cli import main
+from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT
 from hcl.match.evaluation.evaluate import evaluate
 
 
@@ -63,7 +64,7 @@ def test_every_option_reaches_its_setting() -> None:
 def test_options_stand_in_groups_and_all_have_help() -> None:
     for command in ("evaluate", "compare"):
         text = succeed(command, "--help")
-        assert text.index("What you have:") < text.index("What is computed:") < text.index("Advanced:")
+        assert text.index(f"{INPUT}:") < text.index(f"{COMPUTED}:") < text.index(f"{ADVANCED}:")
         for parameter in main.commands[command].params:
             assert parameter.param_type_name == "argument" or parameter.help  # type: ignore[attr-defined]
 

@@ -44,6 +44,12 @@ def test_an_option_that_is_left_out_keeps_the_value_of_the_preset() -> None:
     assert given == {"epochs": 2, "motion": False, "clip_sizes": (2, 3)}
 
 
+@pytest.mark.parametrize(("command", "folder"), [(crossval, "crossval"), (ablate, "ablation")])
+def test_each_study_has_a_folder_of_its_own(command: click.Command, folder: str) -> None:
+    (out,) = (option for option in command.params if option.name == "out")
+    assert out.default == folder
+
+
 def test_auto_leaves_the_sizes_of_folds_to_the_classes() -> None:
     context = crossval.make_context("crossval", ["cache.zarr", "--novel", "auto", "--val", "0", "--seeds", "0,1"])
     config = {name: context.params[name] for name in FOLDS}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,9 +22,23 @@ from hcl.train.encoders.factory import Trainable
 CASE = Case(k_shot=1, aggregate="mean")
 
 
-def make_validation(
-    source: MapSource, config: TrainConfig, scoring: ScoreConfig
-) -> Callable[[Trainable], float] | None:
+@dataclass(frozen=True)
+class Validation:
+    """A fixed list of episodes over the val classes; called with an encoder, it gives its accuracy in percent."""
+
+    way: int
+    measure: Callable[[Trainable], float]
+
+    def __call__(self, encoder: Trainable) -> float:
+        return self.measure(encoder)
+
+    @property
+    def case(self) -> str:
+        """Which episodes these are, such as "3-way 1-shot"."""
+        return f"{self.way}-way {CASE.k_shot}-shot"
+
+
+def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig) -> Validation | None:
     """Prepare 1-shot episodes over the val classes, min(val_way, classes)-way.
 
     A val class is usable with two videos: a query and a support.
@@ -35,7 +49,7 @@ def make_validation(
         scoring: how HCL scores pairs
 
     Returns:
-        a function from an encoder to its accuracy in percent, or None with fewer than two usable val classes
+        the episodes and how they are measured, or None with fewer than two usable val classes
     """
     cache = source.cache
     counts = Counter(cache.videos.take(cache.rows("val")).label)
@@ -58,7 +72,7 @@ def make_validation(
             scores = combination_scores(levels, table.lookup, CASE)[ALL_LEVELS]
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
 
-    return validate
+    return Validation(way, validate)
 
 
 def concatenate(batches: Sequence[EmbeddedBatch]) -> EmbeddedBatch:

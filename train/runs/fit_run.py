@@ -50,7 +50,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
     validate = make_validation(source, training, config.scoring)
     if validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
-    with metrics_log(run, training) as log:
+    with metrics_log(run, training, validated=validate.case if validate else "") as log:
         fitted = fit(
             encoder,
             batches,
@@ -93,7 +93,8 @@ def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
         logger.info(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(sampler.left_out)}")
     if sampler.classes_per_batch < training.classes_per_batch:
         logger.info(
-            f"{sampler.classes_per_batch} classes a batch instead of {training.classes_per_batch}: there are no more"
+            f"{sampler.classes_per_batch} classes per batch, not {training.classes_per_batch}:"
+            f" there are only {sampler.classes_per_batch} training classes"
         )
     storage = choose_storage(
         NumberedViews(cache, videos.rows, cache.resolve_views(training.views)),

@@ -19,6 +19,8 @@ from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, load_encoder, read_config
 
+LAST_EPOCH = "last epoch"  # the fact whose value is a line of a run's metrics
+
 
 @dataclass(frozen=True)
 class Description:
@@ -45,7 +47,7 @@ class Description:
         """One fact a line, without the outcome of the verification."""
         return [
             f"{self.path}: {self.kind}",
-            *(f"{name}: {_shown(value)}" for name, value in self.facts.items()),
+            *(f"{name}: {_shown(name, value)}" for name, value in self.facts.items()),
             *split_lines(self.splits),
             *(f"failed: {video}: {reason}" for video, reason in self.failed.items()),
             *(self.store.lines() if self.store else []),
@@ -56,11 +58,24 @@ class Description:
         return "\n".join([*self.lines(), *(verified if self.damaged is not None else [])])
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: Any) -> str:
     """A fact in words."""
+    if name == LAST_EPOCH and value:
+        return _epoch_in_words(value)
     if isinstance(value, dict):
         return ", ".join(f"{name} {part}" for name, part in value.items()) or "none"
     return "none" if value is None else str(value)
+
+
+def _epoch_in_words(metrics: dict[str, Any]) -> str:
+    """Where an epoch ended and what it reached: its loss and validation, then the parts of the loss."""
+    terms, validation = dict(metrics["terms"]), metrics["validation"]
+    outcome = [f"loss {terms.pop('total'):.3f}"]
+    outcome += [] if validation is None else [f"validation {validation:.1f} %"]
+    outcome += ["best"] if metrics["best"] else []
+    parts = [f"{name} {value:.3f}" for name, value in terms.items()]
+    told = "; ".join(", ".join(group) for group in (outcome, parts) if group)
+    return f"{metrics['epoch']} (step {metrics['step']}): {told}"
 
 
 def describe(path: str | Path, *, verify: bool = False) -> Description:
@@ -141,7 +156,7 @@ def _describe_run(path: Path, verify: bool) -> Description:
         "encoder": _encoder(config),
         "base classes": len(config.base_classes),
         "class texts": config.text_model["model"] if config.text_model else None,
-        "last epoch": _last_epoch(path),
+        LAST_EPOCH: _last_epoch(path),
         "state": "finished" if finished else "unfinished: no embedding store yet",
     }
     if verify:

@@ -22,17 +22,18 @@ SHOWN_DIGITS = 4  # of a loss beside the bar
 
 
 @contextmanager
-def metrics_log(run: Path, config: TrainConfig) -> Iterator[MetricsLog]:
+def metrics_log(run: Path, config: TrainConfig, *, validated: str = "") -> Iterator[MetricsLog]:
     """Open the log of a run in its folder; it is closed also after an error.
 
     Args:
         run: the run's folder
         config: number of steps, and whether TensorBoard is wanted
+        validated: which episodes the accuracies are of, such as "3-way 1-shot"
     """
     scalars = tensorboard_log(run / TENSORBOARD) if config.tensorboard else nullcontext()
     bar = progress_bar(config.epochs * config.steps_per_epoch, "step", "train")
     with bar, scalars as writer:
-        yield MetricsLog(run, bar, writer)
+        yield MetricsLog(run, bar, writer, validated)
 
 
 class MetricsLog:
@@ -42,10 +43,11 @@ class MetricsLog:
         run: folder that metrics.jsonl is written to
         bar: counts steps
         scalars: for TensorBoard, if it is wanted
+        validated: which episodes the accuracies are of
     """
 
-    def __init__(self, run: Path, bar: tqdm[Any], scalars: TensorBoardLog | None) -> None:
-        self._run, self._bar, self._scalars = run, bar, scalars
+    def __init__(self, run: Path, bar: tqdm[Any], scalars: TensorBoardLog | None, validated: str) -> None:
+        self._run, self._bar, self._scalars, self._validated = run, bar, scalars, validated
         self._epochs: list[EpochRecord] = []
 
     def steps(self, records: Sequence[StepRecord], waited: float) -> None:
@@ -64,8 +66,8 @@ class MetricsLog:
         write_metrics(self._run, self._epochs)
         if self._scalars is not None:
             self._scalars.epoch(record)
-        validation = "" if record.validation is None else f", validation {record.validation:.1f} %"
-        best = " (best)" if record.best else ""
+        validation = "" if record.validation is None else f", validation {record.validation:.1f} % ({self._validated})"
+        best = ", best" if record.best else ""
         logger.info(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{validation}{best}")
 
 

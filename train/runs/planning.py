@@ -16,14 +16,12 @@ from hcl.extract.config import LAYERS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
-from hcl.train.config import TrainConfig, preset_config
+from hcl.train.config import LARGE_SET, TrainConfig, preset_config
 from hcl.train.data.cached_maps import finished_classes
 from hcl.train.data.class_augmentation import class_versions
 from hcl.train.encoders.layer4 import lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
-
-LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 
 
 def open_with_splits(path: str | Path, splits: str | Path | None) -> FrameMapCache:
@@ -68,7 +66,8 @@ def default_preset(cache: FrameMapCache) -> str:
     count, on_gpu = len(cache.rows("base")), torch.cuda.is_available()
     preset, other = ("paper", "quick") if on_gpu and count >= LARGE_SET else ("quick", "paper")
     logger.info(
-        f"preset {preset} ({count} base videos, {'a' if on_gpu else 'no'} GPU); the other one: --preset {other}"
+        f"preset {preset}, chosen for {count} base videos and {'a' if on_gpu else 'no'} GPU;"
+        f" override with --preset {other}"
     )
     return preset
 
@@ -159,7 +158,7 @@ def describe_run(run: Run) -> str:
     if training.method != "hcl":
         method = f"method {training.method}"
     elif config.text_model:
-        method = f"semantic attention by {config.text_model['model']}"
+        method = f"semantic attention with class texts by {config.text_model['model']}"
     else:
         method = "no semantic attention" + (" (the cache has no text)" if training.semantic_attention else "")
     return f"run {run.folder}: {classes}; {method}"

@@ -2,19 +2,21 @@
 
 from tabulate import tabulate
 
+from hcl.match.config import BASELINE
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.match.reports.report import score_name
+from hcl.match.reports.report import UNTRAINED_RUN, counted, queries_name, score_name
 from hcl.train.studies.ablation import Ablation, AblationRow
 
 
 def crossval_text(result: CrossValidation) -> str:
     """One table for each number of shots: folds by column, their mean and its interval."""
     first = result.evaluations[0][0]
+    episodes = first.episodes
     count, seeds = len(result.evaluations), len(result.evaluations[0])
     parts = [
-        f"{first.episodes.n_way}-way, {first.episodes.n_query} queries per class, {first.episodes.episodes} episodes of"
-        f" {first.plan.split} classes per fold{', group-disjoint' if first.episodes.group_disjoint else ''};"
-        f" {count} folds x {seeds} trained seeds\n"
+        f"{episodes.n_way}-way, {queries_name(episodes.n_query)}, {counted(episodes.episodes, 'episode')} of"
+        f" {first.plan.split} classes per fold{', group-disjoint' if episodes.group_disjoint else ''};"
+        f" {counted(count, 'fold')} x {counted(seeds, 'trained seed')}\n"
         "95 % by resampling folds, seeds, classes, groups and videos"
     ]
     for number, outcome in enumerate(first.outcomes):
@@ -47,7 +49,8 @@ def ablation_text(result: Ablation) -> str:
 
 def _ablation_row(row: AblationRow, case: int, shot: int) -> tuple[str, ...]:
     accuracy, difference = row.accuracies[case], row.differences[case]
-    ours = (row.variant.name, f"{accuracy.mean:.1f}", interval_text(accuracy))
+    name = UNTRAINED_RUN if row.variant.score == BASELINE else row.variant.name
+    ours = (name, f"{accuracy.mean:.1f}", interval_text(accuracy))
     kinetics, something = row.variant.paper[::2] if shot == 1 else row.variant.paper[1::2]
     paper = (str(kinetics), str(something)) if shot in (1, 5) else ("", "")
     if difference.interval == (0.0, 0.0):

@@ -27,3 +27,15 @@ def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> 
         other.stdout.close()
     with sole_writer(path):  # the lock of a killed process heals itself
         pass
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_where_no_cache_was_made_no_lock_stays(tmp_path: Path, is_made: bool) -> None:
+    path = tmp_path / "cache.zarr"
+    with pytest.raises(InputError, match="refused"), sole_writer(path):
+        if is_made:
+            path.mkdir()
+        raise InputError("refused")
+    assert {entry.name for entry in tmp_path.iterdir()} == ({"cache.zarr", "cache.zarr.lock"} if is_made else set())
+    with sole_writer(path):  # it can be held again
+        assert (tmp_path / "cache.zarr.lock").exists()

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hcl.extract.system.options import as_typed, grouped_options, setting_options
-from hcl.extract.system.settings import INPUT, SPEED, setting
+from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ def test_values_of_the_wrong_kind_are_refused(arguments: tuple[str, ...], messag
 
 def test_help_shows_the_groups_in_order() -> None:
     _, text = run("--help")
-    assert text.index("What you have") < text.index("--size") < text.index("What is computed") < text.index("--steps")
-    assert text.index("--steps") < text.index("Speed") < text.index("--is-quick")
+    assert text.index(INPUT) < text.index("--size") < text.index(COMPUTED) < text.index("--steps")
+    assert text.index("--steps") < text.index(SPEED) < text.index("--is-quick")
 
 
 def test_values_are_shown_as_they_are_typed() -> None:

@@ -12,7 +12,17 @@ from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import read_episodes
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.results import Evaluation
-from hcl.match.reports.report import as_text, over_runs, with_spread, write_json, write_scored_episodes, write_text
+from hcl.match.reports.report import (
+    UNTRAINED,
+    as_text,
+    over_runs,
+    queries_name,
+    shots_name,
+    with_spread,
+    write_json,
+    write_scored_episodes,
+    write_text,
+)
 
 Tables = Callable[[str], list[list[list[str]]]]
 
@@ -36,7 +46,7 @@ def test_the_report_tells_every_score_class_and_confusion_of_every_case(
     for outcome, (levels, classes, confusion, confused) in zip(
         evaluation.outcomes, (tables[:4], tables[4:]), strict=True
     ):
-        names = ["untrained ResNet (cosine of mean maps)", *(n.replace("+", " + ") for n in outcome.accuracies)]
+        names = [UNTRAINED, *(n.replace("+", " + ") for n in outcome.accuracies)]
         del names[1]  # the baseline by its short name
         assert [row[0] for row in levels[1:]] == names
         for row, value in zip(levels[1:], outcome.accuracies.values(), strict=True):
@@ -53,8 +63,24 @@ def test_the_report_tells_every_score_class_and_confusion_of_every_case(
 
 def test_the_head_tells_what_was_scored(evaluation: Evaluation) -> None:
     head = as_text(evaluation).split("\n\n")[0]
-    for words in ("5-way", "1, 3-shot", "30 episodes", "30 novel videos of 6 classes", str(evaluation.store.path)):
+    for words in (
+        "5-way",
+        "1- and 3-shot",
+        "1 query per class",
+        "30 episodes",
+        "30 novel videos of 6 classes",
+        str(evaluation.store.path),
+    ):
         assert words in head
+
+
+def test_numbers_agree_with_their_words() -> None:
+    assert [shots_name(shots) for shots in ((1,), (1, 5), (1, 2, 5))] == [
+        "1-shot",
+        "1- and 5-shot",
+        "1-, 2- and 5-shot",
+    ]
+    assert [queries_name(count) for count in (1, 2)] == ["1 query per class", "2 queries per class"]
 
 
 def test_a_class_without_queries_has_no_accuracy(path: Path, read_tables: Tables) -> None:

@@ -53,6 +53,7 @@ def test_the_splits_that_the_cache_is_seen_with_count(make_cache: MakeCache, tmp
     cache = stored.with_splits({name: "val" if name in "abf" else "base" for name in "abcdefg"})
     validate = make_validation(MapSource(cache), small_config(), ScoreConfig())
     assert validate is not None
+    assert validate.case == "3-way 1-shot"  # val_way is 5, and there are 3 classes
     validate(small_encoder(small_config()))
     assert {cache.videos.label[row] for row, _ in vars(cache)["reads"]} == {"a", "b", "f"}
     alone = stored.with_splits(dict.fromkeys("abcdef", "base") | {"g": "val"})

@@ -40,7 +40,12 @@ def test_caches_runs_and_stores_are_described_and_verified(
     }
     of_run = describe(here / "one", verify=True)
     assert of_run.facts["preset"] == "quick" and of_run.facts["state"] == "finished" and of_run.all_damaged == ()
-    assert of_run.facts["last epoch"]["epoch"] == 2
+    last = of_run.facts["last epoch"]
+    assert last["epoch"] == 2
+    (line,) = (line for line in of_run.lines() if line.startswith("last epoch: "))
+    assert line.startswith(f"last epoch: 2 (step 6): loss {last['terms']['total']:.3f}, validation ")
+    assert (", best;" in line) == last["best"] and "{" not in line
+    assert all(f" {name} {value:.3f}" in line for name, value in last["terms"].items() if name != "total")
     assert of_run.store is not None and of_run.store.facts["videos"] == 16 and not of_run.store.splits["base"]
     for description in (of_cache, of_run):
         assert json.loads(json.dumps(description.to_dict()))["kind"] == description.kind

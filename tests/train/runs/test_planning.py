@@ -51,8 +51,10 @@ def test_the_preset_is_chosen_and_the_other_one_named(
     small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
 ) -> None:
     small_train(make_cache(here / "cache.zarr"), here / "one", preset=None)
-    assert any(line.startswith("preset quick (12 base videos") and "--preset paper" in line for line in said)
-    assert any("6 classes a batch instead of 18" in line for line in said)  # 3, and 3 mirrored ones
+    assert any(
+        line.startswith("preset quick") and "12 base videos" in line and "--preset paper" in line for line in said
+    )
+    assert any(line.startswith("6 classes per batch, not 18") for line in said)  # 3, and 3 mirrored ones
 
 
 def test_planning_writes_nothing(make_cache: MakeCache, here: Path) -> None:
@@ -115,7 +117,7 @@ def test_more_views_than_the_cache_holds_are_refused(make_cache: MakeCache, here
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "3 base classes and 3 mirrored ones; semantic attention by small bert"),
+        ({}, "3 base classes and 3 mirrored ones; semantic attention with class texts by small bert"),
         ({"class_augmentation": "both"}, "3 base classes and 9 mirrored or reversed ones; semantic"),
         ({"class_augmentation": "none", "method": "otam"}, "3 base classes; method otam"),
         ({"semantic_attention": False}, "ones; no semantic attention"),
