@@ -10,7 +10,6 @@ from typing import Any
 import click
 import cloup
 
-from hcl.extract.config import SPLITS
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
@@ -18,6 +17,7 @@ from hcl.train.config import LARGE_SET, PRESETS, TERMS, TrainConfig
 from hcl.train.studies.folds import CrossvalConfig
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
+STUDY_SHOTS = (1, 5)
 FOLD_SIZES = ("novel", "val", "folds")  # "auto" or a number each
 HELP = {
     each.name: known.help for each in (*fields(TrainConfig), *fields(CrossvalConfig)) if (known := setting_of(each))
@@ -40,19 +40,12 @@ def training_options(*, without: tuple[str, ...] = ()) -> OptionGroups:
     return settings | {COMPUTED: [preset, *settings[COMPUTED]]}
 
 
-def episode_options() -> OptionGroups:
+def episode_options() -> tuple[OptionGroups, ...]:
     """The options of the episodes that a study scores in each fold."""
-    shown: Any = {"show_default": True}
-    splits: Any = {"type": click.Choice(SPLITS), "default": EvaluationConfig.split}
-    options = [
-        cloup.option("--way", "n_way", default=EpisodeConfig.n_way, **shown, help="Classes per episode."),
-        cloup.option("--shot", "shots", callback=numbers, default="1,5", **shown, help="Supports per class."),
-        cloup.option("--queries", "n_query", default=EpisodeConfig.n_query, **shown, help="Queries per class."),
-        cloup.option("--episodes", default=EpisodeConfig.episodes, **shown, help="Episodes per fold."),
-        cloup.option("--group-disjoint", is_flag=True, help="No query shares a group with its class's supports."),
-        cloup.option("--split", **splits, **shown, help="Evaluated split: val while settings are chosen, else novel."),
-    ]
-    return {COMPUTED: options}
+    return (
+        setting_options(EpisodeConfig, without=("k_shot", "seed")),
+        setting_options(EvaluationConfig, without=("method", "aggregates", "spatial"), defaults={"shots": STUDY_SHOTS}),
+    )
 
 
 def fold_options(out: str) -> OptionGroups:
@@ -139,7 +132,7 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
 
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")
 @click.argument("cache", type=PATH)
-@grouped_options(fold_options("crossval"), episode_options(), training_options(without=("seed",)))
+@grouped_options(fold_options("crossval"), *episode_options(), training_options(without=("seed",)))
 def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
     """Cross-validate over the classes of CACHE: train and evaluate on several folds of novel, val and base classes.
 
@@ -170,7 +163,7 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
         ]
     },
     fold_options("ablation"),
-    episode_options(),
+    *episode_options(),
     training_options(without=("seed", *ABLATED)),
 )
 def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, **given: Any) -> None:

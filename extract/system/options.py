@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -35,13 +36,18 @@ def grouped_options(*parts: OptionGroups) -> Callable[[Command], Command]:
 
 
 def setting_options(
-    config: type[DataclassInstance], *, without: Sequence[str] = (), presets: Sequence[str] = ()
+    config: type[DataclassInstance],
+    *,
+    without: Sequence[str] = (),
+    presets: Sequence[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, list[Option]]:
     """Make an option of every setting.
 
     Args:
         config: the configuration
         without: fields that are not options
+        defaults: of single fields, where a command has others than the configuration
         presets: where the settings start from a preset, their names, the default's first: an option that is left out
             is then None, and its help shows the value in each preset
     """
@@ -50,7 +56,7 @@ def setting_options(
         known = setting_of(each)
         if known is None or each.name in without:
             continue
-        default, option = each.default, option_of(each)
+        default, option = defaults.get(each.name, each.default), option_of(each)
         shown = {name: known.presets.get(name, default) for name in presets}
         if len(set(map(str, shown.values()))) == 1:
             shown = {"default": default}

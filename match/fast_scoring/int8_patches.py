@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from hcl.match.scoring.cosines import l2_normalise
 
+Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]  # rows, columns, where the products go
+Seconds = Callable[[Tensor, Tensor, Tensor], float]  # of the same
 LARGEST = 127  # of int8
 FLOAT32_VARIANCE = 1e-14  # of the error that float32 makes in a cosine
 DEVIATIONS = 6.0  # a rounding error of more standard deviations than this is not expected in 10^9 products
@@ -60,21 +63,27 @@ def coarse_product(queries: Tensor, supports: Tensor, out: Tensor) -> Tensor:
     return torch.mm(queries, supports.T, out=out)
 
 
-def int8_serves(embeddings: int) -> bool:
+def int8_serves(embeddings: int, multiply: Multiply = coarse_product, seconds: Seconds | None = None) -> bool:
     """Find out whether this processor multiplies int8 rightly (some saturate) and quicker than float32.
 
     To be called where torch has one thread: the processor's time is then the thread's.
+
+    Args:
+        embeddings: D, width of the rows
+        multiply: of rows (N, D) and (M, D) into (N, M)
+        seconds: that such a product takes; None: as measured
     """
+    time_product = seconds or _seconds
     rows = torch.full((49, embeddings), -LARGEST, dtype=torch.int8)
     columns = torch.full((49 * 16, embeddings), LARGEST, dtype=torch.int8)
     products = torch.empty((49, 49 * 16), dtype=torch.int32)
     try:
-        coarse_product(rows, columns, products)
+        multiply(rows, columns, products)
     except (AttributeError, RuntimeError):  # int8 products are not promised on every platform
         return False
     if not bool((products == -(LARGEST**2) * embeddings).all()):
         return False
-    return _seconds(rows, columns, products) < _seconds(rows.float(), columns.float(), products.float())
+    return time_product(rows, columns, products) < time_product(rows.float(), columns.float(), products.float())
 
 
 def _seconds(queries: Tensor, supports: Tensor, out: Tensor) -> float:

@@ -30,9 +30,12 @@ class PairScorer:
     top_clips: int
     top_patches: int
     attention_scale: str
+    int8: bool | None  # whether patches are tabulated as int8, too; None: where that is quicker
 
     @staticmethod
-    def of(embeddings: Embeddings, *, top_clips: int, top_patches: int, attention_scale: str) -> PairScorer:
+    def of(
+        embeddings: Embeddings, *, top_clips: int, top_patches: int, attention_scale: str, int8: bool | None = None
+    ) -> PairScorer:
         """Prepare the embeddings of V videos, on the CPU."""
         keys = key_of = None
         if embeddings.class_keys is not None:
@@ -40,7 +43,7 @@ class PairScorer:
             keys = torch.from_numpy(distinct)
         clips = l2_normalise(embeddings.clips.float())
         table = ClipTable.of(embeddings.clip_frames, embeddings.clips.device)
-        return PairScorer(embeddings.patches, clips, table, keys, key_of, top_clips, top_patches, attention_scale)
+        return PairScorer(embeddings.patches, clips, table, keys, key_of, top_clips, top_patches, attention_scale, int8)
 
     @torch.inference_mode()
     def align(self, query: int, supports: Tensor) -> ClipPairs:

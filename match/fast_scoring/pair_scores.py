@@ -35,6 +35,7 @@ def score_pairs(
     top_patches: int = 10,
     attention_scale: str = "mean_one",
     spatial: bool = True,
+    int8: bool | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Values:
     """Score pairs of videos as `match` does (Eq. 2 to 5), several times quicker and in bounded memory.
@@ -45,7 +46,8 @@ def score_pairs(
         top_clips: T, the clip pairs that count
         top_patches: S, the patch pairs that count in each clip pair
         attention_scale: of the weights of Eq. 5, "mean_one" or "paper"
-        spatial: False leaves the spatial level out, which costs nearly all the time
+        spatial: False leaves the spatial level out, which takes most of the time
+        int8: search the patch pairs by int8 products on a CPU, the scores are the same; None: where those are quicker
         progress: called with the number of pairs that were scored since the last call
 
     Returns:
@@ -59,7 +61,7 @@ def score_pairs(
     scores = np.full((len(rows), len(LEVELS)), np.nan, dtype=np.float32)
     settings: PairSettings = {"top_clips": top_clips, "top_patches": top_patches, "attention_scale": attention_scale}
     if embeddings.patches.device.type == "cpu":
-        parts = _scores_on_host(embeddings, rows, settings, spatial=spatial)
+        parts = _scores_on_host(embeddings, rows, settings, spatial=spatial, int8=int8)
     else:
         parts = scores_by_match(embeddings, rows, settings)
     with closing(parts):  # an exception of `progress` ends the threads at once
@@ -93,7 +95,7 @@ def _float32(embeddings: Embeddings, rows: Rows) -> Embeddings:
 
 
 def _scores_on_host(
-    embeddings: Embeddings, pairs: Rows, settings: PairSettings, *, spatial: bool
+    embeddings: Embeddings, pairs: Rows, settings: PairSettings, *, spatial: bool, int8: bool | None
 ) -> Generator[tuple[Rows, Values], None, None]:
     """Score pairs (N, 2), one block of support videos after the other, in as many threads as torch has.
 
@@ -102,7 +104,7 @@ def _scores_on_host(
     """
     globals_ = l2_normalise(embeddings.global_.float())
     of_global = chosen_dots(globals_, globals_, *torch.from_numpy(pairs).unbind(dim=1)).numpy()  # (N,)
-    scorer = PairScorer.of(embeddings, **settings)
+    scorer = PairScorer.of(embeddings, **settings, int8=int8)
     _warm_up()
     with single_threaded_pool(torch.get_num_threads()) as pool:
         for block, places in _blocks(pairs, embeddings.patches[0].numel() if spatial else 0):
@@ -138,7 +140,7 @@ def _block_scores(
 def _tabulate(scorer: PairScorer, rows: Rows, pool: ThreadPoolExecutor) -> PatchTable:
     """Put the patches of support videos into a table, each thread some of them."""
     shape = scorer.patches.shape[1:]
-    int8 = pool.submit(int8_serves, shape[-1]).result()
+    int8 = pool.submit(int8_serves, shape[-1]).result() if scorer.int8 is None else scorer.int8
     table = PatchTable.empty(len(rows), *shape, int8=int8)
     firsts = range(0, len(rows), 16)
     list(pool.map(lambda first: scorer.tabulate(rows[first : first + 16].tolist(), table, first), firsts))

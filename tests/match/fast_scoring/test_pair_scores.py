@@ -56,64 +56,67 @@ def by_match(embeddings: Embeddings, rows: np.ndarray, **settings: Any) -> np.nd
 
 
 @pytest.fixture(params=[True, False], ids=["int8", "float32"])
-def int8(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(pairs, "int8_serves", lambda _: request.param)
+def int8(request: pytest.FixtureRequest) -> bool:
+    """Whether patch pairs are searched by int8 products."""
     return bool(request.param)
 
 
-@pytest.mark.usefixtures("int8")
 @pytest.mark.parametrize("clip_frames", [PAIRS_OF_4, MIXED, ((0,),), ((0, 1, 2, 3),)])
 @pytest.mark.parametrize(("top_clips", "top_patches"), [(10, 10), (3, 4), (1, 1), (2, 100)])
 @pytest.mark.parametrize("attention", [None, "mean_one", "paper"])
 def test_pairs_score_as_the_table_does(
-    clip_frames: Clips, top_clips: int, top_patches: int, attention: str | None
+    int8: bool, clip_frames: Clips, top_clips: int, top_patches: int, attention: str | None
 ) -> None:
     embeddings = drawn(0, clip_frames)
     if attention is None:
         embeddings = replace(embeddings, class_keys=None)
     settings: dict[str, Any] = {"top_clips": top_clips, "top_patches": top_patches}
     settings["attention_scale"] = attention or "mean_one"
-    found = score_pairs(embeddings, ALL_OF_8, **settings)
+    found = score_pairs(embeddings, ALL_OF_8, **settings, int8=int8)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, by_match(embeddings, ALL_OF_8, **settings), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("int8")
 @pytest.mark.parametrize(("patches", "width"), [(1, 1), (1, 8), (9, 3), (7, 70)])
-def test_any_size(patches: int, width: int) -> None:
+def test_any_size(int8: bool, patches: int, width: int) -> None:
     embeddings = drawn(1, patches=patches, width=width)
     if width == 1:  # all cosines are 1 or -1: without keys, ties do not matter
         embeddings = replace(embeddings, class_keys=None)
         embeddings = replace(embeddings, clips=embeddings.clips.expand(8, 6, 1), patches=embeddings.patches.abs())
-    np.testing.assert_allclose(score_pairs(embeddings, ALL_OF_8), by_match(embeddings, ALL_OF_8), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        score_pairs(embeddings, ALL_OF_8, int8=int8), by_match(embeddings, ALL_OF_8), rtol=1e-4, atol=1e-5
+    )
 
 
-@pytest.mark.usefixtures("int8")
 @pytest.mark.parametrize("alike", [0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_patches_that_int8_cannot_tell_apart_are_ranked_in_float32(alike: float, dtype: torch.dtype) -> None:
+def test_patches_that_int8_cannot_tell_apart_are_ranked_in_float32(
+    int8: bool, alike: float, dtype: torch.dtype
+) -> None:
     embeddings = drawn(2, patches=20, width=64, alike=alike)
     embeddings = replace(embeddings, patches=embeddings.patches.to(dtype))
-    found, expected = score_pairs(embeddings, ALL_OF_8), by_match(embeddings, ALL_OF_8)
+    found, expected = score_pairs(embeddings, ALL_OF_8, int8=int8), by_match(embeddings, ALL_OF_8)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.usefixtures("int8")
-def test_entries_that_outweigh_all_others_cost_no_accuracy() -> None:
+def test_entries_that_outweigh_all_others_cost_no_accuracy(int8: bool) -> None:
     embeddings = drawn(3, patches=12, width=64)
     embeddings.patches[..., 5] += 40  # int8 steps follow the largest entry
     embeddings = replace(embeddings, class_keys=drawn(4, width=64).global_ / 10)
-    np.testing.assert_allclose(score_pairs(embeddings, ALL_OF_8), by_match(embeddings, ALL_OF_8), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        score_pairs(embeddings, ALL_OF_8, int8=int8), by_match(embeddings, ALL_OF_8), rtol=1e-3, atol=1e-4
+    )
 
 
-@pytest.mark.usefixtures("int8")
-def test_long_patches_and_zero_vectors() -> None:
+def test_long_patches_and_zero_vectors(int8: bool) -> None:
     embeddings = drawn(5)
     embeddings = replace(embeddings, patches=embeddings.patches * 50)
     embeddings.patches[0] = 0
     embeddings.patches[1, :, 2] = 0
     embeddings.clips[2, 1] = 0
-    np.testing.assert_allclose(score_pairs(embeddings, ALL_OF_8), by_match(embeddings, ALL_OF_8), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        score_pairs(embeddings, ALL_OF_8, int8=int8), by_match(embeddings, ALL_OF_8), rtol=1e-3, atol=1e-5
+    )
 
 
 def test_int8_is_rounded_as_its_margin_says() -> None:
@@ -126,25 +129,24 @@ def test_int8_is_rounded_as_its_margin_says() -> None:
     assert worst / 2 < errors.abs().max() < worst and errors.std() > worst / 10  # neither too wide nor too narrow
 
 
-def test_int8_serves_where_it_is_right_and_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {torch.int8: 1.0, torch.float32: 2.0}
-    monkeypatch.setattr(coarse, "_seconds", lambda queries, *_: seconds[queries.dtype])
-    assert coarse.int8_serves(64)
-    seconds[torch.int8] = 3.0
-    assert not coarse.int8_serves(64)
+def test_int8_serves_where_it_is_right_and_quicker() -> None:
+    for of_int8 in (1.0, 3.0):
+        seconds = {torch.int8: of_int8, torch.float32: 2.0}
+        serves = coarse.int8_serves(64, seconds=lambda queries, *_, known=seconds: known[queries.dtype])
+        assert serves == (of_int8 < 2)
 
 
-def test_a_processor_that_saturates_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_that_saturates_is_found_out() -> None:
     def saturating(queries: Tensor, supports: Tensor, out: Tensor) -> Tensor:
         return out.copy_((queries.float() @ supports.float().T).clamp(-32768, 32767))
 
-    monkeypatch.setattr(coarse, "coarse_product", saturating)
-    monkeypatch.setattr(coarse, "_seconds", lambda queries, *_: 1 if queries.dtype == torch.int8 else 2)
-    assert not coarse.int8_serves(64)
+    def seconds(queries: Tensor, *_: Tensor) -> float:
+        return 1.0 if queries.dtype == torch.int8 else 2.0
+
+    assert coarse.int8_serves(64, seconds=seconds) and not coarse.int8_serves(64, saturating, seconds)
 
 
-@pytest.mark.usefixtures("int8")
-def test_order_repeats_blocks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_repeats_blocks_and_threads_change_nothing(int8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = drawn(7)
     rows = np.random.default_rng(0).permutation(np.concatenate((ALL_OF_8, ALL_OF_8[::3])))
     done: list[int] = []
@@ -152,7 +154,7 @@ def test_order_repeats_blocks_and_threads_change_nothing(monkeypatch: pytest.Mon
     monkeypatch.setattr(pairs, "PAIRS_PER_TASK", 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
-    found = score_pairs(embeddings, rows, progress=done.append)
+    found = score_pairs(embeddings, rows, progress=done.append, int8=int8)
     left = _threads_of_a_new_thread()
     torch.set_num_threads(threads)
     assert left == 3 and max(done) == 2 and sum(done) == len(rows)
