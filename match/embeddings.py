@@ -21,9 +21,19 @@ MEAN_MAP = {"mean_map": ("video", "channel")}  # of the ResNet without training,
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The embeddings of V videos on three levels, un-normalised.
+    """The embeddings of V videos on three levels, un-normalised; they have no unit (section 3.1 of the paper).
 
     Every field is used as given: `global_` and `clips` are not recomputed from `patches`.
+
+    Args:
+        global_: (V, D), one embedding per video
+        clips: (V, Nc, D), one per clip (Eq. 1)
+        patches: (V, T, P, D), one per patch of each frame, patches row by row
+        clip_frames: the frames of each of the Nc clips, counted from 0; clips of several sizes may be mixed
+        class_keys: (V, D), W e_y of each video's class (Eq. 5); None: no semantic attention
+
+    Raises:
+        ValueError: if the arrays do not describe the same videos, clips or width, or an axis is empty
     """
 
     global_: Tensor  # (V, D)
