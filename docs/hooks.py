@@ -4,6 +4,7 @@ The package `hcl` is the root of the repository, under another name. An installe
 mkdocstrings cannot read through an editable install: both are shown a folder that holds this checkout's code as `hcl`.
 """
 
+import inspect
 import shutil
 import sys
 import tempfile
@@ -54,7 +55,8 @@ def describe(name: str, main: Any) -> Iterator[str]:
 
     command = main.commands[name]
     context = click.Context(command, info_name=f"hcl {name}", max_content_width=100, terminal_width=100)
-    yield from (f"\n## hcl {name}\n", command.help.replace("\b", ""), "\n```text")
+    paragraphs = inspect.cleandoc(command.help.replace("\b", "")).split("\n\n")
+    yield from (f"\n## hcl {name}\n", "\n\n".join(map(cell, paragraphs)), "\n```text")
     yield from (command.get_usage(context).removeprefix("Usage: "), "```\n")
     for title, options in grouped(command):
         yield from (f"**{title}**\n", "| option | meaning |", "|---|---|")
@@ -74,7 +76,7 @@ def grouped(command: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 def cell(text: str) -> str:
-    """A text as a cell of a table, in which nothing is Markdown."""
+    """A text in one line in which nothing is Markdown, as a table's cell must be."""
     return "".join(
         character if character.isalnum() or character in " -.,:;" else f"&#{ord(character)};"
         for character in " ".join(text.split())

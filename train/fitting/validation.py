@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from hcl.match.config import ALL_LEVELS, HCL, ScoreConfig
+from hcl.match.config import ALL_LEVELS, BASELINE, HCL, ScoreConfig
 from hcl.match.episodes.aggregation import distinct_pairs, true_places
 from hcl.match.episodes.drawing import draw_episodes
 from hcl.match.evaluation.class_scoring import Case, combination_scores, episode_scores
@@ -18,6 +19,7 @@ from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import embedded_batches
 from hcl.train.encoders.factory import Trainable
+from hcl.train.encoders.untrained import MeanMaps
 
 CASE = Case(k_shot=1, aggregate="mean")
 
@@ -28,9 +30,15 @@ class Validation:
 
     way: int
     measure: Callable[[Trainable], float]
+    measure_untrained: Callable[[], float]
 
     def __call__(self, encoder: Trainable) -> float:
         return self.measure(encoder)
+
+    @cached_property
+    def untrained(self) -> float:
+        """The accuracy in percent of the ImageNet ResNet without training, on the same episodes."""
+        return self.measure_untrained()
 
     @property
     def case(self) -> str:
@@ -72,7 +80,13 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
             scores = combination_scores(levels, table.lookup, CASE)[ALL_LEVELS]
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
 
-    return Validation(way, validate)
+    def validate_untrained() -> float:
+        embedded = concatenate(list(embedded_batches(MeanMaps(), source, rows)))
+        arrays = {"mean_map": torch.from_numpy(embedded.mean_map)}
+        scores = episode_scores(find_method(BASELINE), arrays, episodes, CASE.k_shot)
+        return float(100 * (scores.argmax(axis=-1) == truth).mean())
+
+    return Validation(way, validate, validate_untrained)
 
 
 def concatenate(batches: Sequence[EmbeddedBatch]) -> EmbeddedBatch:

@@ -17,10 +17,10 @@ from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_source import MapSource
 from hcl.train.data.map_storage import choose_storage, memory_limit
 from hcl.train.data.sampler import ClassBalancedSampler
-from hcl.train.distributed import processes_here, rank_slice, run_on_main
+from hcl.train.distributed import is_main_process, processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps
-from hcl.train.fitting.loop import fit
+from hcl.train.fitting.loop import Fitted, fit
 from hcl.train.fitting.validation import make_validation
 from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
@@ -50,7 +50,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
     validate = make_validation(source, training, config.scoring)
     if validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
-    with metrics_log(run, training, validated=validate.case if validate else "") as log:
+    with metrics_log(run, training, validation=validate) as log:
         fitted = fit(
             encoder,
             batches,
@@ -63,7 +63,20 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
         )
     run_on_main(partial(save_encoder, run, fitted.state))
     logger.info(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")
+    if validate is not None and is_main_process():
+        warn_if_behind(fitted, validate.untrained)
     return encoder.eval()
+
+
+def warn_if_behind(fitted: Fitted, untrained: float) -> None:
+    """Warn if the kept weights recognise fewer val classes than the maps that they began with."""
+    kept = fitted.epochs[fitted.best_epoch - 1].validation
+    if kept is not None and kept < untrained:
+        logger.warning(
+            f"on the val classes the kept encoder is behind the ImageNet ResNet without training ({kept:.1f} % against"
+            f" {untrained:.1f} %): lower --epochs or --learning-rate, add base classes, or go without training:"
+            " hcl embed CACHE --untrained"
+        )
 
 
 def base_texts(source: MapSource, config: RunConfig) -> torch.Tensor | None:

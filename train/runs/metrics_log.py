@@ -15,6 +15,7 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
+from hcl.train.fitting.validation import Validation
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.tensorboard_log import TensorBoardLog, tensorboard_log
 
@@ -22,18 +23,18 @@ SHOWN_DIGITS = 4  # of a loss beside the bar
 
 
 @contextmanager
-def metrics_log(run: Path, config: TrainConfig, *, validated: str = "") -> Iterator[MetricsLog]:
+def metrics_log(run: Path, config: TrainConfig, *, validation: Validation | None = None) -> Iterator[MetricsLog]:
     """Open the log of a run in its folder; it is closed also after an error.
 
     Args:
         run: the run's folder
         config: number of steps, and whether TensorBoard is wanted
-        validated: which episodes the accuracies are of, such as "3-way 1-shot"
+        validation: whose accuracies the epochs have
     """
     scalars = tensorboard_log(run / TENSORBOARD) if config.tensorboard else nullcontext()
     bar = progress_bar(config.epochs * config.steps_per_epoch, "step", "train")
     with bar, scalars as writer:
-        yield MetricsLog(run, bar, writer, validated)
+        yield MetricsLog(run, bar, writer, validation)
 
 
 class MetricsLog:
@@ -43,11 +44,13 @@ class MetricsLog:
         run: folder that metrics.jsonl is written to
         bar: counts steps
         scalars: for TensorBoard, if it is wanted
-        validated: which episodes the accuracies are of
+        validation: whose accuracies the epochs have
     """
 
-    def __init__(self, run: Path, bar: tqdm[Any], scalars: TensorBoardLog | None, validated: str) -> None:
-        self._run, self._bar, self._scalars, self._validated = run, bar, scalars, validated
+    def __init__(
+        self, run: Path, bar: tqdm[Any], scalars: TensorBoardLog | None, validation: Validation | None
+    ) -> None:
+        self._run, self._bar, self._scalars, self._validation = run, bar, scalars, validation
         self._epochs: list[EpochRecord] = []
 
     def steps(self, records: Sequence[StepRecord], waited: float) -> None:
@@ -66,9 +69,15 @@ class MetricsLog:
         write_metrics(self._run, self._epochs)
         if self._scalars is not None:
             self._scalars.epoch(record)
-        validation = "" if record.validation is None else f", validation {record.validation:.1f} % ({self._validated})"
         best = ", best" if record.best else ""
-        logger.info(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{validation}{best}")
+        logger.info(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{self._accuracy(record)}{best}")
+
+    def _accuracy(self, record: EpochRecord) -> str:
+        """The accuracy of an epoch, beside that of the maps without training."""
+        if record.validation is None or self._validation is None:
+            return ""
+        case, untrained = self._validation.case, self._validation.untrained
+        return f", validation {record.validation:.1f} % ({case}; without training {untrained:.1f} %)"
 
 
 def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:

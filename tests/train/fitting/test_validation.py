@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.match.config import ScoreConfig
+from hcl.match.episodes.drawing import draw_episodes
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
@@ -67,3 +68,23 @@ def test_batches_are_put_together_in_their_order() -> None:
     ]
     whole = concatenate(parts)
     assert whole.arrays["global"][:, 0].tolist() == whole.mean_map[:, 0].tolist() == [1, 3, 3, 3, 2, 2]
+
+
+def test_the_accuracy_without_training_is_that_of_the_mean_maps(make_cache: MakeCache, tmp_path: Path) -> None:
+    """Against a loop over the same episodes."""
+    cache = make_cache(tmp_path / "cache.zarr")
+    validate = make_validation(MapSource(cache), small_config(), ScoreConfig())
+    assert validate is not None
+    rows = cache.rows("val")
+    means = [cache.maps(int(row)).astype(np.float64).mean(axis=(0, 1)) for row in rows]
+    labels = [cache.videos.label[row] for row in rows]
+    episodes = draw_episodes(labels, way=2, episodes=20, seed=0)
+    right = []
+    for support, query in zip(episodes.support, episodes.query, strict=True):
+        for place, row in enumerate(query[:, 0]):
+            cosines = [
+                means[row] @ means[other] / np.linalg.norm(means[row]) / np.linalg.norm(means[other])
+                for other in support[:, 0]
+            ]
+            right.append(int(np.argmax(cosines)) == place)
+    assert validate.untrained == pytest.approx(100 * np.mean(right))

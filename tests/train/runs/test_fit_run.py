@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
-from hcl.train.runs.fit_run import base_batches
+from hcl.train.fitting.loop import EpochRecord, Fitted
+from hcl.train.runs.fit_run import base_batches, warn_if_behind
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
@@ -31,3 +34,11 @@ def test_classes_that_cannot_be_drawn_are_logged(make_cache: MakeCache, here: Pa
     base_batches(MapSource(cache), TrainConfig(class_augmentation="none"))
     assert any("fewer than 2 videos: a" in line for line in said)
     assert any(line.startswith("2 classes per batch, not 18: there are only 2 ") for line in said)
+
+
+@pytest.mark.parametrize(("kept", "warned"), [(50.0, True), (60.0, False), (None, False)])
+def test_an_encoder_behind_the_maps_it_began_with_is_named(said: list[str], kept: float | None, warned: bool) -> None:
+    epochs = tuple(EpochRecord(number, number, 0.1, {}, kept, number == 2) for number in (1, 2))
+    warn_if_behind(Fitted({}, 2, epochs), 60.0)
+    assert bool(said) == warned
+    assert not warned or "(50.0 % against 60.0 %)" in said[0] and "hcl embed CACHE --untrained" in said[0]
