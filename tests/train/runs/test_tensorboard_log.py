@@ -53,7 +53,8 @@ def test_the_log_of_a_run_holds_its_metrics(said: list[str]) -> None:
     epochs = [json.loads(line) for line in Path("one", METRICS).read_text().splitlines()]
     for epoch, line in zip(epochs, (line for line in said if line.startswith("epoch ")), strict=True):
         assert line.startswith(f"epoch {epoch['epoch']}: loss {epoch['terms']['total']:.4f}, validation ")
-        assert f", validation {epoch['validation']:.1f} % (2-way 1-shot; without training " in line  # there are 2 val classes
+        # there are 2 val classes, so 2-way
+        assert f", validation {epoch['validation']:.1f} % (2-way 1-shot; without training " in line
         assert line.endswith(", best") == epoch["best"]
     for name in epochs[0]["terms"]:
         steps, values = zip(*scalars.pop(f"train/{name}"), strict=True)
