@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL, ScoreConfig
 from hcl.match.episodes.aggregation import distinct_pairs, true_places
@@ -71,20 +72,20 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
     views = cache.resolve_views(config.test_views, "--test-views")
     table, truth = distinct_pairs(episodes), true_places(episodes)
 
+    def accuracy(scores: NDArray[np.float64]) -> float:
+        return float(100 * (scores.argmax(axis=-1) == truth).mean())
+
     def validate(encoder: Trainable) -> float:
         embedded = concatenate(list(embedded_batches(encoder, source, rows, views=views, mean_maps=False)))
         if encoder.method != HCL:
-            scores = episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot)
-        else:
-            levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
-            scores = combination_scores(levels, table.lookup, CASE)[ALL_LEVELS]
-        return float(100 * (scores.argmax(axis=-1) == truth).mean())
+            return accuracy(episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot))
+        levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
+        return accuracy(combination_scores(levels, table.lookup, CASE)[ALL_LEVELS])
 
     def validate_untrained() -> float:
         embedded = concatenate(list(embedded_batches(MeanMaps(), source, rows)))
         arrays = {"mean_map": torch.from_numpy(embedded.mean_map)}
-        scores = episode_scores(find_method(BASELINE), arrays, episodes, CASE.k_shot)
-        return float(100 * (scores.argmax(axis=-1) == truth).mean())
+        return accuracy(episode_scores(find_method(BASELINE), arrays, episodes, CASE.k_shot))
 
     return Validation(way, validate, validate_untrained)
 
