@@ -122,12 +122,17 @@ def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[...
 
 
 @pytest.fixture(scope="session")
-def make_cache() -> Callable[..., ZarrCache]:
+def seven_splits() -> dict[str, str]:
+    """The split of each class of the caches that `make_cache` makes, unless other classes are asked for."""
+    return {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
+
+
+@pytest.fixture(scope="session")
+def make_cache(seven_splits: dict[str, str]) -> Callable[..., ZarrCache]:
     """A function that makes a cache of drawn maps with a class signal, four videos a class."""
-    seven = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
 
     def make(
-        path: Path, *, text: bool = True, splits: dict[str, str] = seven, seed: int = 0, views: int = 1
+        path: Path, *, text: bool = True, splits: dict[str, str] = seven_splits, seed: int = 0, views: int = 1
     ) -> ZarrCache:
         settings = {
             "backbone": "resnet50-v1",

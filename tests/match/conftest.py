@@ -1,11 +1,16 @@
-"""What several tests of match need: a Ctrl-C that comes at a given place, and reports read back as tables."""
+"""What several tests of match need: a Ctrl-C at a given place, an evaluated store, and reports read back as tables."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tqdm import tqdm
+
+from hcl.match.embeddings import Embeddings
+from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.evaluation.results import Evaluation
 
 InterruptAfter = Callable[[int], AbstractContextManager[None]]
 
@@ -30,6 +35,17 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> InterruptAfter:
             yield
 
     return armed
+
+
+@pytest.fixture
+def path(tmp_path: Path, make_embeddings: Callable[..., Embeddings], write_embeddings: Callable[..., Path]) -> Path:
+    """With a signal that leaves classes confused."""
+    return write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.2))
+
+
+@pytest.fixture
+def evaluation(path: Path) -> Evaluation:
+    return evaluate(path, episodes=30, shot=(1, 3))
 
 
 @pytest.fixture(scope="session")

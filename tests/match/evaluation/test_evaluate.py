@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +9,11 @@ import pytest
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
-from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate, evaluate_request
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.store.embedding_store import EmbeddingStore
-
-
-@pytest.fixture
-def path(tmp_path: Path, make_embeddings: Callable[..., Embeddings], write_embeddings: Callable[..., Path]) -> Path:
-    """With a signal that leaves classes confused."""
-    return write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.2))
-
-
-@pytest.fixture
-def evaluation(path: Path) -> Evaluation:
-    return evaluate(path, episodes=30, shot=(1, 3))
 
 
 def test_one_call_does_what_an_evaluator_does(path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.episode_file import read_episodes
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.results import Evaluation
@@ -25,17 +24,6 @@ from hcl.match.reports.report import (
 )
 
 Tables = Callable[[str], list[list[list[str]]]]
-
-
-@pytest.fixture
-def path(tmp_path: Path, make_embeddings: Callable[..., Embeddings], write_embeddings: Callable[..., Path]) -> Path:
-    """With a signal that leaves classes confused."""
-    return write_embeddings(tmp_path / "store.zarr", make_embeddings(signal=0.2))
-
-
-@pytest.fixture
-def evaluation(path: Path) -> Evaluation:
-    return evaluate(path, episodes=30, shot=(1, 3))
 
 
 def test_the_report_tells_every_score_class_and_confusion_of_every_case(

@@ -13,22 +13,16 @@ from hcl.extract.system.errors import InputError
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
 from hcl.train.runs.inspection import describe
-from hcl.train.runs.planning import (
-    make_run_config,
-)
-from hcl.train.runs.run_folder import (
-    write_config,
-)
+from hcl.train.runs.planning import make_run_config
+from hcl.train.runs.run_folder import write_config
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
-SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
-
 
 def test_caches_runs_and_stores_are_described_and_verified(
-    small_train: Train, make_cache: MakeCache, here: Path
+    small_train: Train, make_cache: MakeCache, here: Path, seven_splits: dict[str, str]
 ) -> None:
     cache = make_cache(here / "cache.zarr")
     small_train(cache, here / "one")
@@ -36,7 +30,7 @@ def test_caches_runs_and_stores_are_described_and_verified(
     assert of_cache.kind == "cache" and of_cache.damaged == ()
     assert of_cache.facts["videos"] == {"total": 28, "done": 28, "failed": 0, "pending": 0}
     assert of_cache.splits == {
-        split: {name: 4 for name in "abcdefg" if SPLITS[name] == split} for split in of_cache.splits
+        split: {name: 4 for name in "abcdefg" if seven_splits[name] == split} for split in of_cache.splits
     }
     of_run = describe(here / "one", verify=True)
     assert of_run.facts["preset"] == "quick" and of_run.facts["state"] == "finished" and of_run.all_damaged == ()

@@ -27,8 +27,6 @@ from hcl.train.runs.running import TrainedRun
 MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
-SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
-
 
 def test_a_cache_without_base_classes_is_refused_with_the_way_out(
     small_train: Train, make_cache: MakeCache, here: Path
@@ -84,19 +82,21 @@ def test_a_folder_that_is_no_run_is_refused(make_cache: MakeCache, here: Path) -
         begin(plan_run(make_cache(here / "cache.zarr"), here / "one", "quick", {}))
 
 
-def test_the_same_cache_may_lie_elsewhere_but_not_be_another(make_cache: MakeCache, here: Path) -> None:
+def test_the_same_cache_may_lie_elsewhere_but_not_be_another(
+    make_cache: MakeCache, here: Path, seven_splits: dict[str, str]
+) -> None:
     config = make_run_config(make_cache(here / "cache.zarr"), TrainConfig())
     shutil.copytree(here / "cache.zarr", here / "copy.zarr")
     assert describe_differences(config, make_run_config(ZarrCache.open(here / "copy.zarr"), TrainConfig())) == ""
     other = make_run_config(make_cache(here / "other.zarr", splits=dict.fromkeys("abc", "base")), TrainConfig())
     assert describe_differences(config, other).startswith("cache (identity ")
-    seen = open_with_splits(here / "cache.zarr", None).with_splits(SPLITS | {"c": "novel"})
+    seen = open_with_splits(here / "cache.zarr", None).with_splits(seven_splits | {"c": "novel"})
     assert describe_differences(config, make_run_config(seen, TrainConfig())) == "splits (c base there, novel now)"
 
 
-def test_a_splits_file_must_name_every_class(make_cache: MakeCache, here: Path) -> None:
+def test_a_splits_file_must_name_every_class(make_cache: MakeCache, here: Path, seven_splits: dict[str, str]) -> None:
     cache, file = make_cache(here / "cache.zarr"), here / "splits.csv"
-    file.write_text("label,split\n" + "".join(f"{name},base\n" for name in SPLITS))
+    file.write_text("label,split\n" + "".join(f"{name},base\n" for name in seven_splits))
     assert len(open_with_splits(str(cache.path), str(file)).rows("base")) == 28
     file.write_text("label,split\na,base\n")
     with pytest.raises(InputError, match=r"splits.csv: no split for class 'b'; list every class of .*cache.zarr"):

@@ -15,9 +15,7 @@ from hcl.match.embeddings import Embeddings
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
-from hcl.train.runs.planning import (
-    make_run_config,
-)
+from hcl.train.runs.planning import make_run_config
 from hcl.train.runs.run_folder import (
     CONFIG,
     WEIGHTS,

@@ -33,7 +33,6 @@ MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 SHAPE = (4, 4, 12)
-SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel"}
 
 
 @contextmanager
@@ -115,11 +114,13 @@ def test_the_latest_run_is_found(small_train: Train, make_cache: MakeCache, here
 
 
 def test_a_splits_file_replaces_the_splits(
-    small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str], seven_splits: dict[str, str]
 ) -> None:
     cache = make_cache(here / "cache.zarr")
     file = here / "splits.csv"
-    file.write_text("label,split\n" + "".join(f"{name},{'base' if name in 'fg' else 'novel'}\n" for name in SPLITS))
+    file.write_text(
+        "label,split\n" + "".join(f"{name},{'base' if name in 'fg' else 'novel'}\n" for name in seven_splits)
+    )
     small_train(cache, here / "one", splits=file)
     assert read_config(here / "one").base_classes == ("f", "g")
     assert set(EmbeddingStore.open(here / "one" / STORE).videos.label) == set("abcde")
@@ -164,9 +165,11 @@ def test_novel_maps_are_not_read_before_training_ends(small_train: Train, make_c
     assert not (here / "novel" / STORE).exists()
 
 
-def test_a_run_is_trained_once(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+def test_a_run_is_trained_once(
+    small_train: Train, make_cache: MakeCache, here: Path, seven_splits: dict[str, str]
+) -> None:
     cache, file = make_cache(here / "cache.zarr"), here / "splits.csv"
-    file.write_text("label,split\n" + "".join(f"{name},{split}\n" for name, split in SPLITS.items()))
+    file.write_text("label,split\n" + "".join(f"{name},{split}\n" for name, split in seven_splits.items()))
     settings = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 1, "steps_per_epoch": 1, "val_episodes": 5}
     given = {"run": here / "one", "preset": "quick", "splits": file}
     train_once(cache.path, settings=settings, **given)
