@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import ADVANCED, INPUT, check_settings, setting
+from hcl.extract.system.settings import ADVANCED, INPUT, check_distinct, check_settings, setting
 
 HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the ImageNet ResNet without training, which any store serves
 LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
@@ -94,8 +94,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if not self.shots or min(self.shots) < 1 or len(set(self.shots)) < len(self.shots):
-            raise InputError(f"--shot must be distinct numbers from 1, such as 1 or 1,5; got {self.shots}")
+        check_distinct("--shot", self.shots, "numbers from 1, such as 1 or 1,5", at_least=1)
         unknown = [name for name in self.aggregates if name not in AGGREGATES]
         if unknown:
             raise InputError(f"--aggregate must be one of {', '.join(AGGREGATES)}, got {unknown[0]!r}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_settings, preset_values, setting
+from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_distinct, check_settings, preset_values, setting
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
 PRESETS = ("quick", "paper")
@@ -196,10 +196,7 @@ class TrainConfig:
             raise InputError(f"--skip-layer4 leaves out what --finetune {self.finetune} would change; give one of them")
         if self.dim % self.heads:
             raise InputError(f"--dim must be a multiple of --heads, got dim {self.dim} and heads {self.heads}")
-        if not self.clip_sizes or min(self.clip_sizes) < 1 or len(set(self.clip_sizes)) < len(self.clip_sizes):
-            raise InputError(
-                f"--clip-sizes must be distinct numbers of frames, such as 2 or 2,3; got {self.clip_sizes}"
-            )
+        check_distinct("--clip-sizes", self.clip_sizes, "numbers of frames, such as 2 or 2,3", at_least=1)
         if not any(getattr(self, term) for term in TERMS):
             raise InputError(f"every loss term is switched off; leave on at least one of {', '.join(TERMS)}")
         if self.method not in ("hcl", "resnet") and self.videos_per_class < 2:

@@ -6,7 +6,7 @@ the command line takes its options from there (`hcl.extract.system.options`).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,22 @@ def check_settings(config: DataclassInstance) -> None:
             raise InputError(f"{option_of(each)} must be one of {', '.join(known.choices)}, got {value!r}")
         if not known.allows(value):
             raise InputError(f"{option_of(each)} must be {known.range}, got {value}")
+
+
+def check_distinct(option: str, values: Sequence[int], expected: str, *, at_least: int) -> None:
+    """Refuse an empty list, a number that stands twice, or one that is too small.
+
+    Args:
+        option: as the command line has it
+        values: given
+        expected: what the list may be, such as "numbers from 1, such as 1 or 1,5"
+        at_least: the smallest number
+
+    Raises:
+        InputError: the message names the option and what it may be
+    """
+    if not values or min(values) < at_least or len(set(values)) < len(values):
+        raise InputError(f"{option} must be distinct {expected}; got {values}")
 
 
 def list_differences(

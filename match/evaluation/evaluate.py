@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import option_of
+from hcl.extract.system.settings import check_distinct, option_of
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.episode_file import EpisodeList, read_episodes
 from hcl.match.evaluation.evaluator import Evaluator
@@ -29,8 +29,8 @@ class EvaluationRequest:
     def __post_init__(self) -> None:
         if self.plan.method not in (None, HCL):
             find_method(self.plan.method)
-        if len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"--seeds must be distinct numbers from 0, such as 0,1; got {self.seeds}")
+        if self.seeds:
+            check_distinct("--seeds", self.seeds, "numbers from 0, such as 0,1", at_least=0)
         if self.episode_list is not None and max(self.plan.shots) > self.episode_list.shape["k_shot"]:
             raise InputError(
                 f"the listed episodes have {self.episode_list.shape['k_shot']} supports a class; lower --shot"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import check_settings, setting
+from hcl.extract.system.settings import check_distinct, check_settings, setting
 
 NOVEL_SHARE, VAL_SHARE = 0.24, 0.12  # of the classes, as in the field's splits of 100
 LEAST_BASE = 4  # base classes; where fewer would be left, "auto" takes no val classes
@@ -26,8 +26,7 @@ class CrossvalConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"--seeds must be distinct numbers from 0, such as 0,1; got {self.seeds}")
+        check_distinct("--seeds", self.seeds, "numbers from 0, such as 0,1", at_least=0)
 
 
 def make_folds(names: Sequence[str], config: CrossvalConfig, n_way: int, split: str = "novel") -> list[dict[str, str]]:

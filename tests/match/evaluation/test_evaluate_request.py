@@ -53,6 +53,7 @@ def test_what_contradicts_listed_episodes_is_refused(listed: Path, settings: dic
     [
         ({"method": "tsn"}, "--method must be one of hcl, resnet, protonet, matchingnet, otam, trx"),
         ({"seeds": (1, 1)}, "--seeds must be distinct"),
+        ({"seeds": (0, -1)}, "--seeds must be distinct numbers from 0"),
         ({"split": "test"}, "--split must be one of base, val, novel, got 'test'"),
         ({"shots": (1, 1)}, "--shot must be distinct numbers from 1"),
         ({"aggregates": ("median",)}, "--aggregate must be one of mean, max, got 'median'"),
