@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def labels() -> NDArray[np.int64]:
 def sampler() -> Callable[..., ClassBalancedSampler]:
     """A function that makes a sampler of these videos, or of other labels."""
 
-    def make(labels: NDArray[np.int64] = LABELS, **settings: int) -> ClassBalancedSampler:
+    def make(labels: NDArray[np.int64] = LABELS, **settings: Any) -> ClassBalancedSampler:
         chosen = {"classes_per_batch": 3, "videos_per_class": 2, "seed": 0, **settings}
         return ClassBalancedSampler(labels, NAMES, **chosen)
 
