@@ -129,10 +129,17 @@ def seven_splits() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def make_cache(seven_splits: dict[str, str]) -> Callable[..., ZarrCache]:
-    """A function that makes a cache of drawn maps with a class signal, four videos a class."""
+    """A function that makes a cache of drawn maps with a class signal, four videos a class; settings can be changed."""
 
     def make(
-        path: Path, *, text: bool = True, splits: dict[str, str] = seven_splits, seed: int = 0, views: int = 1
+        path: Path,
+        *,
+        text: bool = True,
+        splits: dict[str, str] = seven_splits,
+        seed: int = 0,
+        views: int = 1,
+        content: str = "h",
+        **changed: object,
     ) -> ZarrCache:
         settings = {
             "backbone": "resnet50-v1",
@@ -142,7 +149,8 @@ def make_cache(seven_splits: dict[str, str]) -> Callable[..., ZarrCache]:
             "grid": [2, 2],
             "channels": 12,
         }
-        cache = ZarrCache.create(path, settings | {"split_origin": "given"}, shape=(4, 4, 12), views=views)
+        settings |= {"split_origin": "given"} | changed
+        cache = ZarrCache.create(path, settings, shape=(4, 4, 12), views=views)
         rng = np.random.default_rng(seed)
         if text:
             cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
@@ -156,7 +164,7 @@ def make_cache(seven_splits: dict[str, str]) -> Callable[..., ZarrCache]:
         drawn = [(signal[video.label] + rng.normal(size=(views, 4, 4, 12))).astype(np.float16) for video in videos]
         cache.write(
             [
-                MapRecord(row, maps[0], source=Source(f"h{row}"), views=maps[1:] if views > 1 else None)
+                MapRecord(row, maps[0], source=Source(f"{content}{row}"), views=maps[1:] if views > 1 else None)
                 for row, maps in enumerate(drawn)
             ]
         )

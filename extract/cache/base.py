@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.config import LAYERS
 from hcl.extract.system.errors import InputError
 
 SCHEMA, VERSION = "hcl-cache", 2
@@ -24,6 +25,12 @@ TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
 ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
 CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a class
+COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "grid", "channels")
+
+
+def map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a cache that another one must share for its maps to mean the same."""
+    return {name: settings.get(name, LAYERS[0] if name == "backbone_layer" else None) for name in COMPARED}
 
 
 @dataclass(frozen=True)

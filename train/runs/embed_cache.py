@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.config import LAYERS
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
@@ -22,8 +21,6 @@ from hcl.train.embedding import embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.runs.run_folder import Run, RunConfig, load_encoder, read_config
-
-COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "grid", "channels")
 
 
 @dataclass(frozen=True)
@@ -119,10 +116,7 @@ def write_embeddings(
 
 def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:
     """Refuse a cache whose maps or texts come from other models than those the run learned from."""
-    then, now = (
-        {name: settings.get(name, LAYERS[0] if name == "backbone_layer" else None) for name in COMPARED}
-        for settings in (config.cache["settings"], cache.settings)
-    )
+    then, now = map_settings(config.cache["settings"]), map_settings(cache.settings)
     if differences := list_differences(then, now, there="in the run", here="in the cache"):
         raise InputError(
             f"{cache.path}: other maps than the run was trained on: {differences}; extract with the run's settings"
