@@ -74,11 +74,22 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@cloup.command(short_help="Train an encoder on the base videos of a cache.")
-@click.argument("cache", type=PATH)
+@cloup.command(short_help="Train an encoder on the base videos of one or more caches.")
+@click.argument("caches", type=PATH, nargs=-1, required=True, metavar="CACHE...")
 @grouped_options(
     {
-        INPUT: [cloup.option("--splits", type=PATH, help="CSV file with label,split: replaces the splits of CACHE.")],
+        INPUT: [
+            cloup.option(
+                "--splits",
+                type=PATH,
+                help="CSV file with label,split: replaces the splits of CACHE; with several, a label is SET/class.",
+            ),
+            cloup.option(
+                "--merge-classes",
+                is_flag=True,
+                help="Of several caches, take classes of the same name for one class.",
+            ),
+        ],
         COMPUTED: [
             cloup.option(
                 "--run",
@@ -89,11 +100,22 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
     },
     training_options(),
 )
-def train(cache: Path, run: Path | None, preset: str | None, splits: Path | None, **settings: Any) -> None:
-    """Train an encoder on the base videos of CACHE and embed its val and novel videos."""
+def train(
+    caches: tuple[Path, ...],
+    run: Path | None,
+    preset: str | None,
+    splits: Path | None,
+    merge_classes: bool,
+    **settings: Any,
+) -> None:
+    """Train an encoder on the base videos of CACHE and embed its val and novel videos.
+
+    Several caches of like maps are learned together: each is a set, named after its file, and gives as many classes of
+    each batch as the others. Each is validated and embedded for itself.
+    """
     from hcl.train.runs import running
 
-    done = running.train(cache, run=run, preset=preset, splits=splits, settings=settings)
+    done = running.train(caches, run=run, preset=preset, splits=splits, merge_classes=merge_classes, settings=settings)
     if done:  # of several processes the main one speaks
         click.echo(done)
 

@@ -10,6 +10,7 @@ from hcl.match.config import BASELINE
 RUNS = Path("runs")
 LATEST = "latest"  # a link in RUNS to the newest run
 STORE = "embeddings.zarr"  # in a run's folder
+SET_STORES = "embeddings"  # in its place after a training on several sets: a folder of one store a set
 
 
 def find_store(path: str | Path | None, method: str | None = None) -> Path:
@@ -20,7 +21,8 @@ def find_store(path: str | Path | None, method: str | None = None) -> Path:
         method: of the latest run; None: any
 
     Raises:
-        InputError: if there is none; the message tells how to make one
+        InputError: if there is none; the message tells how to make one. If there are several, the message names them:
+            episodes of two sets are not to be mixed
     """
     if path is None:
         path = latest_run() if method is None else latest_run_of(method)
@@ -29,9 +31,18 @@ def find_store(path: str | Path | None, method: str | None = None) -> Path:
         return path
     if (path / STORE).is_dir():
         return path / STORE
+    if of_sets := set_stores(path):
+        if len(of_sets) == 1:
+            return of_sets[0]
+        raise InputError(f"{path}: a run on several sets; name the store of one: {', '.join(map(str, of_sets))}")
     if not path.exists():
         raise InputError(f"{path}: no such run or embedding store; make one with: hcl train CACHE or hcl embed")
     raise InputError(f"{path}: holds no embedding store; let the run finish with: hcl train CACHE --run {path}")
+
+
+def set_stores(run: Path) -> list[Path]:
+    """The stores of a run on several sets, in the order of the sets' names; none of any other."""
+    return sorted(file.parent for file in (run / SET_STORES).glob("*/zarr.json"))
 
 
 def latest_run() -> Path:
@@ -54,11 +65,11 @@ def latest_run_of(method: str) -> Path:
     Raises:
         InputError: if there is none
     """
-    stores = sorted(RUNS.glob(f"*/{STORE}/zarr.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in stores:
+    found = [*RUNS.glob(f"*/{STORE}/zarr.json"), *RUNS.glob(f"*/{SET_STORES}/*/zarr.json")]
+    for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True):
         attributes = json.loads(file.read_text(encoding="utf-8")).get("attributes", {})
         if method in (attributes.get("method"), BASELINE):
-            return file.parents[1]
+            return RUNS / file.relative_to(RUNS).parts[0]
     raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
 
 

@@ -18,7 +18,7 @@ FOLDS = {field.name for field in fields(CrossvalConfig)}
 @pytest.mark.parametrize(
     ("command", "settings", "own"),
     [
-        (train, SETTINGS, {"cache", "run", "splits"}),
+        (train, SETTINGS, {"caches", "run", "splits", "merge_classes"}),
         (crossval, (SETTINGS - {"seed"}) | FOLDS, {"cache", "out", "json_file"}),
         (ablate, (SETTINGS - {"seed", *ABLATED}) | FOLDS, {"cache", "out", "json_file", "tables"}),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hcl.extract.cache.base import FrameMapCache, map_settings
@@ -17,27 +17,19 @@ from hcl.train.data.joined_caches import JoinedCaches
 SHOWN = 10  # videos or classes that a line names, of many
 
 
-def join_caches(
-    paths: Sequence[str | Path], *, merge_classes: bool = False, splits: Mapping[str, str] | None = None
-) -> JoinedCaches:
+def join_caches(paths: Sequence[str | Path], *, merge_classes: bool = False) -> JoinedCaches:
     """Open several caches as one.
 
     Args:
         paths: two or more
         merge_classes: whether classes of the same name are one
-        splits: of every class, by what it is called in the joined caches; None: the caches' own
 
     Raises:
-        InputError: if one cannot be opened, their maps or class texts do not fit together, or a class has no split or
-            two
+        InputError: if one cannot be opened, or their maps or class texts do not fit together
     """
     sets = {name: open_cache(path) for name, path in name_sets(paths).items()}
     refuse_unlike(list(sets.values()))
-    joined = JoinedCaches(sets, merge_classes=merge_classes)
-    if splits is not None:
-        joined = joined.with_splits(splits)
-    refuse_two_splits(joined)
-    return joined
+    return JoinedCaches(sets, merge_classes=merge_classes)
 
 
 def name_sets(paths: Sequence[str | Path]) -> dict[str, Path]:

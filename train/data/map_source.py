@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.cache.base import FrameMapCache
+from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import Layer4, load_layer4
 
@@ -59,6 +60,14 @@ class MapSource:
             return None
         classes = [self._class_numbers[self.cache.videos.label[row]] for row in rows]
         return torch.from_numpy(self._text_embeddings[classes]).to(self.device)
+
+    def of_sets(self) -> dict[str, MapSource]:
+        """A source for each of several caches that are seen as one, by set; they share layer 4. None for one cache."""
+        caches = self.cache.sets if isinstance(self.cache, JoinedCaches) else {}
+        sources = {name: MapSource(cache, self.weights, self.device) for name, cache in caches.items()}
+        for source in sources.values():
+            source.layer4 = self.layer4
+        return sources
 
     @cached_property
     def _text_embeddings(self) -> NDArray[np.float32] | None:

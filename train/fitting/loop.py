@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from hcl.train.fitting.step import Stepper
 RECORD_EVERY = 10  # steps; fetching their losses waits for the device
 FREE_TO_CHANGE = ("device", "map_storage", "num_workers", "checkpoint_every", "tensorboard")  # when a run resumes
 
-Validate = Callable[[Trainable], float | None]
+Validate = Callable[[Trainable], float | Mapping[str, float] | None]  # an accuracy, or that of each of several sets
 
 
 class BatchSource(Protocol):
@@ -53,8 +53,16 @@ class EpochRecord:
     step: int  # steps taken by its end
     learning_rate: float
     terms: dict[str, float]  # means over the epoch
-    validation: float | None
+    validation: float | None  # of several sets, the mean of theirs
     best: bool  # so far
+    validation_by_set: dict[str, float] = field(default_factory=dict)  # of several sets, each one's
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types; the sets are left out where there are none."""
+        stored = asdict(self)
+        if not self.validation_by_set:
+            del stored["validation_by_set"]
+        return stored
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,13 @@ def fit(
         _call(on_epoch, loop.epochs[-1])
     encoder.load_state_dict(loop.best_state)
     return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs))
+
+
+def mean_of_sets(measured: float | Mapping[str, float] | None) -> tuple[float | None, dict[str, float]]:
+    """The accuracy that chooses the epoch, of several sets the mean of theirs; and that of each set."""
+    if isinstance(measured, Mapping):
+        return math.fsum(measured.values()) / len(measured), dict(measured)
+    return measured, {}
 
 
 def _load_if_there(checkpoint: Path) -> dict[str, Any] | None:
@@ -174,11 +189,11 @@ class _Loop:
 
     def end_epoch(self, validate: Validate | None) -> None:
         """Validate, keep the weights if they are the best, and lower the learning rate when it is time."""
-        encoder, validation = self.stepper.kept, None
+        encoder, validation, by_set = self.stepper.kept, None, dict[str, float]()
         if validate is not None:
             encoder.eval()
             with torch.no_grad():
-                validation = run_on_main(lambda: validate(encoder))
+                validation, by_set = mean_of_sets(run_on_main(lambda: validate(encoder)))
         best = validation is None or self.best_validation is None or validation > self.best_validation
         if best:
             self.best_state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
@@ -186,7 +201,7 @@ class _Loop:
         means = [math.fsum(column) / len(column) for column in zip(*self.epoch_values, strict=True)]
         terms = dict(zip(self.stepper.names, means, strict=True))
         rate = self.stepper.learning_rate
-        self.epochs.append(EpochRecord(len(self.epochs) + 1, self.steps, rate, terms, validation, best))
+        self.epochs.append(EpochRecord(len(self.epochs) + 1, self.steps, rate, terms, validation, best, by_set))
         self.epoch_values = []
         with warnings.catch_warnings():  # a run that resumes right here took its steps in another process
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
@@ -203,7 +218,7 @@ class _Loop:
             "schedule": stepper.schedule.state_dict(),
             "steps": self.steps,
             "epoch_values": self.epoch_values,
-            "epochs": [asdict(record) for record in self.epochs],
+            "epochs": [record.to_dict() for record in self.epochs],
             "best_state": self.best_state,
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,

@@ -14,6 +14,7 @@ from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.cached_maps import CachedMaps
 from hcl.train.data.class_augmentation import VERSIONS, ClassAugmentation
 from hcl.train.data.device_storage import NumberedViews
+from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.data.map_source import MapSource
 from hcl.train.data.map_storage import choose_storage, memory_limit
 from hcl.train.data.sampler import ClassBalancedSampler
@@ -21,7 +22,7 @@ from hcl.train.distributed import is_main_process, processes_here, rank_slice, r
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.fitting.loop import Fitted, fit
-from hcl.train.fitting.validation import make_validation
+from hcl.train.fitting.set_validation import validation_of
 from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 
@@ -47,7 +48,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
         run_on_main(partial(save_encoder, run, {}))
         return encoder
     batches = base_batches(source, training)
-    validate = make_validation(source, training, config.scoring)
+    validate = validation_of(source, training, config.scoring)
     if validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     with metrics_log(run, training, validation=validate) as log:
@@ -95,12 +96,14 @@ def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
     cache = source.cache
     videos = CachedMaps(cache, "base")
     augmentation = ClassAugmentation(VERSIONS[training.class_augmentation], cache.grid)
+    sets = cache.set_numbers[videos.rows] if isinstance(cache, JoinedCaches) else np.zeros_like(videos.rows)
     sampler = ClassBalancedSampler(
         augmentation.labels(videos.labels, len(videos.class_names)),
         augmentation.class_names(videos.class_names),
         classes_per_batch=training.classes_per_batch,
         videos_per_class=training.videos_per_class,
         seed=training.seed,
+        sets=np.tile(sets, len(augmentation.versions)),
     )
     if sampler.left_out:
         logger.info(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(sampler.left_out)}")

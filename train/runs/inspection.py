@@ -16,8 +16,8 @@ from hcl.extract.catalog import SplitCounts, count_splits, split_lines
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
-from hcl.match.store.locate import STORE
-from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, load_encoder, read_config
+from hcl.match.store.locate import STORE, set_stores
+from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, is_finished, load_encoder, read_config
 
 LAST_EPOCH = "last epoch"  # the fact whose value is a line of a run's metrics
 
@@ -33,11 +33,16 @@ class Description:
     failed: dict[str, str]  # videos without maps and the reason
     damaged: tuple[str, ...] | None = None  # what cannot be read back; None: not verified
     store: Description | None = None  # of a finished run
+    set_stores: tuple[Description, ...] = ()  # in its place, of a finished run on several sets
 
     @property
     def all_damaged(self) -> tuple[str, ...]:
         """What cannot be read back, here or in the store of a run."""
-        return (self.damaged or ()) + (self.store.all_damaged if self.store else ())
+        return (self.damaged or ()) + tuple(name for store in self._stores for name in store.all_damaged)
+
+    @property
+    def _stores(self) -> tuple[Description, ...]:
+        return (self.store,) if self.store else self.set_stores
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
@@ -50,7 +55,7 @@ class Description:
             *(f"{name}: {_shown(name, value)}" for name, value in self.facts.items()),
             *split_lines(self.splits),
             *(f"failed: {video}: {reason}" for video, reason in self.failed.items()),
-            *(self.store.lines() if self.store else []),
+            *(line for store in self._stores for line in store.lines()),
         ]
 
     def __str__(self) -> str:
@@ -71,7 +76,8 @@ def _epoch_in_words(metrics: dict[str, Any]) -> str:
     """Where an epoch ended and what it reached: its loss and validation, then the parts of the loss."""
     terms, validation = dict(metrics["terms"]), metrics["validation"]
     outcome = [f"loss {terms.pop('total'):.3f}"]
-    outcome += [] if validation is None else [f"validation {validation:.1f} %"]
+    by_set = ", ".join(f"{name} {accuracy:.1f} %" for name, accuracy in metrics.get("validation_by_set", {}).items())
+    outcome += [] if validation is None else [f"validation {validation:.1f} %" + (f" ({by_set})" if by_set else "")]
     outcome += ["best"] if metrics["best"] else []
     parts = [f"{name} {value:.3f}" for name, value in terms.items()]
     told = "; ".join(", ".join(group) for group in (outcome, parts) if group)
@@ -148,11 +154,11 @@ def _read_error(store: EmbeddingStore, row: int) -> str:
 
 def _describe_run(path: Path, verify: bool) -> Description:
     config = read_config(path)
-    finished = (path / STORE).is_dir()
+    finished, of_sets = is_finished(path), set_stores(path)
     facts = {
         "preset": config.training.preset,
         "method": config.training.method,
-        "cache": config.cache["path"],
+        **({"caches": config.cache["paths"]} if "paths" in config.cache else {"cache": config.cache["path"]}),
         "encoder": _encoder(config),
         "base classes": len(config.base_classes),
         "class texts": config.text_model["model"] if config.text_model else None,
@@ -161,8 +167,9 @@ def _describe_run(path: Path, verify: bool) -> Description:
     }
     if verify:
         load_encoder(path)
-    store = _describe_store(path / STORE, verify) if finished else None
-    return Description(str(path), "run", facts, {}, {}, () if verify else None, store)
+    store = _describe_store(path / STORE, verify) if finished and not of_sets else None
+    stores = tuple(_describe_store(store, verify) for store in of_sets)
+    return Description(str(path), "run", facts, {}, {}, () if verify else None, store, stores)
 
 
 def _encoder(config: RunConfig) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
+from hcl.train.fitting.set_validation import SetValidation
 from hcl.train.fitting.validation import Validation
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.tensorboard_log import TensorBoardLog, tensorboard_log
@@ -23,7 +23,9 @@ SHOWN_DIGITS = 4  # of a loss beside the bar
 
 
 @contextmanager
-def metrics_log(run: Path, config: TrainConfig, *, validation: Validation | None = None) -> Iterator[MetricsLog]:
+def metrics_log(
+    run: Path, config: TrainConfig, *, validation: Validation | SetValidation | None = None
+) -> Iterator[MetricsLog]:
     """Open the log of a run in its folder; it is closed also after an error.
 
     Args:
@@ -48,7 +50,11 @@ class MetricsLog:
     """
 
     def __init__(
-        self, run: Path, bar: tqdm[Any], scalars: TensorBoardLog | None, validation: Validation | None
+        self,
+        run: Path,
+        bar: tqdm[Any],
+        scalars: TensorBoardLog | None,
+        validation: Validation | SetValidation | None,
     ) -> None:
         self._run, self._bar, self._scalars, self._validation = run, bar, scalars, validation
         self._epochs: list[EpochRecord] = []
@@ -76,11 +82,18 @@ class MetricsLog:
         """The accuracy of an epoch, beside that of the maps without training."""
         if record.validation is None or self._validation is None:
             return ""
-        case, untrained = self._validation.case, self._validation.untrained
-        return f", validation {record.validation:.1f} % ({case}; without training {untrained:.1f} %)"
+        of_sets = self._validation.of_sets if isinstance(self._validation, SetValidation) else {}
+        return f", validation {_beside_untrained(record.validation, self._validation)}" + "".join(
+            f"; {name} {_beside_untrained(record.validation_by_set[name], of_set)}" for name, of_set in of_sets.items()
+        )
+
+
+def _beside_untrained(accuracy: float, validation: Validation | SetValidation) -> str:
+    """An accuracy, what it is of, and that of the maps without training."""
+    return f"{accuracy:.1f} % ({validation.case}; without training {validation.untrained:.1f} %)"
 
 
 def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
     """Write the metrics of all epochs so far, one JSON object per line."""
     with atomic_file(run / METRICS) as fresh:
-        fresh.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records), encoding="utf-8")
+        fresh.write_text("".join(json.dumps(record.to_dict()) + "\n" for record in records), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,39 @@ from hcl.extract.system.settings import list_differences
 from hcl.train.config import LARGE_SET, TrainConfig, preset_config
 from hcl.train.data.cached_maps import finished_classes
 from hcl.train.data.class_augmentation import class_versions
+from hcl.train.data.joined_caches import JoinedCaches
+from hcl.train.data.joining import join_caches, refuse_two_splits
 from hcl.train.encoders.layer4 import lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
 
 
-def open_with_splits(path: str | Path, splits: str | Path | None) -> FrameMapCache:
-    """Open a cache, with the splits of a CSV file (label,split), which must name each class, in place of its own.
+def open_with_splits(
+    paths: str | Path | Sequence[str | Path], splits: str | Path | None, *, merge_classes: bool = False
+) -> FrameMapCache:
+    """Open a cache, or several as one, with the splits of a CSV file (label,split) in place of its own.
+
+    Args:
+        paths: of one cache or several
+        splits: the file, which must name each class; those of several caches are called SET/class, unless merged
+        merge_classes: whether classes of the same name in several caches are one
 
     Raises:
-        InputError: if the cache or the file cannot be read, or a class has no split
+        InputError: if a cache or the file cannot be read, caches do not fit together, or a class has no split or two
     """
-    cache = open_cache(Path(path))
-    if splits is None:
-        return cache
-    given = read_splits(Path(splits))
-    try:
-        return cache.with_splits(given)
-    except InputError as error:
-        raise InputError(f"{splits}: {error}") from error
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    if merge_classes and len(paths) < 2:
+        raise InputError("--merge-classes merges the classes of several caches; name more than one, or leave it out")
+    cache = open_cache(paths[0]) if len(paths) == 1 else join_caches(paths, merge_classes=merge_classes)
+    if splits is not None:
+        given = read_splits(Path(splits))
+        try:
+            cache = cache.with_splits(given)
+        except InputError as error:
+            raise InputError(f"{splits}: {error}") from error
+    if isinstance(cache, JoinedCaches):
+        refuse_two_splits(cache)
+    return cache
 
 
 def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None, settings: Mapping[str, Any]) -> Run:
@@ -101,12 +115,22 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
         shape["text_width"] = None if text is None else text.shape[1]
     return RunConfig(
         training=training,
-        cache={"path": str(cache.path), "identity": cache.identity, "settings": cache.settings},
+        cache=record_cache(cache),
         text_model=cache.text_model if text is not None else None,
         splits=cache.class_splits,
         base_classes=base,
         encoder=shape,
     )
+
+
+def record_cache(cache: FrameMapCache) -> dict[str, Any]:
+    """What a run keeps of its cache: path, identity and settings; of several caches also each path and identity."""
+    record: dict[str, Any] = {"path": str(cache.path), "identity": cache.identity, "settings": cache.settings}
+    if isinstance(cache, JoinedCaches):
+        record["paths"] = {name: str(one.path) for name, one in cache.sets.items()}
+        record["sets"] = {name: one.identity for name, one in cache.sets.items()}
+        record["merge_classes"] = cache.merge_classes
+    return record
 
 
 def _check_layer4(cache: FrameMapCache, training: TrainConfig) -> None:
@@ -140,7 +164,7 @@ def begin(run: Run) -> None:
 def describe_differences(then: RunConfig, now: RunConfig) -> str:
     """Name the first part in which two runs differ, with the differing values; "" for the same run."""
     before, after = then.to_dict(), now.to_dict()
-    free = {"training": FREE_TO_CHANGE, "cache": ("path",)}  # the same cache may lie elsewhere now
+    free = {"training": FREE_TO_CHANGE, "cache": ("path", "paths")}  # the same cache may lie elsewhere now
     for part in ("training", "cache", "text_model", "splits"):
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"

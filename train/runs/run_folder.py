@@ -17,7 +17,7 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.installation import package_version
 from hcl.match.config import ScoreConfig
-from hcl.match.store.locate import RUNS, STORE
+from hcl.match.store.locate import RUNS, SET_STORES, STORE
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.layer4 import make_layer4
@@ -33,9 +33,9 @@ class RunConfig:
     """Everything that a run follows from: with it and the cache the run can be repeated."""
 
     training: TrainConfig
-    cache: dict[str, Any]  # path, identity and settings
+    cache: dict[str, Any]  # path, identity and settings; of several caches what they share, paths, sets, merge_classes
     text_model: dict[str, str] | None
-    splits: dict[str, str]  # of every class
+    splits: dict[str, str]  # of every class; those of several sets are called SET/class unless they were merged
     base_classes: tuple[str, ...]  # in the order of the classifier's outputs, version by version of their videos
     encoder: dict[str, int | None]  # channels, frames and patches of layer 4; for hcl also classes and text_width
 
@@ -82,7 +82,12 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether its videos are embedded, which is the last thing that a training does."""
-        return (self.folder / STORE).is_dir()
+        return is_finished(self.folder)
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run was trained to its end: a store is there, or those of its sets."""
+    return (run / STORE).is_dir() or (run / SET_STORES).is_dir()
 
 
 def dated_run() -> Path:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
-from hcl.match.store.locate import STORE, mark_latest
+from hcl.match.store.locate import SET_STORES, STORE, mark_latest
 from hcl.train.config import preset_config
+from hcl.train.data.joined_caches import JoinedCaches
+from hcl.train.data.joining import log_sets
 from hcl.train.data.map_source import MapSource
 from hcl.train.distributed import is_main_process, own_gpu, process_group, run_on_main
 from hcl.train.encoders.factory import Encoder
@@ -28,7 +31,7 @@ from hcl.train.runs.planning import (
     open_with_splits,
     plan_run,
 )
-from hcl.train.runs.run_folder import Run, read_config
+from hcl.train.runs.run_folder import Run, is_finished, read_config
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,18 @@ class TrainedRun:
 
     folder: Path
     embedded: int  # val and novel videos in its embedding store; 0: the cache holds none, and there is no store
+    stores: tuple[Path, ...] = ()  # of each of several sets
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
-        return {"run": str(self.folder), "embedded_videos": self.embedded}
+        stores = {"stores": [str(store) for store in self.stores]} if self.stores else {}
+        return {"run": str(self.folder), "embedded_videos": self.embedded, **stores}
 
     def __str__(self) -> str:
         run, count = self.folder, self.embedded
+        if self.stores:
+            steps = "".join(f"\n  hcl evaluate {store}" for store in self.stores)
+            return f"{run}: trained, {count} val and novel videos embedded, set by set; next, one of:{steps}"
         if count:
             return f"{run}: trained, {count} val and novel videos embedded; next: hcl evaluate {run}"
         return (
@@ -53,36 +61,40 @@ class TrainedRun:
 
 
 def train(
-    cache: str | Path,
+    cache: str | Path | Sequence[str | Path],
     *,
     run: str | Path | None = None,
     preset: str | None = None,
     splits: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    merge_classes: bool = False,
     latest: bool = True,
 ) -> TrainedRun | None:
-    """Train on the base videos of a cache, then embed its val and novel videos.
+    """Train on the base videos of a cache, or of several, then embed its val and novel videos.
 
     No map of a novel class is read before the last weights are saved. Processes that torchrun started train together;
     the first one logs, writes and embeds.
 
     Args:
-        cache: path of the cache
+        cache: path of the cache, or those of several of like maps, which are each a set
         run: folder of the run; None makes a dated one; an unfinished run resumes
         preset: "quick", "paper" or None for what suits the set and the machine
-        splits: CSV file with label,split that replaces the cache's splits
+        splits: CSV file with label,split that replaces the cache's splits; several sets call a class SET/class
         settings: fields of TrainConfig; None leaves the preset's value
+        merge_classes: whether classes of the same name in several sets are one
         latest: let `hcl evaluate` find this run by itself
 
     Returns:
         the trained run; None on other processes than the first
 
     Raises:
-        InputError: if the cache cannot be trained on, or another run stands in the folder
+        InputError: if the cache cannot be trained on, several do not fit together, or another run stands in the folder
     """
     with process_group():
         on_main = is_main_process()
-        opened = open_with_splits(cache, splits)
+        opened = open_with_splits(cache, splits, merge_classes=merge_classes)
+        if on_main and isinstance(opened, JoinedCaches):
+            log_sets(opened)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         training = planned.config.training
         source = MapSource(opened, training.weights, own_gpu(choose_device(training.device)))
@@ -101,11 +113,28 @@ def _begin(run: Run, source: MapSource, latest: bool) -> None:
 
 
 def embed_held_out(encoder: Encoder, source: MapSource, run: Run) -> TrainedRun:
-    """Write the embedding store of a run: the val and novel videos of its cache, by its encoder."""
+    """Write the embedding store of a run, or one a set: the val and novel videos of its cache, by its encoder."""
+    if of_sets := source.of_sets():
+        return _embed_sets(encoder, of_sets, run)
     rows = np.setdiff1d(source.cache.rows(), source.cache.rows("base"))
     if len(rows):
         write_embeddings(encoder, source, rows, run.folder / STORE, run)
     return TrainedRun(run.folder, len(rows))
+
+
+def _embed_sets(encoder: Encoder, of_sets: Mapping[str, MapSource], run: Run) -> TrainedRun:
+    """Write a store for each set that has val or novel videos, with the classes and videos as its cache calls them.
+
+    The folder of the stores is there once all are written.
+    """
+    held_out = {name: np.setdiff1d(one.cache.rows(), one.cache.rows("base")) for name, one in of_sets.items()}
+    names, folder = [name for name, rows in held_out.items() if len(rows)], run.folder / SET_STORES
+    if names:
+        with atomic_folder(folder) as fresh:
+            for name in names:
+                write_embeddings(encoder, of_sets[name], held_out[name], fresh / f"{name}.zarr", run)
+    stores = tuple(folder / f"{name}.zarr" for name in names)
+    return TrainedRun(run.folder, sum(map(len, held_out.values())), stores)
 
 
 def train_once(
@@ -118,7 +147,7 @@ def train_once(
     Raises:
         InputError: if a run of other settings stands in the folder
     """
-    if not (run / STORE).is_dir():
+    if not is_finished(run):
         train(cache, run=run, preset=preset, splits=splits, settings=settings, latest=False)
         return
     opened = open_with_splits(cache, splits)

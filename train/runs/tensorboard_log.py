@@ -52,6 +52,8 @@ class TensorBoardLog:
             self._held_back.append(record)
         elif record.validation is not None:
             self._writer.add_scalar("validation/accuracy", record.validation, record.step)
+            for name, accuracy in record.validation_by_set.items():
+                self._writer.add_scalar(f"validation/accuracy/{name}", accuracy, record.step)
             self._writer.flush()
 
     def finish(self) -> None:

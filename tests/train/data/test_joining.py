@@ -8,7 +8,7 @@ import pytest
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
-from hcl.train.data.joining import contested_classes, join_caches, log_sets, name_sets
+from hcl.train.data.joining import contested_classes, join_caches, log_sets, name_sets, refuse_two_splits
 
 MakeCache = Callable[..., ZarrCache]
 
@@ -48,12 +48,15 @@ def test_a_merged_class_has_one_split(make_cache: MakeCache, tmp_path: Path, spl
     of_b = {"c": split, "x": "base"}
     paths = [make_cache(tmp_path / "A.zarr").path, make_cache(tmp_path / "B.zarr", splits=of_b, content="b").path]
     message = rf"class 'c' is base in .*A.zarr and {split} in .*B.zarr, .*--splits FILE, or leave out --merge-classes"
+    merged, apart = (join_caches(paths, merge_classes=merge) for merge in (True, False))
     with pytest.raises(InputError, match=message):
-        join_caches(paths, merge_classes=True)
+        refuse_two_splits(merged)
     splits = dict.fromkeys("abcdefgx", "novel") | {"a": "base", "x": "base"}
-    merged = join_caches(paths, merge_classes=True, splits=splits)
-    assert merged.class_splits == splits and len(merged.rows("base")) == 8
-    assert len(join_caches(paths).rows("base")) == 16  # apart, each class keeps its own
+    seen = merged.with_splits(splits)
+    refuse_two_splits(seen)
+    assert seen.class_splits == splits and len(seen.rows("base")) == 8
+    refuse_two_splits(apart)  # each class keeps its own
+    assert len(apart.rows("base")) == 16
 
 
 def test_what_the_sets_share_is_named(make_cache: MakeCache, tmp_path: Path, said: list[str]) -> None:

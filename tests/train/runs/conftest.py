@@ -1,6 +1,6 @@
 """A training of a second on a cache of drawn maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def small_train() -> Callable[..., TrainedRun]:
-    """A function that trains on a cache for a second; settings can be changed."""
+    """A function that trains on a cache, or several, for a second; settings can be changed."""
 
-    def run_training(cache: ZarrCache, run: Path | None, **given: Any) -> TrainedRun:
+    def run_training(cache: ZarrCache | Sequence[ZarrCache], run: Path | None, **given: Any) -> TrainedRun:
         chosen = {"preset": given.pop("preset", "quick"), "splits": given.pop("splits", None)}
-        trained = train(cache.path, run=run, settings=QUICK | given, **chosen)
+        chosen["merge_classes"] = given.pop("merge_classes", False)
+        paths = cache.path if isinstance(cache, ZarrCache) else [one.path for one in cache]
+        trained = train(paths, run=run, settings=QUICK | given, **chosen)
         assert trained is not None  # there is one process
         return trained
 

@@ -1,0 +1,188 @@
+"""A run on several caches learns on all of them, and is validated, embedded and evaluated set by set."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hcl.cli import main
+from hcl.extract.cache.layout import MapRecord
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
+from hcl.extract.system.errors import InputError
+from hcl.match.config import ScoreConfig
+from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.locate import SET_STORES, STORE, find_store, latest_run_of
+from hcl.train.config import TrainConfig
+from hcl.train.data.map_source import MapSource
+from hcl.train.encoders.factory import make_encoder
+from hcl.train.fitting.loop import mean_of_sets
+from hcl.train.fitting.set_validation import SetValidation, validation_of
+from hcl.train.fitting.validation import make_validation
+from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.runs.fit_run import base_batches
+from hcl.train.runs.inspection import describe
+from hcl.train.runs.planning import make_run_config, open_with_splits, record_cache
+from hcl.train.runs.run_folder import METRICS, WEIGHTS, load_encoder, read_config
+from hcl.train.runs.running import TrainedRun
+
+MakeCache = Callable[..., ZarrCache]
+Train = Callable[..., TrainedRun]
+
+OF_B = {"b": "base", "x": "base", "y": "val", "z": "val", "u": "novel", "v": "novel", "w": "novel"}
+
+
+@pytest.fixture
+def two(make_cache: MakeCache, here: Path) -> list[ZarrCache]:
+    """Sets A (3 base, 2 val, 2 novel classes) and B (2, 2, 3); both have a base class b."""
+    first = make_cache(here / "A.zarr")
+    return [first, make_cache(here / "B.zarr", splits=OF_B, seed=1, content="other")]
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+
+
+def test_each_set_is_validated_and_embedded_for_itself(
+    small_train: Train, two: list[ZarrCache], here: Path, said: list[str]
+) -> None:
+    trained = small_train(two, here / "runs" / "one")
+    run = here / "runs" / "one"
+    stores = [run / SET_STORES / f"{name}.zarr" for name in "AB"]
+    assert trained.to_dict() == {"run": str(run), "embedded_videos": 16 + 20, "stores": list(map(str, stores))}
+    assert str(trained).endswith(f"\n  hcl evaluate {stores[0]}\n  hcl evaluate {stores[1]}")
+    assert not (run / STORE).exists()
+    for cache, store in zip(two, map(EmbeddingStore.open, stores), strict=True):
+        rows = np.setdiff1d(cache.rows(), cache.rows("base"))
+        assert store.videos == cache.videos.take(rows)  # called as in the cache
+        assert store.attributes["origin"]["cache"] == str(cache.path)
+        assert set(evaluate(store, way=2, episodes=20).class_names) == set(cache.videos.take(cache.rows("novel")).label)
+    assert load_encoder(run).classifier.out_features == 2 * 5  # type: ignore[union-attr, operator]
+    for epoch in metrics(run):
+        assert list(epoch["validation_by_set"]) == ["A", "B"]
+        assert epoch["validation"] == pytest.approx(np.mean(list(epoch["validation_by_set"].values())))
+    of_epoch = next(line for line in said if line.startswith("epoch 1: "))
+    for name, accuracy in metrics(run)[0]["validation_by_set"].items():
+        assert f"; {name} {accuracy:.1f} % (2-way 1-shot; without training " in of_epoch
+    assert "% (mean of 2 sets; without training " in of_epoch
+
+
+def test_the_accuracies_of_a_set_are_those_of_its_own_episodes(two: list[ZarrCache], here: Path) -> None:
+    """As if the set were alone; the mean of all chooses the epoch. The val videos of B are noise."""
+    noise = np.random.default_rng(0).normal(size=(8, 4, 4, 12)).astype(np.float16)
+    rows = two[1].rows("val").tolist()
+    two[1].write([MapRecord(row, maps, source=Source(f"noise {row}")) for row, maps in zip(rows, noise, strict=True)])
+    joined = open_with_splits([cache.path for cache in two], None)
+    config = TrainConfig(dim=16, heads=2, mlp_dim=16, val_episodes=20)
+    encoder = make_encoder(config, make_run_config(joined, config).encoder, None)
+    validate = validation_of(MapSource(joined), config, ScoreConfig())
+    assert isinstance(validate, SetValidation)
+    alone = {
+        name: make_validation(MapSource(cache), config, ScoreConfig()) for name, cache in zip("AB", two, strict=True)
+    }
+    expected = {name: of_set(encoder) for name, of_set in alone.items() if of_set is not None}
+    assert validate(encoder) == expected and len(set(expected.values())) == 2
+    assert mean_of_sets(expected) == (pytest.approx(np.mean(list(expected.values()))), expected)
+    untrained = [of_set.untrained for of_set in alone.values() if of_set is not None]
+    assert validate.untrained == pytest.approx(np.mean(untrained))
+
+
+def test_batches_are_half_of_each_set(two: list[ZarrCache], here: Path) -> None:
+    joined = open_with_splits([cache.path for cache in two], None)
+    training = TrainConfig(class_augmentation="hflip", classes_per_batch=6, videos_per_class=2)
+    names = [name for _ in range(2) for name in make_run_config(joined, training).base_classes]
+    assert names[:5] == ["A/a", "A/b", "A/c", "B/b", "B/x"]
+    for batch in base_batches(MapSource(joined), training).batches(0, 5):
+        of_sets = [names[label][0] for label in batch.labels]
+        assert of_sets.count("A") == of_sets.count("B") == 6
+
+
+def test_the_caches_stand_in_the_run(small_train: Train, two: list[ZarrCache], here: Path) -> None:
+    small_train(two, here / "one", epochs=1)
+    config = read_config(here / "one")
+    assert config.cache["paths"] == {"A": str(two[0].path), "B": str(two[1].path)}
+    assert config.cache["sets"] == {"A": two[0].identity, "B": two[1].identity}
+    assert config.base_classes == ("A/a", "A/b", "A/c", "B/b", "B/x") and config.splits["B/u"] == "novel"
+    assert set(record_cache(two[0])) == {"path", "identity", "settings"}  # of one cache as ever
+    told = describe(here / "one", verify=True)
+    assert told.facts["caches"] == config.cache["paths"] and told.facts["state"] == "finished"
+    assert f"caches: A {two[0].path}, B {two[1].path}" in told.lines() and told.damaged == ()
+    assert [store.facts["videos"] for store in told.set_stores] == [16, 20]
+    by_set = ", ".join(f"{name} {value:.1f} %" for name, value in metrics(here / "one")[0]["validation_by_set"].items())
+    assert any(f" % ({by_set}), best" in line for line in told.lines())
+
+
+def test_a_run_on_several_sets_names_its_stores(small_train: Train, two: list[ZarrCache], here: Path) -> None:
+    small_train(two, None, epochs=1)
+    run = latest_run_of("hcl")
+    message = "a run on several sets; name the store of one: .*/embeddings/A.zarr, .*/embeddings/B.zarr$"
+    for path in (run, None):
+        with pytest.raises(InputError, match=message):
+            find_store(path)
+    done = CliRunner().invoke(main, ["evaluate", str(run / SET_STORES / "B.zarr"), "--way", "2", "--episodes", "5"])
+    assert done.exit_code == 0 and "novel videos of 3 classes" in done.output
+    embedded = embed_cache(two[1].path, here / "all.zarr", run=run)  # the classes of the set that it trained on, too
+    assert embedded.videos == 28
+
+
+def test_an_interrupted_run_resumes_to_the_same_end(small_train: Train, two: list[ZarrCache], here: Path) -> None:
+    """In whatever order the caches are named."""
+    small_train(two, here / "whole")
+    chunk = two[1].path / "maps" / "c" / str(two[1].rows("val")[0]) / "0" / "0" / "0"
+    stored = chunk.read_bytes()
+    chunk.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"B.zarr: the maps of y/0.mp4 are damaged"):
+        small_train(two, here / "cut", checkpoint_every=3)
+    chunk.write_bytes(stored)
+    with pytest.raises(InputError, match="unfinished run with another cache .*sets .*; name another folder"):
+        small_train(two[0], here / "cut")
+    with pytest.raises(InputError, match=r"unfinished run with another cache .*merge_classes False there, True now"):
+        small_train(two, here / "cut", merge_classes=True)
+    shutil.move(here / "B.zarr", here / "elsewhere" / "B.zarr")
+    moved = [ZarrCache.open(here / "elsewhere" / "B.zarr"), two[0]]
+    small_train(moved, here / "cut", preset=None)
+    for name in (WEIGHTS, METRICS):
+        assert (here / "cut" / name).read_bytes() == (here / "whole" / name).read_bytes()
+    with pytest.raises(InputError, match="this run is finished; name another folder with --run"):
+        small_train(moved, here / "cut")
+
+
+def test_one_cache_in_a_list_is_that_cache(small_train: Train, two: list[ZarrCache], here: Path) -> None:
+    small_train(two[0], here / "one", epochs=1)
+    small_train(two[:1], here / "two", epochs=1)
+    for name in (WEIGHTS, METRICS, "config.json"):
+        assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes()
+    assert "validation_by_set" not in metrics(here / "one")[0] and (here / "two" / STORE).is_dir()
+    with pytest.raises(InputError, match="--merge-classes merges the classes of several caches; name more than one"):
+        small_train(two[0], here / "three", merge_classes=True)
+
+
+def test_a_set_without_val_classes_is_named(
+    small_train: Train, make_cache: MakeCache, two: list[ZarrCache], here: Path, said: list[str]
+) -> None:
+    base_alone = make_cache(here / "C.zarr", splits=dict.fromkeys("pqr", "base"), seed=2, content="third")
+    small_train([two[0], base_alone], here / "one", epochs=1)
+    assert "without a say in which epoch is kept, with fewer than 2 val classes with 2 videos: C" in said
+    assert list(metrics(here / "one")[0]["validation_by_set"]) == ["A"]
+    assert find_store(here / "one") == here / "one" / SET_STORES / "A.zarr"  # the only one
+
+
+def test_classes_are_merged_and_split_by_a_file_from_the_command_line(two: list[ZarrCache], here: Path) -> None:
+    rows = {**two[0].class_splits, **OF_B, "c": "novel"}
+    file = here / "splits.csv"
+    file.write_text("label,split\n" + "".join(f"{name},{split}\n" for name, split in rows.items()))
+    quick = "--epochs 1 --steps-per-epoch 1 --val-episodes 5 --dim 16 --heads 2 --mlp-dim 16 --no-tensorboard".split()
+    command = ["train", "B.zarr", "A.zarr", "--merge-classes", "--splits", str(file), "--run", "one", *quick]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert read_config(here / "one").base_classes == ("a", "b", "x")
+    assert "c" in EmbeddingStore.open(here / "one" / SET_STORES / "A.zarr").videos.label
+    file.write_text("label,split\na,base\n")
+    done = CliRunner().invoke(main, ["train", "B.zarr", "A.zarr", "--splits", str(file), "--run", "two", *quick])
+    assert done.exit_code == 2 and "splits.csv: no split for class 'A/a'; list every class of" in done.output
