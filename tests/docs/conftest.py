@@ -42,7 +42,7 @@ QUICK: dict[str, dict[str, str | None]] = {
 PREPARED = {
     **{name: name for name in ("videos", "manifest.csv", "names.csv", "splits.csv")},
     "videos/manifest.csv": "videos",
-    **dict.fromkeys(("cache.zarr", "pooled.zarr"), "cache.zarr"),
+    **dict.fromkeys(("cache.zarr", "pooled.zarr", "hmdb51.zarr", "ucf101.zarr"), "cache.zarr"),
     **dict.fromkeys(("runs/a", "runs/b", "runs/c"), "runs/a"),
     "runs/latest": "runs",
 }

@@ -1,6 +1,6 @@
 """Training runs: planned, trained, embedded, kept in folders, loaded and described.
 
-In: a cache of frame maps, the settings of a training, and a file of splits if the cache's are not wanted.
-Out: the folder of a run (config.json, encoder.safetensors, metrics.jsonl, checkpoint.pt, embeddings.zarr), and
-embedding stores of further caches.
+In: a cache of frame maps or several, the settings of a training, and a file of splits if the caches' are not wanted.
+Out: the folder of a run (config.json, encoder.safetensors, metrics.jsonl, checkpoint.pt, embeddings.zarr, or
+embeddings/SET.zarr of several caches), and embedding stores of further caches.
 """
