@@ -23,6 +23,7 @@ class JoinedCaches(FrameMapCache):
     A *set* is what one cache holds. A class is called `SET/class`, or, with merged classes, as in its cache: classes
     of the same name are then one, with the class text of the first set that has it. Videos are called `SET/path`.
     Base videos that are byte-identical to a val or novel video of another set are left out: `rows` does not give them.
+    The path names all caches, for messages; nothing can be opened by it.
 
     Args:
         sets: caches of like maps and class texts, by the name of their set; they come in the order of the names
