@@ -78,7 +78,8 @@ def motion(patches: Tensor) -> Tensor:
         (..., T, P), 0 where nothing moves and in a single frame
     """
     unit = l2_normalise(patches)
-    return torch.linalg.vector_norm(unit - unit.mean(dim=-3, keepdim=True), dim=-1)
+    distances: Tensor = torch.linalg.vector_norm(unit - unit.mean(dim=-3, keepdim=True), dim=-1)
+    return distances
 
 
 def centred(patches: Tensor) -> Tensor:
@@ -128,7 +129,8 @@ def class_logits(query: Embeddings, support: Embeddings) -> Tensor | None:
     """Compare the patches of Q videos with the class keys of S videos (Eq. 5): (Q, S, T, P); None without keys."""
     if support.class_keys is None:
         return None
-    return torch.einsum("qtpd,sd->qstp", query.patches, support.class_keys) / query.patches.shape[-1] ** 0.5
+    logits: Tensor = torch.einsum("qtpd,sd->qstp", query.patches, support.class_keys) / query.patches.shape[-1] ** 0.5
+    return logits
 
 
 def relative_weights(logits: Tensor, query_frames: Tensor) -> Tensor:
