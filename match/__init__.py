@@ -28,11 +28,19 @@ class _Match(ModuleType):
         top_clips: int = 10,
         top_patches: int = 10,
         attention_scale: str = "mean_one",
+        patch_selection: str = "similarity",
     ) -> Scores:
         """Score each query video against each support video; see `hcl.match.scoring.scores.match`."""
         from hcl.match.scoring.scores import match
 
-        return match(query, support, top_clips=top_clips, top_patches=top_patches, attention_scale=attention_scale)
+        return match(
+            query,
+            support,
+            top_clips=top_clips,
+            top_patches=top_patches,
+            attention_scale=attention_scale,
+            patch_selection=patch_selection,
+        )
 
 
 sys.modules[__name__].__class__ = _Match

@@ -13,7 +13,14 @@ from click.core import ParameterSource
 
 from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
-from hcl.match.config import AGGREGATES, ATTENTION_SCALES, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import (
+    AGGREGATES,
+    ATTENTION_SCALES,
+    PATCH_SELECTIONS,
+    EpisodeConfig,
+    EvaluationConfig,
+    ScoreConfig,
+)
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -42,6 +49,7 @@ SHARED = (
             _option(ScoreConfig, "top_clips", OF_RUN, type=int),
             _option(ScoreConfig, "top_patches", OF_RUN, type=int),
             _option(ScoreConfig, "attention_scale", OF_RUN, type=click.Choice(ATTENTION_SCALES)),
+            _option(ScoreConfig, "patch_selection", OF_RUN, type=click.Choice(PATCH_SELECTIONS)),
         ],
     },
 )

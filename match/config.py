@@ -12,6 +12,7 @@ LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
 ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
+PATCH_SELECTIONS = ("similarity", "weighted", "salient", "moving", "mutual", "centred")
 METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")  # shipped; find_method knows of others
 
 
@@ -36,6 +37,7 @@ class PairSettings(TypedDict):
     top_clips: int
     top_patches: int
     attention_scale: str
+    patch_selection: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,14 @@ class ScoreConfig:
         group=ADVANCED,
         choices=ATTENTION_SCALES,
     )
+    patch_selection: str = setting(
+        "similarity",
+        "Which patch pairs count in Eq. 4: the most similar ones, as in the paper; those of highest weighted cosine;"
+        " the most similar ones among salient or among moving patches, or among mutual nearest neighbours; or the most"
+        " similar ones after each video's mean patch is subtracted (centred).",
+        group=ADVANCED,
+        choices=PATCH_SELECTIONS,
+    )
     aggregate: str = setting("mean", "How scores over the supports of a class are combined.", choices=AGGREGATES)
 
     def __post_init__(self) -> None:
@@ -69,6 +79,7 @@ class ScoreConfig:
             "top_clips": self.top_clips,
             "top_patches": self.top_patches,
             "attention_scale": self.attention_scale,
+            "patch_selection": self.patch_selection,
         }
 
 

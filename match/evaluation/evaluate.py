@@ -124,7 +124,7 @@ def evaluate(
         aggregate: "mean", "max" or both, of the scores over supports; (): as the encoder was trained
         spatial: False leaves out the level that takes most of the time
         score_cache: Zarr folder that keeps the scores of pairs for later evaluations
-        scoring: top_clips, top_patches and attention_scale, where they differ from those of the training
+        scoring: top_clips, top_patches, attention_scale and patch_selection, where they differ from the training's
 
     Returns:
         accuracies in percent with their intervals; interrupted by Ctrl-C, of the episodes that are scored so far

@@ -98,7 +98,8 @@ def read_scores(path: Path, store: EmbeddingStore, settings: dict[str, Any]) -> 
     if not path.exists():
         return ScoreCache(len(store.videos))
     group = open_group(path, SCHEMA, VERSION, remedy=REMEDY)
-    then: Any = group.attrs.get("settings", {})
+    recorded: Any = group.attrs.get("settings", {})
+    then = {"patch_selection": "similarity", **recorded}  # the only one when it was not recorded yet
     differing = [name for name in settings if then.get(name) != settings[name]]
     if differing:
         differences = "; ".join(f"{name} {then.get(name)} there, {settings[name]} now" for name in differing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from hcl.match.fast_scoring.int8_patches import PatchTable
 from hcl.match.fast_scoring.patch_search import zoom_in_pairs
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import weighted_mean
+from hcl.match.scoring.selection import Compared, among_all, compared
 from hcl.match.scoring.zoom import ClipPairs, ClipTable, Zoom, top_clip_pairs
 
 
@@ -30,11 +31,18 @@ class PairScorer:
     top_clips: int
     top_patches: int
     attention_scale: str
+    patch_selection: str  # of those that are searched by cosines alone
     int8: bool | None  # whether patches are tabulated as int8, too; None: where that is quicker
 
     @staticmethod
     def of(
-        embeddings: Embeddings, *, top_clips: int, top_patches: int, attention_scale: str, int8: bool | None = None
+        embeddings: Embeddings,
+        *,
+        top_clips: int,
+        top_patches: int,
+        attention_scale: str,
+        patch_selection: str = "similarity",
+        int8: bool | None = None,
     ) -> PairScorer:
         """Prepare the embeddings of V videos, on the CPU."""
         keys = key_of = None
@@ -43,7 +51,18 @@ class PairScorer:
             keys = torch.from_numpy(distinct)
         clips = l2_normalise(embeddings.clips.float())
         table = ClipTable.of(embeddings.clip_frames, embeddings.clips.device)
-        return PairScorer(embeddings.patches, clips, table, keys, key_of, top_clips, top_patches, attention_scale, int8)
+        return PairScorer(
+            embeddings.patches,
+            clips,
+            table,
+            keys,
+            key_of,
+            top_clips,
+            top_patches,
+            attention_scale,
+            patch_selection,
+            int8,
+        )
 
     @torch.inference_mode()
     def align(self, query: int, supports: Tensor) -> ClipPairs:
@@ -55,9 +74,14 @@ class PairScorer:
 
     @torch.inference_mode()
     def tabulate(self, rows: Iterable[int], table: PatchTable, first: int = 0) -> None:
-        """Put the patches of some videos into a table, from its row `first` on."""
+        """Put the patches of some videos that may be paired into a table, from its row `first` on."""
         for place, row in enumerate(rows, start=first):
-            table.put(place, self.patches[row])
+            table.put(place, self.compared(row).patches)
+
+    @torch.inference_mode()
+    def compared(self, row: int) -> Compared:
+        """Take the patches (T, K, D) of a video that may be paired."""
+        return compared(self.patches[row].float(), self.patch_selection)
 
     @torch.inference_mode()
     def spatial(self, query: int, supports: Tensor, clips: ClipPairs, block: PatchTable, chosen: Tensor) -> Tensor:
@@ -73,9 +97,11 @@ class PairScorer:
         Returns:
             (n)
         """
-        of_query = PatchTable.empty(1, *self.patches.shape[1:], int8=block.coarse.dtype == torch.int8)
-        self.tabulate([query], of_query)
+        candidates = self.compared(query)
+        of_query = PatchTable.empty(1, *candidates.patches.shape, int8=block.coarse.dtype == torch.int8)
+        of_query.put(0, candidates.patches)
         patches = zoom_in_pairs(of_query, block, chosen, clips, self.table, top_patches=self.top_patches)
+        patches = replace(patches, query=among_all(candidates.places, patches.query))
         logits = self._logits(query, supports)
         return weighted_mean(Zoom(clips, patches), logits, self.table, self.attention_scale)
 

@@ -22,6 +22,7 @@ from hcl.match.scoring.scores import check_match_settings, match
 
 TABLE_BYTES = 1280 * 2**20  # of the patches of support videos that are held in float32 and int8 at a time
 PAIRS_PER_TASK = 64  # of one query: their products stay in the processor's last cache
+NOT_SEARCHED = ("weighted", "mutual")  # selections that rank pairs by more than a cosine, which int8 cannot propose
 
 Values = NDArray[np.float32]  # (n, 3) global, temporal and spatial scores; NaN where a level is left out
 
@@ -34,11 +35,14 @@ def score_pairs(
     top_clips: int = 10,
     top_patches: int = 10,
     attention_scale: str = "mean_one",
+    patch_selection: str = "similarity",
     spatial: bool = True,
     int8: bool | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Values:
     """Score pairs of videos as `match` does (Eq. 2 to 5), several times quicker and in bounded memory.
+
+    The patch selections "weighted" and "mutual" are scored by `match` itself, which is slower.
 
     Args:
         embeddings: of all videos; the patches may be stored in half precision, scores are computed in float32
@@ -46,6 +50,7 @@ def score_pairs(
         top_clips: T, the clip pairs that count
         top_patches: S, the patch pairs that count in each clip pair
         attention_scale: of the weights of Eq. 5, "mean_one" or "paper"
+        patch_selection: which patch pairs count, see `hcl.match.scoring.selection`
         spatial: False leaves the spatial level out, which takes most of the time
         int8: search the patch pairs by int8 products on a CPU, the scores are the same; None: where those are quicker
         progress: called with the number of pairs that were scored since the last call
@@ -56,14 +61,23 @@ def score_pairs(
     Raises:
         ValueError: if a setting is out of its range
     """
-    check_match_settings(top_clips, top_patches, attention_scale)
+    check_match_settings(top_clips, top_patches, attention_scale, patch_selection)
+    if embeddings.class_keys is None and patch_selection == "weighted":
+        patch_selection = "similarity"  # without weights they are one
     rows: Rows = pairs.astype(np.int64)
     scores = np.full((len(rows), len(LEVELS)), np.nan, dtype=np.float32)
-    settings: PairSettings = {"top_clips": top_clips, "top_patches": top_patches, "attention_scale": attention_scale}
-    if embeddings.patches.device.type == "cpu":
-        parts = _scores_on_host(embeddings, rows, settings, spatial=spatial, int8=int8)
-    else:
+    settings: PairSettings = {
+        "top_clips": top_clips,
+        "top_patches": top_patches,
+        "attention_scale": attention_scale,
+        "patch_selection": patch_selection,
+    }
+    if embeddings.patches.device.type != "cpu":
         parts = scores_by_match(embeddings, rows, settings)
+    elif spatial and patch_selection in NOT_SEARCHED:
+        parts = scores_by_match(embeddings, rows, settings, size=PAIRS_PER_TASK)
+    else:
+        parts = _scores_on_host(embeddings, rows, settings, spatial=spatial, int8=int8)
     with closing(parts):  # an exception of `progress` ends the threads at once
         for places, values in parts:
             scores[places] = values
@@ -75,14 +89,20 @@ def score_pairs(
 
 
 def scores_by_match(
-    embeddings: Embeddings, pairs: Rows, settings: PairSettings
+    embeddings: Embeddings, pairs: Rows, settings: PairSettings, *, size: int | None = None
 ) -> Generator[tuple[Rows, Values], None, None]:
     """Score pairs (N, 2) by `match`, a query at a time, in float32 and on any device.
+
+    Args:
+        embeddings: of all videos
+        pairs: (N, 2), rows of a query and a support video
+        settings: of the scores
+        size: how many supports are held in float32 at a time; None: all of a query
 
     Yields:
         the places (n,) of some pairs and their scores (n, 3)
     """
-    for task in _tasks(pairs, np.arange(len(pairs)), len(pairs)):
+    for task in _tasks(pairs, np.arange(len(pairs)), size or max(1, len(pairs))):
         query, supports = (_float32(embeddings, pairs[some, side]) for some, side in ((task[:1], 0), (task, 1)))
         scores = match(query, supports, **settings)
         yield task, torch.cat((scores.global_, scores.temporal, scores.spatial)).T.cpu().numpy()
@@ -139,7 +159,7 @@ def _block_scores(
 
 def _tabulate(scorer: PairScorer, rows: Rows, pool: ThreadPoolExecutor) -> PatchTable:
     """Put the patches of support videos into a table, each thread some of them."""
-    shape = scorer.patches.shape[1:]
+    shape = scorer.compared(0).patches.shape
     int8 = pool.submit(int8_serves, shape[-1]).result() if scorer.int8 is None else scorer.int8
     table = PatchTable.empty(len(rows), *shape, int8=int8)
     firsts = range(0, len(rows), 16)

@@ -12,10 +12,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hcl.match.config import ATTENTION_SCALES
+from hcl.match.config import ATTENTION_SCALES, PATCH_SELECTIONS
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.blocks import by_blocks
 from hcl.match.scoring.cosines import l2_normalise
+from hcl.match.scoring.selection import class_logits
 from hcl.match.scoring.zoom import ClipTable, Zoom, clip_attention, pair_numbers, with_gradients, zoom_in
 
 
@@ -39,6 +40,7 @@ def match(
     top_clips: int = 10,
     top_patches: int = 10,
     attention_scale: str = "mean_one",
+    patch_selection: str = "similarity",
 ) -> Scores:
     """Score each query video against each support video.
 
@@ -53,6 +55,8 @@ def match(
         top_patches: S, the patch pairs that count in each clip pair; capped at the patches of each query clip
         attention_scale: "mean_one" weighs the patches of a clip by 1 on average, "paper" makes the weights sum to 1
             (Eq. 5 to the letter, which shrinks Eq. 4 about a hundredfold); without class keys all weights are 1
+        patch_selection: which patch pairs count, a name that `hcl.match.scoring.selection` explains; "similarity" is
+            Eq. 4 to the letter
 
     Returns:
         (Q, S) of each level; global and temporal are mean cosines, in [-1, 1] (Eq. 2 and 3); spatial is a weighted mean
@@ -61,27 +65,32 @@ def match(
     Raises:
         ValueError: if a setting is out of its range, or the widths of query and support differ
     """
-    check_match_settings(top_clips, top_patches, attention_scale)
+    check_match_settings(top_clips, top_patches, attention_scale, patch_selection)
     if query.global_.shape[-1] != support.global_.shape[-1]:
         widths = f"query {tuple(query.global_.shape)}, support {tuple(support.global_.shape)}"
         raise ValueError(f"embedding widths (last axis) differ: {widths}")
 
     query, support = (part.to(torch.float32) if part.is_mixed else part for part in (query, support))
 
+    limits = {"top_clips": top_clips, "top_patches": top_patches}
+
     def zoom(query: Embeddings, support: Embeddings, *, partners: bool) -> Zoom:
-        return zoom_in(query, support, top_clips=top_clips, top_patches=top_patches, partners=partners)
+        return zoom_in(query, support, **limits, partners=partners, patch_selection=patch_selection)
 
     def score(query: Embeddings, support: Embeddings) -> Scores:
         return scores_of(query, support, zoom(query, support, partners=False), attention_scale)
 
-    needed = pair_numbers(query, support, top_clips=top_clips, top_patches=top_patches)
+    needed = pair_numbers(query, support, **limits, patch_selection=patch_selection)
     if not _gradients_wanted(query, support):
         return by_blocks(score, query, support, needed)
     chosen = by_blocks(partial(zoom, partners=True), query, support, needed)
-    return scores_of(query, support, with_gradients(chosen, query, support), attention_scale)
+    chosen = with_gradients(chosen, query, support, patch_selection)
+    return scores_of(query, support, chosen, attention_scale)
 
 
-def check_match_settings(top_clips: int, top_patches: int, attention_scale: str) -> None:
+def check_match_settings(
+    top_clips: int, top_patches: int, attention_scale: str, patch_selection: str = "similarity"
+) -> None:
     """Refuse settings that no score can be made with.
 
     Raises:
@@ -91,6 +100,8 @@ def check_match_settings(top_clips: int, top_patches: int, attention_scale: str)
         raise ValueError(f"top_clips and top_patches must be at least 1, got {top_clips} and {top_patches}")
     if attention_scale not in ATTENTION_SCALES:
         raise ValueError(f"attention_scale must be one of {ATTENTION_SCALES}, got {attention_scale!r}")
+    if patch_selection not in PATCH_SELECTIONS:
+        raise ValueError(f"patch_selection must be one of {PATCH_SELECTIONS}, got {patch_selection!r}")
 
 
 def semantic_attention(patches: Tensor, keys: Tensor, scale: str) -> Tensor:
@@ -120,9 +131,7 @@ def scores_of(query: Embeddings, support: Embeddings, zoom: Zoom, attention_scal
 
 def spatial_scores(query: Embeddings, support: Embeddings, zoom: Zoom, attention_scale: str) -> Tensor:
     """Average the weighted cosines of the chosen patch pairs: (Q, S), Eq. 4."""
-    logits = None
-    if support.class_keys is not None:
-        logits = torch.einsum("qtpd,sd->qstp", query.patches, support.class_keys) / query.patches.shape[-1] ** 0.5
+    logits = class_logits(query, support)
     return weighted_mean(zoom, logits, ClipTable.of(query.clip_frames, query.patches.device), attention_scale)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.match.scoring.cosines import chosen_dots, l2_normalise
+from hcl.match.scoring.selection import adjusted, among_all, class_logits, compared, mutual_patches, relative_weights
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,16 @@ def top_clip_pairs(cosines: Tensor, top_clips: int) -> ClipPairs:
     return ClipPairs(clip, partner.gather(-1, clip), cosines)
 
 
-def pair_numbers(query: Embeddings, support: Embeddings, *, top_clips: int, top_patches: int) -> int:
+def pair_numbers(
+    query: Embeddings, support: Embeddings, *, top_clips: int, top_patches: int, patch_selection: str = "similarity"
+) -> int:
     """Count the numbers that `zoom_in` holds for one pair of videos, to size blocks by."""
     clips, (frames, patches) = query.clips.shape[1], query.patches.shape[1:3]
     support_clips, (support_frames, support_patches) = support.clips.shape[1], support.patches.shape[1:3]
     longest, support_longest = max(map(len, query.clip_frames)), max(map(len, support.clip_frames))
     of_clip = min(top_patches, longest * patches) * support_patches + longest * patches
+    if patch_selection == "mutual":
+        of_clip += 2 * longest * patches * support_patches  # the cosines of all pairs of its patches, and comparisons
     return (
         frames * patches * support_frames * support_patches
         + clips * support_clips
@@ -100,7 +105,15 @@ def pair_numbers(query: Embeddings, support: Embeddings, *, top_clips: int, top_
 
 
 @torch.no_grad()
-def zoom_in(query: Embeddings, support: Embeddings, *, top_clips: int, top_patches: int, partners: bool) -> Zoom:
+def zoom_in(
+    query: Embeddings,
+    support: Embeddings,
+    *,
+    top_clips: int,
+    top_patches: int,
+    partners: bool,
+    patch_selection: str = "similarity",
+) -> Zoom:
     """Find the clip pairs and patch pairs that count (Eq. 3 and 4).
 
     Args:
@@ -108,24 +121,34 @@ def zoom_in(query: Embeddings, support: Embeddings, *, top_clips: int, top_patch
         support: embeddings of S videos
         top_clips: T, the clip pairs of two videos
         top_patches: the patch pairs of two clips
-        partners: also name the support patch of each pair, which only gradients need
+        partners: also name the support patch of each pair, which only gradients and pictures need
+        patch_selection: which patch pairs count, see `hcl.match.scoring.selection`
 
     Returns:
         pairs of all Q x S videos; holds T * P * U * P' products a pair meanwhile
     """
     clips = align_clips(l2_normalise(query.clips)[:, None], l2_normalise(support.clips)[None], top_clips)
-    query_patches, support_patches = l2_normalise(query.patches), l2_normalise(support.patches)
+    of_query, of_support = (compared(part.patches, patch_selection) for part in (query, support))
+    query_patches, support_patches = l2_normalise(of_query.patches), l2_normalise(of_support.patches)
     # Support patches go first: a maximum over an outer axis is far quicker than over the innermost.
     product = support_patches.flatten(0, 2) @ query_patches.flatten(0, 2).T
     product = product.view(*support_patches.shape[:3], *query_patches.shape[:3])  # (S, U, P', Q, T, P)
     query_table = ClipTable.of(query.clip_frames, product.device)
     support_table = ClipTable.of(support.clip_frames, product.device)
-    support_frames = support_table.frames[clips.support]  # (Q, S, T, G)
-    best = best_of_clip(product.amax(dim=2), query_table.frames[clips.query], support_frames)  # (Q, S, T, F, P)
-    patches = top_patch_pairs(best, query_table, clips.query, top_patches)
+    query_frames, support_frames = query_table.frames[clips.query], support_table.frames[clips.support]  # (Q, S, T, F)
+    best = best_of_clip(product.amax(dim=2), query_frames, support_frames)  # (Q, S, T, F, P)
+    weights = mutual = None
+    if patch_selection == "weighted" and (logits := class_logits(query, support)) is not None:
+        weights = relative_weights(logits, query_frames)
+    elif patch_selection == "mutual":
+        mutual = mutual_patches(product, best, query_frames, support_frames)
+    patches = top_patch_pairs(best, query_table, clips.query, top_patches, weights=weights, mutual=mutual)
     if partners:
-        patches = replace(patches, support=_partners(product, patches.query, support_frames))
-    return Zoom(clips, patches)
+        chosen = _partners(product, patches.query, support_frames)
+        places = None if of_support.places is None else of_support.places[None]
+        patches = replace(patches, support=among_all(places, chosen))
+    places = None if of_query.places is None else of_query.places[:, None]
+    return Zoom(clips, replace(patches, query=among_all(places, patches.query)))
 
 
 def best_of_clip(best: Tensor, query_frames: Tensor, support_frames: Tensor) -> Tensor:
@@ -145,7 +168,15 @@ def best_of_clip(best: Tensor, query_frames: Tensor, support_frames: Tensor) -> 
     return chosen.amax(dim=-2)
 
 
-def top_patch_pairs(best: Tensor, table: ClipTable, clips: Tensor, top_patches: int) -> PatchPairs:
+def top_patch_pairs(
+    best: Tensor,
+    table: ClipTable,
+    clips: Tensor,
+    top_patches: int,
+    *,
+    weights: Tensor | None = None,
+    mutual: Tensor | None = None,
+) -> PatchPairs:
     """Keep the most similar patches of each query clip (Eq. 4).
 
     Args:
@@ -153,11 +184,21 @@ def top_patch_pairs(best: Tensor, table: ClipTable, clips: Tensor, top_patches: 
         table: the clips of the query
         clips: (..., T) int64, the query clips that were chosen
         top_patches: S, capped at the patches of each clip
+        weights: (..., T, F, P), by which cosines are multiplied to rank them; None: all are equal
+        mutual: (..., T, F, P) bool, the patches that may count, one or more in each clip; None: all may
     """
     patches, sizes = best.shape[-1], table.sizes[clips]  # (..., T)
-    best = best.masked_fill(~_counted(sizes, best.shape[-2])[..., None], -torch.inf).flatten(-2)  # (..., T, F * P)
-    cosines, place = best.topk(min(top_patches, best.shape[-1]), dim=-1)
-    counts = (sizes * patches).clamp(max=top_patches)
+    allowed = _counted(sizes, best.shape[-2])[..., None]  # (..., T, F, 1)
+    counts = sizes * patches
+    if mutual is not None:
+        allowed = allowed & mutual
+        counts = allowed.sum(dim=(-2, -1))
+    ranks = best if weights is None else best * weights
+    ranks = ranks.masked_fill(~allowed, -torch.inf).flatten(-2)  # (..., T, F * P)
+    cosines, place = ranks.topk(min(top_patches, ranks.shape[-1]), dim=-1)
+    if weights is not None:
+        cosines = best.flatten(-2).gather(-1, place)
+    counts = counts.clamp(max=top_patches)
     frames = table.frames[clips].gather(-1, place // patches)
     cosines = torch.where(_counted(counts, cosines.shape[-1]), cosines, 0)
     return PatchPairs(frames * patches + place % patches, None, cosines, counts)
@@ -188,20 +229,22 @@ def _partners(product: Tensor, query_patches: Tensor, support_frames: Tensor) ->
     return candidates.expand_as(cosines).gather(-1, cosines.argmax(dim=-1, keepdim=True)).squeeze(-1)
 
 
-def with_gradients(zoom: Zoom, query: Embeddings, support: Embeddings) -> Zoom:
+def with_gradients(zoom: Zoom, query: Embeddings, support: Embeddings, patch_selection: str = "similarity") -> Zoom:
     """Compute the cosines of the chosen pairs again, so that gradients reach the embeddings through them.
 
     Args:
         zoom: of all Q x S videos, with the support patches named
         query: embeddings of Q videos
         support: embeddings of S videos
+        patch_selection: by which the pairs were chosen
 
     Raises:
         ValueError: if `zoom` does not name the support patches
     """
     if zoom.patches.support is None:
         raise ValueError("zoom_in(partners=True) must have named the support patches")
-    cosines = _chosen_cosines(query.patches, support.patches, zoom.patches.query, zoom.patches.support)
+    query_patches, support_patches = (adjusted(part.patches, patch_selection) for part in (query, support))
+    cosines = _chosen_cosines(query_patches, support_patches, zoom.patches.query, zoom.patches.support)
     cosines = torch.where(_counted(zoom.patches.counts, cosines.shape[-1]), cosines, 0)
     clip_cosines = _chosen_cosines(query.clips, support.clips, zoom.clips.query, zoom.clips.support)
     return Zoom(replace(zoom.clips, cosines=clip_cosines), replace(zoom.patches, cosines=cosines))

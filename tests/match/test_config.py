@@ -15,6 +15,10 @@ from hcl.match.config import EpisodeConfig, EvaluationConfig, ScoreConfig
         (EpisodeConfig, "seed", -1, "--seed must be at least 0, got -1"),
         (ScoreConfig, "top_clips", 0, "--top-clips must be at least 1, got 0"),
         (ScoreConfig, "attention_scale", "loud", "--attention-scale must be one of mean_one, paper, got 'loud'"),
+        (
+            *(ScoreConfig, "patch_selection", "best"),
+            "--patch-selection must be one of similarity, weighted, salient, moving, mutual, centred, got 'best'",
+        ),
         (ScoreConfig, "aggregate", "median", "--aggregate must be one of mean, max, got 'median'"),
         (EvaluationConfig, "shots", (), "--shot must be distinct numbers from 1"),
         (EvaluationConfig, "shots", (0, 1), "--shot must be distinct numbers from 1"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
@@ -80,6 +81,21 @@ def test_accuracies_of_all_shots_and_aggregates_equal_loops_over_match(
         )
         assert {name: value.accuracy for name, value in outcome.accuracies.items()} == pytest.approx(expected)
         assert list(expected)[0] == BASELINE and outcome.headline == ALL_LEVELS and len(expected) == 8
+
+
+def test_the_patch_selection_is_the_stores_unless_it_is_given(store: Path) -> None:
+    """A store that says nothing of it is scored by Eq. 4 to the letter."""
+    config = EpisodeConfig(n_way=3, episodes=20)
+    plain = run(store, config)
+    assert plain.scoring.patch_selection == "similarity"
+    given = run(store, config, patch_selection="centred")
+    with pytest.raises(InputError, match="--patch-selection must be one of"):
+        run(store, config, patch_selection="best")
+    zarr.open_group(store, mode="r+").attrs["scoring"] = {"patch_selection": "centred"}
+    stored = run(store, config)
+    assert stored.scoring.patch_selection == "centred" and stored.spread == given.spread
+    assert given.spread["spatial"] != plain.spread["spatial"] and given.spread["global"] == plain.spread["global"]
+    assert run(store, config, patch_selection="similarity").spread == plain.spread
 
 
 def test_shots_asked_alone_or_together_are_the_same(store: Path) -> None:

@@ -69,12 +69,27 @@ def test_scores_of_other_embeddings_or_settings_are_refused(
     evaluate(store, episodes=3, score_cache=file)
     with pytest.raises(InputError, match=r"top_clips 10 there, 2 now.*name another file with --score-cache"):
         evaluate(store, episodes=3, score_cache=file, top_clips=2)
+    with pytest.raises(InputError, match="patch_selection similarity there, salient now"):
+        evaluate(store, episodes=3, score_cache=file, patch_selection="salient")
     with pytest.raises(InputError, match="spatial True there, False now"):
         evaluate(store, episodes=3, score_cache=file, spatial=False)
     other = write_embeddings(tmp_path / "other.zarr", make_embeddings(seed=1))
     with pytest.raises(InputError, match="embeddings [0-9a-f]+ there, [0-9a-f]+ now"):
         evaluate(other, episodes=3, score_cache=file)
     evaluate(store, episodes=3, score_cache=file, aggregate="max")  # of no consequence to a pair
+
+
+def test_scores_from_before_there_were_selections_are_those_of_similarity(
+    tmp_path: Path, write_embeddings: Write
+) -> None:
+    store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
+    evaluate(store, episodes=3, score_cache=file)
+    metadata = json.loads((file / "zarr.json").read_text())
+    del metadata["attributes"]["settings"]["patch_selection"]
+    (file / "zarr.json").write_text(json.dumps(metadata))
+    evaluate(store, episodes=3, score_cache=file)
+    with pytest.raises(InputError, match="patch_selection similarity there, mutual now"):
+        evaluate(store, episodes=3, score_cache=file, patch_selection="mutual")
 
 
 def test_older_scores_are_refused_with_the_remedy(tmp_path: Path, write_embeddings: Write) -> None:

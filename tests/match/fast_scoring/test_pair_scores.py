@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hcl.match.config import PairSettings
+from hcl.match.config import PATCH_SELECTIONS, PairSettings
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.match.fast_scoring import int8_patches as coarse
 from hcl.match.fast_scoring import pair_scores as pairs
@@ -75,6 +75,43 @@ def test_pairs_score_as_the_table_does(
     found = score_pairs(embeddings, ALL_OF_8, **settings, int8=int8)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, by_match(embeddings, ALL_OF_8, **settings), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("selection", PATCH_SELECTIONS[1:])
+@pytest.mark.parametrize("clip_frames", [PAIRS_OF_4, MIXED])
+@pytest.mark.parametrize("attention", [None, "mean_one", "paper"])
+def test_pairs_of_every_selection_score_as_the_table_does(
+    int8: bool, clip_frames: Clips, attention: str | None, selection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "PAIRS_PER_TASK", 3)
+    embeddings = drawn(14, clip_frames, alike=0.3)
+    embeddings = replace(embeddings, patches=embeddings.patches.half())
+    if attention is None:
+        embeddings = replace(embeddings, class_keys=None)
+    settings: dict[str, Any] = {"top_clips": 3, "top_patches": 4, "patch_selection": selection}
+    settings["attention_scale"] = attention or "mean_one"
+    found = score_pairs(embeddings, ALL_OF_8, **settings, int8=int8)
+    np.testing.assert_allclose(found, by_match(embeddings, ALL_OF_8, **settings), rtol=1e-4, atol=1e-5)
+    coarse_levels = score_pairs(embeddings, ALL_OF_8, **settings, int8=int8, spatial=False)
+    np.testing.assert_allclose(coarse_levels[:, :2], found[:, :2], rtol=1e-5, atol=1e-6)
+    assert np.isnan(coarse_levels[:, 2]).all()
+
+
+@pytest.mark.parametrize("selection", PATCH_SELECTIONS)
+def test_still_videos_and_zero_vectors_of_every_selection(int8: bool, selection: str) -> None:
+    embeddings = replace(drawn(15), class_keys=None)
+    embeddings.patches[0] = 0
+    embeddings.patches[1] = embeddings.patches[1, :1, :1]  # of equal patches
+    found = score_pairs(embeddings, ALL_OF_8, int8=int8, patch_selection=selection)
+    assert np.isfinite(found).all() and not found[(ALL_OF_8 == 0).any(axis=1), 2].any()
+    table = by_match(embeddings, ALL_OF_8, patch_selection=selection)
+    np.testing.assert_allclose(found, table, rtol=1e-4, atol=1e-5)
+
+
+def test_without_class_keys_the_highest_weighted_cosine_is_the_highest_cosine(int8: bool) -> None:
+    embeddings = replace(drawn(16), class_keys=None)
+    found = score_pairs(embeddings, ALL_OF_8, int8=int8, patch_selection="weighted")
+    np.testing.assert_array_equal(found, score_pairs(embeddings, ALL_OF_8, int8=int8))
 
 
 @pytest.mark.parametrize(("patches", "width"), [(1, 1), (1, 8), (9, 3), (7, 70)])
@@ -188,7 +225,12 @@ def test_an_interruption_is_passed_on_and_ends_the_work(monkeypatch: pytest.Monk
 def test_what_runs_on_a_device_scores_the_same() -> None:
     embeddings = drawn(9)
     found = np.full((len(ALL_OF_8), 3), np.nan, dtype=np.float32)
-    settings: PairSettings = {"top_clips": 3, "top_patches": 4, "attention_scale": "paper"}
+    settings: PairSettings = {
+        "top_clips": 3,
+        "top_patches": 4,
+        "attention_scale": "paper",
+        "patch_selection": "moving",
+    }
     for places, values in scores_by_match(embeddings, ALL_OF_8, settings):
         assert np.isnan(found[places]).all()  # each pair once
         found[places] = values
@@ -214,9 +256,13 @@ def test_gradients_are_neither_needed_nor_in_the_way() -> None:
 
 
 def test_no_pairs_give_no_scores() -> None:
-    assert score_pairs(drawn(11), np.empty((0, 2), dtype=np.int64)).shape == (0, 3)
+    for selection in PATCH_SELECTIONS:
+        none = score_pairs(drawn(11), np.empty((0, 2), dtype=np.int64), patch_selection=selection)
+        assert none.shape == (0, 3)
 
 
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1, got 0 and 10"):
         score_pairs(drawn(12), ALL_OF_8, top_clips=0)
+    with pytest.raises(ValueError, match=r"patch_selection must be one of \('similarity', .*\), got 'best'"):
+        score_pairs(drawn(12), ALL_OF_8, patch_selection="best")
