@@ -10,6 +10,8 @@ from hcl.extract.system.settings import ADVANCED, INPUT, check_distinct, check_s
 HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the ImageNet ResNet without training, which any store serves
 LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
 ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
+KNOWN_LEVELS = ("appearance", "motion", "untrained", "untrained_motion")  # of scores that need no gradients
+WEIGHTED = "weighted"  # the sum of all levels of both kinds, with weights chosen on classes that are not novel
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
 PATCH_SELECTIONS = ("similarity", "weighted", "salient", "moving", "mutual", "centred")

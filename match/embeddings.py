@@ -16,6 +16,12 @@ HCL_AXES = {
     "patches": ("video", "frame", "patch", "embedding"),
     "class_keys": ("video", "embedding"),
 }
+KNOWN_AXES = {  # what is known of a video without gradients, beside the arrays of HCL: levels of their own
+    "appearance": ("video", "direction"),
+    "motion": ("video", "direction"),
+    "untrained": ("video", "axis"),
+    "untrained_motion": ("video", "frame and axis"),
+}
 MEAN_MAP = {"mean_map": ("video", "channel")}  # of the ResNet without training, beside the arrays of every method
 
 

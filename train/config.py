@@ -62,6 +62,11 @@ class TrainConfig:
     learning_rate: float = setting(0.001, "Initial learning rate.", above=0)
     dim: int = setting(256, "D, the width of every embedding; a multiple of --heads.", at_least=1, paper=512)
     semantic_attention: bool = setting(True, "Weigh patches by the text of their class, Eq. 5; hcl only.")
+    hold_out: bool = setting(
+        True,
+        "Without 2 val classes, hold out a quarter of the base classes (of 5 or more) to choose the epoch and the"
+        " weights of the levels.",
+    )
     views: int = setting(
         0, "Views of each base video to draw from; 0: all that the cache holds, 1: the canonical one.", at_least=0
     )
@@ -98,10 +103,16 @@ class TrainConfig:
     dropout: float = advanced(
         0.1, "Dropout in transformer blocks (on the residual branches) and in the clip MLP.", at_least=0, below=1
     )
+    start: str = advanced(
+        "maps",
+        "What an encoder is before it learns. maps: the maps on the principal axes of the base set, to which training"
+        " adds; random: a random projection, as in the paper.",
+        choices=("maps", "random"),
+        paper="random",
+    )
     normalise_maps: bool = advanced(
-        True,
+        False,
         "Normalise the channels of each patch to mean 0 and variance 1 before the projection.",
-        paper=False,
     )
     motion: bool = advanced(
         True, "Add a projection of each patch's difference from its mean over the frames.", paper=False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from hcl.extract.system.progress import progress_bar
 from hcl.match.embeddings import Arrays, Embeddings
 from hcl.match.store.batch import EmbeddedBatch
-from hcl.match.store.embedding_store import write_store
+from hcl.match.store.embedding_store import EmbeddingStore, write_store
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import Encoder
 
@@ -31,6 +31,7 @@ def embed_to_store(
     attributes: Mapping[str, Any],
     *,
     views: int = 1,
+    finish: Callable[[EmbeddingStore], Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the embeddings of some videos of a cache to a store.
 
@@ -41,6 +42,7 @@ def embed_to_store(
         path: of the store
         attributes: what the store says of its origin
         views: of each video, whose embeddings are averaged; 1: the canonical one
+        finish: gives further attributes that follow from the embeddings
 
     Raises:
         InputError: if maps are damaged or the store cannot be written
@@ -52,7 +54,8 @@ def embed_to_store(
                 yield batch
                 bar.update(len(batch))
 
-    write_store(path, attributes, source.cache.videos.take(rows), counted(), method=encoder.method)
+    videos = source.cache.videos.take(rows)
+    write_store(path, attributes, videos, counted(), method=encoder.method, finish=finish)
 
 
 def embedded_batches(
@@ -78,7 +81,8 @@ def embedded_batches(
         of_views = []
         for view in range(views):
             maps = canonical if view == 0 else source.read(batch, view)
-            of_views.append(EmbeddedBatch.of(embed(encoder, maps.for_encoder(encoder), text), mean_map))
+            given = maps.for_encoder(encoder)
+            of_views.append(EmbeddedBatch.of(embed(encoder, given, text), mean_map, known(encoder, given)))
         yield mean_of_views(of_views)
 
 
@@ -93,6 +97,12 @@ def mean_of_views(of_views: Sequence[EmbeddedBatch]) -> EmbeddedBatch:
         for name, array in first.arrays.items()
     }
     return replace(first, arrays=arrays)
+
+
+@torch.inference_mode()
+def known(encoder: Encoder, maps: Tensor) -> Arrays:
+    """What the encoder knows of videos without gradients, by name: (B, T, P, C) to (B, ...) each."""
+    return encoder.known(maps)
 
 
 @torch.inference_mode()

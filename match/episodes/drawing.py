@@ -113,6 +113,34 @@ def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, *, where: st
     return EpisodeSet(draw_from_pool(pool, config), dict(sorted(Counter(of_rows.label).items())), paths)
 
 
+def draw_for_choice(
+    labels: Sequence[str], groups: Sequence[str], *, shot: int, way: int, episodes: int, seed: int = 0
+) -> Episodes | None:
+    """Draw episodes that choose settings: group-disjoint where the groups allow it, as other people's videos will be.
+
+    Args:
+        labels: class of each video
+        groups: group of each video, "" where unknown
+        shot: K, supports per class
+        way: N, at most as many as there are classes
+        episodes: E
+        seed: of the draw
+
+    Returns:
+        episodes of positions in `labels`; None where they cannot be drawn
+    """
+    way = min(way, len(set(labels)))
+    for disjoint in (True, False) if all(groups) else (False,):
+        if way < 2:
+            break
+        config = EpisodeConfig(n_way=way, k_shot=shot, episodes=episodes, seed=seed, group_disjoint=disjoint)
+        try:
+            return draw_from_pool(make_pool(np.arange(len(labels)), labels, groups, config), config)
+        except InputError:  # too few groups or videos: the next best is drawn
+            continue
+    return None
+
+
 def draw_episode(pool: Pool, config: EpisodeConfig, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw episode `index`, which is the same whatever was drawn before it.
 

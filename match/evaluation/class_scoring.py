@@ -22,6 +22,7 @@ PAIRS_PER_SLICE = 120_000  # between two of which an interrupt loses nothing; ea
 GATHERED_BYTES = 64 * 2**20  # of the arrays of a method that are gathered at a time
 
 ClassScores = dict[str, NDArray[np.float64]]  # (E, N * M, N) scores of classes, by the name of the score
+PairColumns = dict[str, NDArray[np.float64]]  # (n,) scores of pairs, by the name of the score
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,18 @@ def combination_scores(
         spatial: False leaves the spatial level out
     """
     return combine_levels(pool_supports(levels, lookup[..., : case.k_shot], case.aggregate), spatial=spatial)
+
+
+def class_scores_of(columns: PairColumns, lookup: NDArray[np.int64], case: Case) -> ClassScores:
+    """Score classes by each of some scores of pairs.
+
+    Args:
+        columns: of the distinct pairs
+        lookup: (E, N * M, N, K) into them
+        case: how many of the K supports count, and how
+    """
+    places = lookup[..., : case.k_shot]
+    return {name: pool_supports(values[:, None], places, case.aggregate)[..., 0] for name, values in columns.items()}
 
 
 def method_scores(

@@ -10,11 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
-from hcl.match.config import BASELINE, HCL, LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
-from hcl.match.evaluation.class_scoring import Case, ClassScores, combination_scores, method_scores, score_levels
+from hcl.match.evaluation.class_scoring import (
+    Case,
+    ClassScores,
+    LevelScores,
+    PairColumns,
+    class_scores_of,
+    combination_scores,
+    method_scores,
+    score_levels,
+)
+from hcl.match.evaluation.known_levels import known_levels, known_scores
+from hcl.match.evaluation.level_weights import weighted_scores
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings, write_scores
 from hcl.match.evaluation.statistics import accuracy_table, count_confusion
@@ -121,8 +132,33 @@ class Evaluator:
         if not (count := level_scores.finished):
             raise KeyboardInterrupt
         lookup = level_scores.pairs.lookup[:count]
-        scores = {case: combination_scores(level_scores.levels, lookup, case, spatial=spatial) for case in cases}
+        known, weighted = self._further_scores(level_scores)
+        scores = {
+            case: class_scores_of(known, lookup, case)
+            | combination_scores(level_scores.levels, lookup, case, spatial=spatial)
+            | class_scores_of(weighted, lookup, case)
+            for case in cases
+        }
         return episodes.first(count), scores, _spread(level_scores.levels[level_scores.scored])
+
+    def _further_scores(self, level_scores: LevelScores) -> tuple[PairColumns, PairColumns]:
+        """Score pairs by the levels that need no gradients, and by the weighted sum of all, if the store has any."""
+        names = known_levels(self.store)
+        if not names:
+            return {}, {}
+        scored, pairs = level_scores.scored, level_scores.pairs.pairs
+        known = known_scores(self.store, pairs[scored], names)
+        levels = level_scores.levels[scored]
+        weighted = weighted_scores(self.store, pairs[scored], levels, known, np.unique(pairs[scored]))
+        columns = {name: _of_all(column, scored) for name, column in zip(names, known.T, strict=True)}
+        return columns, {WEIGHTED: _of_all(weighted, scored)}
+
+
+def _of_all(values: NDArray[np.float64], scored: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Give the pairs that an interrupt left out NaN: (m,) values of scored pairs to (n,)."""
+    column = np.full(len(scored), np.nan)
+    column[scored] = values
+    return column
 
 
 def choose_method(store: EmbeddingStore, method: str | None) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import HCL
-from hcl.match.embeddings import HCL_AXES, MEAN_MAP, Arrays, Clips, Embeddings
+from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, Arrays, Clips, Embeddings
 from hcl.match.methods.registry import find_method
 
 
@@ -50,7 +50,7 @@ def array_axes(method: str) -> Axes:
     Raises:
         InputError: if there is no such method
     """
-    return {**(HCL_AXES if method == HCL else find_method(method).axes), **MEAN_MAP}
+    return {**({**HCL_AXES, **KNOWN_AXES} if method == HCL else find_method(method).axes), **MEAN_MAP}
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,19 @@ class EmbeddedBatch:
                 raise ValueError(f"{name} {tuple(array.shape)} does not fit {self.mean_map.shape = }")
 
     @classmethod
-    def of(cls, embedded: Embeddings | Arrays, mean_map: NDArray[np.float32]) -> EmbeddedBatch:
+    def of(
+        cls, embedded: Embeddings | Arrays, mean_map: NDArray[np.float32], known: Arrays | None = None
+    ) -> EmbeddedBatch:
         """Take what an encoder gave, from whatever device.
 
         Args:
             embedded: of V videos; HCL's embeddings, or the arrays (V, ...) of another method
             mean_map: (V, C), the mean of each video's maps over frames and patches
+            known: (V, ...) by name, further arrays that need no gradients
         """
         frames = embedded.clip_frames if isinstance(embedded, Embeddings) else None
         arrays = embedded.arrays() if isinstance(embedded, Embeddings) else embedded
+        arrays = {**arrays, **(known or {})}
         return cls({name: array.cpu() for name, array in arrays.items()}, mean_map, frames)
 
     def __len__(self) -> int:
@@ -114,4 +118,6 @@ class EmbeddedBatch:
                     "patch embeddings pass the range of float16 (65504); train with a lower --learning-rate"
                 )
             arrays["patches"] = patches.numpy()
+            if "untrained_motion" in arrays:
+                arrays["untrained_motion"] = self.arrays["untrained_motion"].half().numpy()
         return arrays | {"mean_map": self.mean_map}

@@ -1,6 +1,6 @@
 """The embedding store that evaluation reads: one Zarr group, written atomically."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,7 @@ def write_store(
     batches: Iterable[EmbeddedBatch],
     *,
     method: str = HCL,
+    finish: Callable[["EmbeddingStore"], Mapping[str, Any]] | None = None,
 ) -> None:
     """Write a store beside `path` and rename it into place when it is whole.
 
@@ -169,6 +170,7 @@ def write_store(
         videos: the facts of all videos
         batches: the arrays of all videos, in the same order
         method: that scores from the arrays
+        finish: gives further attributes that follow from the arrays
 
     Raises:
         InputError: if something other than an embedding store stands there, it cannot be written, or the arrays are not
@@ -189,6 +191,8 @@ def write_store(
             identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
             _write_batches(group, len(videos), batches, identity, axes)
             group.attrs["identity"] = identity.hexdigest()
+            if finish is not None:
+                group.attrs.update(finish(EmbeddingStore.open(building)))
 
 
 def _write_batches(

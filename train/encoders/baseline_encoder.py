@@ -33,6 +33,10 @@ class BaselineEncoder(Trunk):
             self.head = method.make_head(frames, config.dim)
         self.method, self.array_names = config.method, tuple(method.axes)
 
+    def known(self, maps: Tensor) -> dict[str, Tensor]:
+        """Nothing: a baseline scores from its own arrays alone."""
+        return {}
+
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
         """Embed videos: (B, T, P, C) to the method's arrays (B, ...), float32, by their names in a store.
 

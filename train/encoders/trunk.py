@@ -1,8 +1,12 @@
-"""What every encoder begins with: a transformer from frame maps to patch embeddings in view of the whole video."""
+"""What every encoder begins with: a transformer from frame maps to patch embeddings in view of the whole video.
+
+It starts at the maps: turned onto the base set's principal axes, they pass through a residual path, and all that learns
+begins at zero. So an encoder that has learned nothing scores as the centred maps do, and training adds to that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -11,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hcl.train.config import TrainConfig
+from hcl.train.encoders.geometry import Geometry
 from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
 
 
@@ -89,14 +94,52 @@ class Trunk(nn.Module):
             self.layer4.requires_grad_(config.finetune == "layer4")
         self.augment = Augmentation(patch_keep_rate=config.patch_keep_rate, channel_dropout=config.channel_dropout)
         self.normalise = config.normalise_maps
-        self.projection = nn.Linear(channels, config.dim)
-        self.motion_projection = nn.Linear(channels, config.dim, bias=False) if config.motion else None
+        starts_at_maps = config.start == "maps"
+        self.geometry = Geometry(channels=channels, frames=frames, width=config.dim) if starts_at_maps else None
+        inputs = channels if self.geometry is None else self.geometry.axis_count
+        self.channels = channels
+        self.projection = nn.Linear(inputs, config.dim)
+        self.motion_projection = nn.Linear(inputs, config.dim, bias=False) if config.motion else None
         self.frame_position = nn.Parameter(torch.empty(frames, 1, config.dim))
         self.patch_position = nn.Parameter(torch.empty(patches, config.dim))
         nn.init.trunc_normal_(self.frame_position, std=0.02)
         nn.init.trunc_normal_(self.patch_position, std=0.02)
-        self.blocks = nn.Sequential(*(TransformerBlock(config) for _ in range(config.depth)))
-        self.norm = nn.LayerNorm(config.dim)
+        blocks = [TransformerBlock(config) for _ in range(config.depth)]
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.Identity() if starts_at_maps else nn.LayerNorm(config.dim)
+        if starts_at_maps:
+            self._begin_at_zero(blocks)
+
+    def _begin_at_zero(self, blocks: Sequence[TransformerBlock]) -> None:
+        """Let nothing but the residual path contribute at first."""
+        nn.init.zeros_(self.frame_position)
+        nn.init.zeros_(self.patch_position)
+        begin_at_zero(self.projection)
+        if self.motion_projection is not None:
+            begin_at_zero(self.motion_projection)
+        for block in blocks:
+            begin_at_zero(block.attention_out)
+            begin_at_zero(block.feedforward_out)
+
+    @torch.no_grad()
+    def fit_geometry(self, videos: Iterable[tuple[Tensor, int]]) -> None:
+        """Learn the geometry of the base videos, in closed form, where the encoder starts at the maps.
+
+        Args:
+            videos: maps (views, T, P, C) as `patch_embeddings` takes them, on the device, and class of each video
+        """
+        if self.geometry is not None:
+            self.geometry.fit((self._through_backbone(maps), label) for maps, label in videos)
+
+    def known(self, maps: Tensor) -> dict[str, Tensor]:
+        """Describe videos by what needs no gradients (see Geometry): (B, T, P, C) to (B, ...) by name, or nothing."""
+        return {} if self.geometry is None else self.geometry.vectors(self._through_backbone(maps))
+
+    def _through_backbone(self, maps: Tensor) -> Tensor:
+        """Run layer 4 where it is missing, and normalise: what the projection takes."""
+        if self.layer4 is not None:
+            maps = self.layer4(maps)
+        return F.layer_norm(maps.float(), maps.shape[-1:]) if self.normalise else maps
 
     def patch_embeddings(self, maps: Tensor) -> Tensor:
         """Embed the patches of videos; while training, a random part of them.
@@ -109,7 +152,7 @@ class Trunk(nn.Module):
         """
         if self.layer4 is not None:
             maps = self.layer4(maps)
-        frames, patches, channels = len(self.frame_position), len(self.patch_position), self.projection.in_features
+        frames, patches, channels = len(self.frame_position), len(self.patch_position), self.channels
         if maps.shape[1:] != (frames, patches, channels):
             raise ValueError(f"{maps.shape = } is not (B, {frames}, {patches}, {channels})")
         maps, places = self.augment(maps)  # (B, T, K, C), (B, K)
@@ -124,11 +167,27 @@ class Trunk(nn.Module):
         maps = to_matmul_dtype(maps, self.projection.weight)
         if self.normalise:
             maps = F.layer_norm(maps, maps.shape[-1:])
+        if self.geometry is not None:
+            maps = self.geometry.rotate(maps)  # (B, T, K, A)
         tokens: Tensor = self.projection(maps)
+        if self.geometry is not None:
+            tokens = tokens + first_axes(maps, tokens.shape[-1])
         if self.motion_projection is not None:
             change = self.motion_projection(maps)
             tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
         return tokens
+
+
+def first_axes(rotated: Tensor, width: int) -> Tensor:
+    """Take the principal axes of the largest variance, and zeros where there are fewer: (..., A) to (..., D)."""
+    return F.pad(rotated[..., :width], (0, max(0, width - rotated.shape[-1])))
+
+
+def begin_at_zero(layer: nn.Linear) -> None:
+    """Set the weights and the bias of a layer to zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class TransformerBlock(nn.Module):
@@ -144,15 +203,15 @@ class TransformerBlock(nn.Module):
         self.queries_keys_values = nn.Linear(config.dim, 3 * config.dim)
         self.attention_out = nn.Linear(config.dim, config.dim)
         self.feedforward_norm = nn.LayerNorm(config.dim)
-        self.feedforward = nn.Sequential(
-            nn.Linear(config.dim, config.mlp_dim), nn.GELU(), nn.Linear(config.mlp_dim, config.dim)
-        )
+        self.feedforward_in = nn.Linear(config.dim, config.mlp_dim)
+        self.feedforward_out = nn.Linear(config.mlp_dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, D) to (B, N, D)."""
         tokens = tokens + self.dropout(self._attend(self.attention_norm(tokens)))
-        enriched: Tensor = tokens + self.dropout(self.feedforward(self.feedforward_norm(tokens)))
+        hidden = F.gelu(self.feedforward_in(self.feedforward_norm(tokens)))
+        enriched: Tensor = tokens + self.dropout(self.feedforward_out(hidden))
         return enriched
 
     def _attend(self, tokens: Tensor) -> Tensor:

@@ -9,41 +9,63 @@ import torch
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Embeddings
+from hcl.train.encoders.geometry import motion_of
 
 SIGN_SEED = 0  # of the fixed signs that keep the order of frames
 
 
-def untrained_embeddings(maps: Tensor) -> Embeddings:
-    """Use maps as patch embeddings and their means as embeddings of the other levels; nothing is learned.
+def ordered_frames(frames: Tensor) -> Tensor:
+    """Add up the frames of clips so that their order counts: (..., size, D) to (..., D).
 
     A clip of the frames f and g is f + s * g, with a fixed random sign s per channel: its product with another clip is
-    then about the sum of the products of first with first and second with second frame, so order counts and the width
-    stays that of the maps.
+    then about the sum of the products of first with first and second with second frame, and the width stays D.
+    """
+    size, width = frames.shape[-2:]
+    signs = np.random.default_rng(SIGN_SEED).choice([-1.0, 1.0], (max(1, size - 1), width))
+    signs = np.concatenate((np.ones((1, width)), signs))[:size]
+    summed: Tensor = (frames * torch.from_numpy(signs).to(frames)).sum(dim=-2)
+    return summed
+
+
+def untrained_embeddings(maps: Tensor, mean: Tensor | None = None) -> Embeddings:
+    """Use maps as patch embeddings and their means as embeddings of the other levels; nothing is learned.
 
     Args:
         maps: (V, T, P, C)
+        mean: (C,), subtracted from every patch: that of some videos of the set; None: nothing is
 
     Returns:
-        float32 embeddings of V videos with D = C; every pair of frames is a clip (the one frame, where T is 1); no
-        class keys
+        float32 embeddings of V videos with D = C; every pair of frames is a clip (the one frame, where T is 1), see
+        `ordered_frames`; no class keys
     """
-    patches = maps.float()  # (V, T, P, C)
+    patches = maps.float() if mean is None else maps.float() - mean  # (V, T, P, C)
     frames = patches.mean(dim=2)  # (V, T, C)
     pairs = tuple(combinations(range(frames.shape[1]), 2)) or ((0,),)
-    signs = torch.from_numpy(np.random.default_rng(SIGN_SEED).choice([-1.0, 1.0], frames.shape[-1])).float()
-    first = frames[:, [pair[0] for pair in pairs]]  # (V, Nc, C)
-    second = frames[:, [pair[1] for pair in pairs]] if len(pairs[0]) > 1 else torch.zeros_like(first)
-    return Embeddings(frames.mean(dim=1), first + signs * second, patches, pairs)
+    return Embeddings(frames.mean(dim=1), ordered_frames(frames[:, list(map(list, pairs))]), patches, pairs)
 
 
 class Untrained(nn.Module):
-    """An encoder without weights: gives `untrained_embeddings`."""
+    """An encoder without weights: gives `untrained_embeddings`.
+
+    Args:
+        mean: (C,), of the maps of some videos, subtracted from all; None: nothing is
+    """
 
     method, reads_text, layer4 = "hcl", False, None
+    mean: Tensor | None
+
+    def __init__(self, mean: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
 
     def forward(self, maps: Tensor) -> Embeddings:
         """(B, T, P, C) to embeddings of B videos."""
-        return untrained_embeddings(maps)
+        return untrained_embeddings(maps, self.mean)
+
+    def known(self, maps: Tensor) -> dict[str, Tensor]:
+        """The mean map and how frames differ from it, as the levels `untrained` and `untrained_motion` take them."""
+        frames = maps.float().mean(dim=2) if self.mean is None else maps.float().mean(dim=2) - self.mean  # (B, T, C)
+        return {"untrained": frames.mean(dim=1), "untrained_motion": motion_of(frames)}
 
 
 class MeanMaps(nn.Module):
@@ -53,4 +75,8 @@ class MeanMaps(nn.Module):
 
     def forward(self, maps: Tensor) -> dict[str, Tensor]:
         """(B, T, P, C) to no further arrays."""
+        return {}
+
+    def known(self, maps: Tensor) -> dict[str, Tensor]:
+        """Nothing more."""
         return {}

@@ -15,7 +15,8 @@ from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.layer4 import Layer4
-from hcl.train.encoders.trunk import Trunk, first_weights
+from hcl.train.encoders.trunk import Trunk, begin_at_zero, first_weights
+from hcl.train.encoders.untrained import ordered_frames
 
 
 def all_clips(frames: int, sizes: tuple[int, ...]) -> Clips:
@@ -57,9 +58,13 @@ class VideoEncoder(Trunk):
     ) -> None:
         with first_weights(config.seed):
             super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
-            self.clip_mlps = nn.ModuleDict({str(size): clip_mlp(config, size) for size in config.clip_sizes})
+            mlps = {str(size): ClipMlp(config, size) for size in config.clip_sizes}
+            self.clip_mlps = nn.ModuleDict(mlps)
             self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None
             self.classifier = nn.Linear(config.dim, classes)
+        if self.geometry is not None:
+            for mlp in mlps.values():
+                begin_at_zero(mlp.out)
         self.clip_frames = all_clips(frames, config.clip_sizes)
 
     @property
@@ -100,19 +105,29 @@ class VideoEncoder(Trunk):
         return keys.float()
 
     def _clips(self, frame_features: Tensor) -> Tensor:
-        """Embed the clips, in the order of clip_frames: (B, T, D) to (B, Nc, D), Eq. 1."""
+        """Embed the clips, in the order of clip_frames: (B, T, D) to (B, Nc, D), Eq. 1.
+
+        Where the encoder starts at the maps, the MLP adds to the sum of the clip's frames, in their order.
+        """
         embedded = []
         for size, mlp in self.clip_mlps.items():
             clips = [clip for clip in self.clip_frames if len(clip) == int(size)]
-            embedded.append(mlp(frame_features[:, clips].flatten(2)))  # (B, Nc of this size, D)
+            frames = frame_features[:, clips]  # (B, Nc of this size, size, D)
+            of_size = mlp(frames.flatten(2))  # (B, Nc of this size, D)
+            embedded.append(of_size if self.geometry is None else of_size + ordered_frames(frames))
         return torch.cat(embedded, dim=1)
 
 
-def clip_mlp(config: TrainConfig, size: int) -> nn.Sequential:
-    """Make the MLP of Eq. 1 for clips of `size` frames."""
-    return nn.Sequential(
-        nn.Linear(size * config.dim, config.dim),
-        nn.GELU(),
-        nn.Dropout(config.dropout),
-        nn.Linear(config.dim, config.dim),
-    )
+class ClipMlp(nn.Module):
+    """The MLP of Eq. 1 for clips of `size` frames."""
+
+    def __init__(self, config: TrainConfig, size: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(size * config.dim, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.dim, config.dim)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(..., size * D) to (..., D)."""
+        embedded: Tensor = self.out(self.dropout(nn.functional.gelu(self.hidden(frames))))
+        return embedded

@@ -70,8 +70,14 @@ class Fitted:
     """The outcome of a training."""
 
     state: dict[str, Tensor]  # of the encoder, on the CPU: the best by validation, else the last
-    best_epoch: int
+    best_epoch: int  # 0: the encoder as it began
     epochs: tuple[EpochRecord, ...]
+    start: EpochRecord | None = None  # of the encoder as it began, where it begins at the maps and is validated
+
+    @property
+    def kept(self) -> EpochRecord | None:
+        """The record of the weights that are kept."""
+        return self.epochs[self.best_epoch - 1] if self.best_epoch else self.start
 
 
 def fit(
@@ -97,7 +103,8 @@ def fit(
         validate: called after each epoch, in evaluation mode without gradients; higher is better
         checkpoint: file to resume from if it exists, and to write; None: neither
         on_steps: called every few steps with their records and the share of their time spent waiting for batches
-        on_epoch: called after each epoch, and at once for each epoch of a checkpoint
+        on_epoch: called after each epoch, and at once for each epoch of a checkpoint; first of all for the encoder as
+            it began, as epoch 0, where it begins at the maps and is validated: it may be the one that is kept
 
     Raises:
         InputError: if a loss is not finite, or the checkpoint is damaged or of other settings
@@ -105,7 +112,9 @@ def fit(
     loop = _Loop(Stepper(encoder, config, text), source)
     if checkpoint is not None and (state := run_on_main(lambda: _load_if_there(checkpoint))):
         loop.restore(state, checkpoint)
-    for record in loop.epochs:
+    if config.start == "maps" and validate is not None and not loop.steps and loop.start is None:
+        loop.validate_start(validate)
+    for record in (*([loop.start] if loop.start else []), *loop.epochs):
         _call(on_epoch, record)
     while len(loop.epochs) < config.epochs:
         for records, waiting in loop.run_epoch():
@@ -117,7 +126,7 @@ def fit(
             loop.save(checkpoint)
         _call(on_epoch, loop.epochs[-1])
     encoder.load_state_dict(loop.best_state)
-    return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs))
+    return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs), loop.start)
 
 
 def mean_of_sets(measured: float | Mapping[str, float] | None) -> tuple[float | None, dict[str, float]]:
@@ -144,6 +153,7 @@ class _Loop:
         self.steps = self.saved_steps = 0  # taken, and in the last checkpoint
         self.epoch_values: list[list[float]] = []  # of each step of the current epoch
         self.epochs: list[EpochRecord] = []
+        self.start: EpochRecord | None = None
         self.best_state: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.best_validation: float | None = None
@@ -187,17 +197,30 @@ class _Loop:
             records.append(StepRecord(number, self.stepper.learning_rate, terms))
         return records
 
+    def validate_start(self, validate: Validate) -> None:
+        """Measure the encoder before its first step: a candidate like the end of any epoch."""
+        validation, by_set = self._validate(validate)
+        self._keep(0, validation)
+        self.start = EpochRecord(0, 0, self.stepper.learning_rate, {}, validation, True, by_set)
+
+    def _validate(self, validate: Validate) -> tuple[float | None, dict[str, float]]:
+        encoder = self.stepper.kept
+        encoder.eval()
+        with torch.no_grad():
+            return mean_of_sets(run_on_main(lambda: validate(encoder)))
+
+    def _keep(self, epoch: int, validation: float | None) -> None:
+        """Take these weights as the best so far."""
+        state = self.stepper.kept.state_dict()
+        self.best_state = {name: value.detach().cpu().clone() for name, value in state.items()}
+        self.best_epoch, self.best_validation = epoch, validation
+
     def end_epoch(self, validate: Validate | None) -> None:
         """Validate, keep the weights if they are the best, and lower the learning rate when it is time."""
-        encoder, validation, by_set = self.stepper.kept, None, dict[str, float]()
-        if validate is not None:
-            encoder.eval()
-            with torch.no_grad():
-                validation, by_set = mean_of_sets(run_on_main(lambda: validate(encoder)))
+        validation, by_set = (None, {}) if validate is None else self._validate(validate)
         best = validation is None or self.best_validation is None or validation > self.best_validation
         if best:
-            self.best_state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
-            self.best_epoch, self.best_validation = len(self.epochs) + 1, validation
+            self._keep(len(self.epochs) + 1, validation)
         means = [math.fsum(column) / len(column) for column in zip(*self.epoch_values, strict=True)]
         terms = dict(zip(self.stepper.names, means, strict=True))
         rate = self.stepper.learning_rate
@@ -219,6 +242,7 @@ class _Loop:
             "steps": self.steps,
             "epoch_values": self.epoch_values,
             "epochs": [record.to_dict() for record in self.epochs],
+            "start": None if self.start is None else self.start.to_dict(),
             "best_state": self.best_state,
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,
@@ -245,5 +269,6 @@ class _Loop:
         self.steps = self.saved_steps = state["steps"]
         self.epoch_values = state["epoch_values"]
         self.epochs = [EpochRecord(**record) for record in state["epochs"]]
+        self.start = None if state["start"] is None else EpochRecord(**state["start"])
         self.best_state, self.best_epoch = state["best_state"], state["best_epoch"]
         self.best_validation = state["best_validation"]

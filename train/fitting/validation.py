@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL, ScoreConfig
 from hcl.match.episodes.aggregation import distinct_pairs, true_places
-from hcl.match.episodes.drawing import draw_episodes
+from hcl.match.episodes.drawing import draw_for_choice
 from hcl.match.evaluation.class_scoring import Case, combination_scores, episode_scores
 from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.methods.registry import find_method
@@ -67,8 +67,10 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
     usable = len(set(labels))
     if usable < 2:
         return None
-    way = min(config.val_way, usable)
-    episodes = draw_episodes(labels, way=way, episodes=config.val_episodes, seed=config.seed)
+    way, groups = min(config.val_way, usable), cache.videos.take(rows).group
+    episodes = draw_for_choice(labels, groups, shot=1, way=way, episodes=config.val_episodes, seed=config.seed)
+    if episodes is None:
+        return None
     views = cache.resolve_views(config.test_views, "--test-views")
     table, truth = distinct_pairs(episodes), true_places(episodes)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache, map_settings
@@ -15,11 +16,15 @@ from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import list_differences
+from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
+from hcl.match.evaluation.level_weights import LevelWeights, choose_level_weights
+from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import embed_to_store
 from hcl.train.encoders.factory import Encoder
-from hcl.train.encoders.untrained import Untrained
+from hcl.train.encoders.untrained import MeanMaps, Untrained
 from hcl.train.runs.run_folder import Run, RunConfig, load_encoder, read_config
 
 
@@ -61,7 +66,7 @@ def embed_cache(
         InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
     """
     opened, out = open_cache(Path(cache)), Path(out)
-    encoder: Encoder = Untrained()
+    encoder: Encoder = MeanMaps()
     trained = None if run is None else Run(Path(run), read_config(run))
     if trained is not None:
         encoder = load_encoder(trained.folder)
@@ -72,8 +77,23 @@ def embed_cache(
     rows = opened.rows()
     if not len(rows):
         raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
+    if trained is None:
+        encoder = Untrained(mean_of_maps(source, rows))
     write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)
     return EmbeddedCache(out, len(rows))
+
+
+def mean_of_maps(source: MapSource, rows: NDArray[np.int64]) -> torch.Tensor:
+    """The mean of the maps of videos over frames and patches, (C,): those that are not novel, else of all.
+
+    Args:
+        source: of the maps
+        rows: (V,), of its cache
+    """
+    known = np.setdiff1d(rows, source.cache.rows("novel"))
+    rows = known if len(known) else rows
+    means = [source.read(rows[start : start + 8]).mean_map() for start in range(0, len(rows), 8)]
+    return torch.from_numpy(np.concatenate(means).mean(axis=0))
 
 
 def write_embeddings(
@@ -111,7 +131,24 @@ def write_embeddings(
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
         "text_model": config.text_model if config else None,
     }
-    embed_to_store(encoder, source, rows, out, attributes, views=views)
+
+    def finish(store: EmbeddingStore) -> dict[str, Any]:
+        weights = choose_level_weights(store, without=config.base_classes if config else ())
+        weights = weights or (weights_of_run(run) if run else None)
+        return {} if weights is None else {LEVEL_WEIGHTS: weights.to_dict()}
+
+    embed_to_store(encoder, source, rows, out, attributes, views=views, finish=finish)
+
+
+def weights_of_run(run: Run) -> LevelWeights | None:
+    """The level weights that a finished run's own store keeps, for stores that have no classes to choose on.
+
+    Of several sets, the first one's that has any.
+    """
+    folders = [run.folder / STORE, *set_stores(run.folder)]
+    found = [LevelWeights.of(EmbeddingStore.open(folder)) for folder in folders if folder.is_dir()]
+    chosen = next((weights for weights in found if weights is not None), None)
+    return None if chosen is None else replace(chosen, chosen_on=f"{chosen.chosen_on} of {run.folder}", is_own=False)
 
 
 def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hcl.extract.system.progress import logger
+from hcl.extract.system.progress import logger, progress_bar
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.cached_maps import CachedMaps
@@ -25,6 +26,8 @@ from hcl.train.fitting.loop import Fitted, fit
 from hcl.train.fitting.set_validation import validation_of
 from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
+
+MOST_VIDEOS = 2000  # base videos that the geometry is computed from
 
 
 def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | MeanMaps:
@@ -47,6 +50,8 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
         logger.info(f"method {training.method}: nothing to train")
         run_on_main(partial(save_encoder, run, {}))
         return encoder
+    if training.start == "maps":
+        encoder.fit_geometry(base_videos(source, encoder, training))
     batches = base_batches(source, training)
     validate = validation_of(source, training, config.scoring)
     if validate is None:
@@ -63,7 +68,8 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
             on_epoch=log.epoch,
         )
     run_on_main(partial(save_encoder, run, fitted.state))
-    logger.info(f"kept the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}")
+    kept = f"the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}"
+    logger.info(f"kept {kept if fitted.best_epoch else 'the encoder as it began: no epoch was better'}")
     if validate is not None and is_main_process():
         warn_if_behind(fitted, validate.untrained)
     return encoder.eval()
@@ -71,13 +77,29 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
 
 def warn_if_behind(fitted: Fitted, untrained: float) -> None:
     """Warn if the kept weights recognise fewer val classes than the maps that they began with."""
-    kept = fitted.epochs[fitted.best_epoch - 1].validation
+    kept = None if fitted.kept is None else fitted.kept.validation
     if kept is not None and kept < untrained:
         logger.warning(
             f"on the val classes the kept encoder is behind the ImageNet ResNet without training ({kept:.1f} % against"
             f" {untrained:.1f} %): lower --epochs or --learning-rate, add base classes, or go without training:"
             " hcl embed CACHE --untrained"
         )
+
+
+def base_videos(source: MapSource, encoder: Trainable, training: TrainConfig) -> Iterator[tuple[torch.Tensor, int]]:
+    """The maps (views, T, P, C) and the class of base videos, a seeded choice of them where there are many."""
+    cache = source.cache
+    videos = CachedMaps(cache, "base")
+    chosen = np.arange(len(videos))
+    if len(chosen) > MOST_VIDEOS:
+        chosen = np.sort(np.random.default_rng(training.seed).choice(chosen, MOST_VIDEOS, replace=False))
+    views = cache.resolve_views(training.views)
+    with progress_bar(len(chosen), "video", "geometry of the base videos") as bar:
+        for place in chosen:
+            row = videos.rows[place : place + 1]
+            maps = [source.read(row, view).for_encoder(encoder) for view in range(views)]
+            yield torch.cat(maps), int(videos.labels[place])
+            bar.update()
 
 
 def base_texts(source: MapSource, config: RunConfig) -> torch.Tensor | None:

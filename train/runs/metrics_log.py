@@ -76,7 +76,8 @@ class MetricsLog:
         if self._scalars is not None:
             self._scalars.epoch(record)
         best = ", best" if record.best else ""
-        logger.info(f"epoch {record.epoch}: loss {record.terms['total']:.4f}{self._accuracy(record)}{best}")
+        loss = f"loss {record.terms['total']:.4f}" if record.epoch else "nothing learned yet"
+        logger.info(f"epoch {record.epoch}: {loss}{self._accuracy(record)}{best}")
 
     def _accuracy(self, record: EpochRecord) -> str:
         """The accuracy of an epoch, beside that of the maps without training."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hcl.extract.cache.base import FrameMapCache
@@ -24,6 +26,8 @@ from hcl.train.data.joining import join_caches, refuse_two_splits
 from hcl.train.encoders.layer4 import lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
+
+LEAST_TO_HOLD_OUT = 5  # base classes, of which three at least are left to learn from
 
 
 def open_with_splits(
@@ -98,6 +102,7 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
             finetuned or skipped and the cache's maps are not what it takes, or if the cache holds too few views
     """
     _check_layer4(cache, training)
+    cache = cache.with_splits(splits_with_val(cache)) if training.hold_out and lacks_val(cache) else cache
     base = finished_classes(cache, "base")
     if len(base) < 2 and training.method != "resnet":
         raise InputError(
@@ -121,6 +126,24 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
         base_classes=base,
         encoder=shape,
     )
+
+
+def lacks_val(cache: FrameMapCache) -> bool:
+    """Whether a cache has fewer than two val classes with two videos, and base classes enough to stand in for them."""
+    return len(usable_classes(cache, "val")) < 2 and len(usable_classes(cache, "base")) >= LEAST_TO_HOLD_OUT
+
+
+def usable_classes(cache: FrameMapCache, split: str) -> list[str]:
+    """The classes of a split with two finished videos or more, a query and a support, in alphabetical order."""
+    counts = Counter(cache.videos.take(cache.rows(split)).label)
+    return sorted(name for name, count in counts.items() if count > 1)
+
+
+def splits_with_val(cache: FrameMapCache) -> dict[str, str]:
+    """The splits of a cache with a quarter of its base classes, two at least, as val: always the same ones."""
+    base = usable_classes(cache, "base")
+    held_out = np.random.default_rng(0).permutation(base)[: max(2, round(len(base) / 4))]
+    return cache.class_splits | dict.fromkeys(map(str, held_out), "val")
 
 
 def record_cache(cache: FrameMapCache) -> dict[str, Any]:

@@ -97,6 +97,12 @@ def train(
             log_sets(opened)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         training = planned.config.training
+        if held_out := [name for name, split in planned.config.splits.items() if split != opened.class_splits[name]]:
+            logger.info(
+                "no 2 val classes: held out of the base classes, to choose the epoch and the weights of the levels:"
+                f" {', '.join(held_out)} (--no-hold-out trains on all)"
+            )
+            opened = opened.with_splits(planned.config.splits)
         source = MapSource(opened, training.weights, own_gpu(choose_device(training.device)))
         run_on_main(lambda: _begin(planned, source, latest))
         logger.info(describe_run(planned))

@@ -1,0 +1,72 @@
+"""Scores of pairs of videos by what is known of them without gradients: the levels beside the paper's three."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hcl.extract.cache.video_table import Rows
+from hcl.match.config import KNOWN_LEVELS
+from hcl.match.scoring.cosines import l2_normalise
+from hcl.match.store.embedding_store import EmbeddingStore
+
+QUERIES_AT_A_TIME = 256
+
+
+def known_levels(store: EmbeddingStore) -> tuple[str, ...]:
+    """The levels that a store has arrays for, in the order of KNOWN_LEVELS; none in a store of another method."""
+    return tuple(name for name in KNOWN_LEVELS if name in store.names)
+
+
+def known_scores(
+    store: EmbeddingStore, pairs: Rows, levels: Sequence[str] = KNOWN_LEVELS, *, centred: bool = False
+) -> NDArray[np.float64]:
+    """Score pairs of videos by the cosine of their vectors on each level.
+
+    Args:
+        store: that has an array for each level
+        pairs: (n, 2) rows of a query and a support
+        levels: some of KNOWN_LEVELS
+        centred: subtract the mean of the pairs' videos first, where that of the base videos is of another domain
+
+    Returns:
+        (n, L), in [-1, 1]; a zero vector has cosine 0 with everything
+    """
+    used, local = np.unique(pairs, return_inverse=True)
+    local = local.reshape(-1, 2)
+    arrays = store.arrays(tuple(levels), used)
+    columns = []
+    for name in levels:
+        vectors = arrays[name].float()
+        columns.append(pair_cosines(vectors - vectors.mean(dim=0) if centred else vectors, local))
+    return np.stack(columns, axis=1) if columns else np.empty((len(pairs), 0))
+
+
+def pair_cosines(vectors: Tensor, pairs: Rows) -> NDArray[np.float64]:
+    """The cosines of pairs of rows: (V, n) and (m, 2) to (m,)."""
+    unit = l2_normalise(vectors)
+    values = np.empty(len(pairs))
+    order = np.argsort(pairs[:, 0], kind="stable")
+    queries = pairs[order, 0]
+    for start in range(0, len(unit), QUERIES_AT_A_TIME):
+        low, high = np.searchsorted(queries, (start, start + QUERIES_AT_A_TIME))
+        places = order[low:high]
+        if len(places):
+            table = (unit[start : start + QUERIES_AT_A_TIME] @ unit.T).numpy()
+            values[places] = table[pairs[places, 0] - start, pairs[places, 1]]
+    return values
+
+
+def domain_shift(store: EmbeddingStore, rows: Rows) -> float:
+    """How far the mean of some videos is from that of the base videos, in units of the base videos' spread.
+
+    About 1 over the number of classes in the domain that the encoder was trained on, above 1 in another one.
+
+    Args:
+        store: whose array `untrained` is centred and scaled by the base videos
+        rows: (V,) of the store; no label of theirs is read
+    """
+    vectors = store.arrays(("untrained",), np.unique(rows))["untrained"].double()
+    return float(torch.linalg.vector_norm(vectors.mean(dim=0)) ** 2)

@@ -1,0 +1,200 @@
+"""How much each level counts: weights that are chosen on classes that are not novel, and trusted near their domain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hcl.extract.cache.video_table import Rows
+from hcl.extract.system.errors import InputError
+from hcl.match.config import HCL, KNOWN_LEVELS, LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.episodes.aggregation import pool_supports, true_places
+from hcl.match.episodes.drawing import Episodes, draw_for_choice
+from hcl.match.evaluation.class_scoring import score_levels
+from hcl.match.evaluation.known_levels import domain_shift, known_levels, known_scores
+from hcl.match.evaluation.score_cache import ScoreCache
+from hcl.match.store.embedding_store import EmbeddingStore
+
+EPISODES = 400
+SHOTS = (5, 1)  # weights suit both where classes have the videos, else the fewer
+PRIOR = dict.fromkeys(LEVELS, 1.0) | {"appearance": 1.0, "motion": 0.5, "untrained": 0.1, "untrained_motion": 0.1}
+PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
+NEAR = 0.5  # domain shift up to which the weights of a run are trusted whole
+ATTRIBUTE = "level_weights"  # of a store
+
+
+@dataclass(frozen=True)
+class LevelWeights:
+    """The weights of the levels' scores, and where they come from."""
+
+    weights: Mapping[str, float]  # by level; a level that is not named counts nothing
+    chosen_on: str  # such as "4 val classes"; the run's own classes where a store has none to choose on
+    is_own: bool  # whether they were chosen on videos of the very store
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, as a store keeps them."""
+        return {"weights": dict(self.weights), "chosen_on": self.chosen_on, "is_own": self.is_own}
+
+    @classmethod
+    def of(cls, store: EmbeddingStore) -> LevelWeights | None:
+        """Those that a store keeps, if it does.
+
+        Raises:
+            InputError: if they are damaged
+        """
+        stored = store.attributes.get(ATTRIBUTE)
+        if stored is None:
+            return None
+        try:
+            weights = {
+                name: float(stored["weights"][name]) for name in (*LEVELS, *KNOWN_LEVELS) if name in stored["weights"]
+            }
+            chosen_on, is_own = str(stored["chosen_on"]), bool(stored["is_own"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{store.path}: its {ATTRIBUTE} are damaged ({error}); write it anew with: hcl embed"
+            ) from error
+        if not all(np.isfinite(value) and value >= 0 for value in weights.values()):
+            raise InputError(
+                f"{store.path}: its {ATTRIBUTE} are not all finite and 0 or more; write it anew with: hcl embed"
+            )
+        return cls(weights, chosen_on, is_own)
+
+
+def choose_level_weights(store: EmbeddingStore, *, without: Sequence[str] = ()) -> LevelWeights | None:
+    """Choose weights on episodes over the val videos of a store, else over all that are not novel.
+
+    Args:
+        store: of HCL
+        without: classes that are left out: those that the encoder was trained on
+
+    Returns:
+        None where fewer than two classes can be drawn from
+    """
+    if store.method != HCL:
+        return None
+    for splits in (("val",), ("base", "val")):
+        drawn = _draw(store, splits, without)
+        if drawn is not None:
+            episodes, classes = drawn
+            weights = _fit_to(store, episodes)
+            return LevelWeights(weights, f"{classes} {' and '.join(splits)} classes", is_own=True)
+    return None
+
+
+def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) -> tuple[Episodes, int] | None:
+    """Draw episodes over the classes of some splits, of as many supports as they have videos for; None if too few."""
+    videos = store.videos
+    rows = np.concatenate([videos.rows(split) for split in splits])
+    rows = np.array([row for row in rows if videos.label[row] not in without], dtype=np.int64)
+    counts = Counter(videos.take(rows).label)
+    for shot in SHOTS:
+        usable = np.array([row for row in rows if counts[videos.label[row]] > shot], dtype=np.int64)
+        of_rows = videos.take(usable)
+        names = set(of_rows.label)
+        if len(names) < 2 or (shot > 1 and len(names) < len(counts)):
+            continue
+        drawn = draw_for_choice(of_rows.label, of_rows.group, shot=shot, way=EpisodeConfig.n_way, episodes=EPISODES)
+        if drawn is not None:
+            return Episodes(usable[drawn.support], usable[drawn.query]), len(names)
+    return None
+
+
+def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
+    scoring = ScoreConfig(**store.attributes.get("scoring", {}))
+    scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial=EvaluationConfig.spatial)
+    names = (*LEVELS, *known_levels(store))
+    levels = np.concatenate((scored.levels, known_scores(store, scored.pairs.pairs, names[3:])), axis=1)
+    shots = sorted({1, episodes.support.shape[2]})
+    of_classes = [pool_supports(levels, scored.pairs.lookup[..., :shot], "mean") for shot in shots]
+    prior = np.array([PRIOR[name] for name in names])
+    weights = fit_weights(of_classes, true_places(episodes), levels.std(axis=0), prior)
+    return dict(zip(names, weights.tolist(), strict=True))
+
+
+def fit_weights(
+    of_classes: Sequence[NDArray[np.float64]],
+    truth: NDArray[np.int64],
+    spread: NDArray[np.float64],
+    prior: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Choose positive weights so that the softmax over an episode's classes of the weighted sum fits the truth best.
+
+    A logistic regression: the weighted sums are then the logarithms of probabilities, but for a constant.
+
+    Args:
+        of_classes: (E, Q, N, L) each, scores of classes, of several numbers of supports
+        truth: (Q,) place of each query's class
+        spread: (L,) standard deviation of each level's scores over pairs
+        prior: (L,) ratios of the weights of scores of spread 1 where the episodes say nothing, each above 0
+
+    Returns:
+        (L,), each above 0; of a level whose scores are all alike 0
+    """
+    useful = spread > 1e-9
+    scores = [
+        torch.from_numpy(values[..., useful] / spread[useful]).flatten(0, 1) for values in of_classes
+    ]  # (E Q, N, L)
+    labels = torch.from_numpy(np.tile(truth, len(of_classes[0])))
+    expected = torch.from_numpy(np.log(prior[useful]))
+    logs = expected.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS([logs], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        fits = [torch.nn.functional.cross_entropy(values @ logs.exp(), labels) for values in scores]
+        apart = logs - expected
+        value = torch.stack(fits).mean() + PULL * (apart - apart.mean()).square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    weights = np.zeros(len(spread))
+    weights[useful] = logs.detach().exp().numpy() / spread[useful]
+    return weights
+
+
+def weighted_scores(
+    store: EmbeddingStore, pairs: Rows, levels: NDArray[np.float64], known: NDArray[np.float64], rows: Rows
+) -> NDArray[np.float64]:
+    """Add up all levels by the store's weights; without any, all count alike.
+
+    Weights that were chosen on other videos than the store's are trusted as far as these are near: the rest of the
+    trust goes to the untrained levels, centred by these videos' own mean.
+
+    Args:
+        store: of HCL
+        pairs: (n, 2) rows of a query and a support
+        levels: (n, 3) scores of the paper's levels, NaN where one was left out
+        known: (n, L) scores of the store's known levels
+        rows: of the videos that episodes are drawn from
+
+    Returns:
+        (n,)
+    """
+    names = (*LEVELS, *known_levels(store))
+    columns = np.concatenate((levels, known), axis=1)
+    spread = columns.std(axis=0)
+    chosen = LevelWeights.of(store)
+    if chosen is None:
+        weights = np.divide(1, spread, out=np.zeros(len(names)), where=spread > 1e-9)
+    else:
+        weights = np.array([chosen.weights.get(name, 0.0) for name in names])
+    total = np.where(np.isnan(columns), 0, columns) @ np.where(np.isnan(spread), 0, weights)
+    trust = 1.0 if chosen is None or chosen.is_own or "untrained" not in names else trusted(domain_shift(store, rows))
+    if trust == 1:
+        return np.asarray(total)
+    untrained = known_scores(store, pairs, ("untrained", "untrained_motion"), centred=True)
+    alone = (untrained / untrained.std(axis=0)).sum(axis=1)
+    return np.asarray(trust * total / total.std() + (1 - trust) * alone / alone.std())
+
+
+def trusted(shift: float) -> float:
+    """How far weights are trusted in a domain at some distance from theirs: 1 up to NEAR, then falling with it."""
+    return min(1.0, NEAR / shift) if shift > 0 else 1.0
