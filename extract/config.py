@@ -20,7 +20,7 @@ class ExtractConfig:
 
     frames: int = setting(8, "Frames per video: the middles of as many equal segments.", at_least=1)
     size: int = setting(224, "Frames are resized to SIZE x SIZE pixels.", at_least=32)
-    views: int = setting(1, "Views stored per video (frame and crop augmentation).", at_least=1)
+    views: int = setting(2, "Views stored per video (frame and crop augmentation).", at_least=1)
     flip: bool = setting(False, "Mirror half of the further views; leave off if left and right distinguish classes.")
     view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)
     backbone: str | None = setting(

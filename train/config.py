@@ -53,8 +53,8 @@ class TrainConfig:
         choices=("none", "hflip", "reverse", "both"),
         paper="none",
     )
-    epochs: int = setting(4, "Epochs; each ends with a validation.", at_least=1, paper=15)
-    steps_per_epoch: int = setting(25, "Batches per epoch.", at_least=1, paper=3000)
+    epochs: int = setting(8, "Epochs; each ends with a validation.", at_least=1, paper=15)
+    steps_per_epoch: int = setting(12, "Batches per epoch.", at_least=1, paper=3000)
     classes_per_batch: int = setting(
         18, "Classes per batch, at most as many as there are, transformed copies included.", at_least=2, paper=24
     )
@@ -178,7 +178,7 @@ class TrainConfig:
         above=0,
         paper=0.001,
     )
-    lr_step_size: int = advanced(2, "Epochs between two decays of the learning rate.", at_least=1, paper=6)
+    lr_step_size: int = advanced(4, "Epochs between two decays of the learning rate.", at_least=1, paper=6)
     lr_gamma: float = advanced(0.5, "Factor by which the learning rate is multiplied at each decay.", above=0)
     max_grad_norm: float = advanced(1.0, "Clip the gradient norm to this value; 0: no clipping.", at_least=0, paper=0.0)
     ema_decay: float = advanced(

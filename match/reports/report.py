@@ -8,12 +8,15 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.system.errors import write_errors
-from hcl.match.config import BASELINE, EvaluationConfig
+from hcl.match.config import BASELINE, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
+from hcl.match.evaluation.known_levels import domain_shift
+from hcl.match.evaluation.level_weights import LevelWeights, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
@@ -61,10 +64,29 @@ def as_text(evaluation: Evaluation) -> str:
     if evaluation.spread:
         levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
+    if weights := weights_text(evaluation):
+        parts.append(weights)
     if evaluation.duplicates:
         sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.duplicates)
         parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")
     return "\n\n".join(parts)
+
+
+def weights_text(evaluation: Evaluation) -> str:
+    """Which weights the weighted sum has, and how far they are trusted; "" where there is no such sum."""
+    store, first = evaluation.store, evaluation.outcomes[0]
+    if WEIGHTED not in first.accuracies:
+        return ""
+    chosen = LevelWeights.of(store)
+    if chosen is None:
+        return "weighted: all levels count alike; the store has no classes to choose weights on"
+    shares = ", ".join(f"{level_name(name)} {weight:.2g}" for name, weight in chosen.weights.items())
+    line = f"weights of the levels, chosen on {chosen.chosen_on}: {shares}"
+    if chosen.is_own or "untrained" not in store.names:
+        return line
+    shift = domain_shift(store, np.unique(evaluation.scored.query))
+    trust = f"{100 * trusted(shift):.0f} % of the weighted score is theirs, the rest that of the untrained levels"
+    return f"{line}\nthese videos are {shift:.1f} away from those trained on (within one domain under 0.5): {trust}"
 
 
 def _head(evaluation: Evaluation) -> str:
@@ -102,7 +124,14 @@ def case_name(case: Case, plan: EvaluationConfig, separator: str = ", ") -> str:
 
 def score_name(name: str) -> str:
     """How a score is shown."""
-    return UNTRAINED if name == BASELINE else name.replace("+", " + ")
+    if name == WEIGHTED:
+        return "all levels, weighted"
+    return UNTRAINED if name == BASELINE else level_name(name).replace("+", " + ")
+
+
+def level_name(name: str) -> str:
+    """How a level or a sum of levels is shown."""
+    return name.replace("_", " ")
 
 
 def _levels(outcome: Outcome) -> str:

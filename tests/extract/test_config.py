@@ -10,7 +10,7 @@ from hcl.extract.system.errors import InputError
 
 def test_flips_without_further_views_are_refused() -> None:
     with pytest.raises(InputError, match="give --views 2 or more"):
-        ExtractConfig(flip=True)
+        ExtractConfig(flip=True, views=1)
     assert ExtractConfig(flip=True, views=2).flip
 
 

@@ -94,7 +94,7 @@ def test_further_views_leave_the_first_as_it_is(
     videos: Path, tmp_path: Path, config: ExtractConfig, store: str
 ) -> None:
     config = replace(config, cache_dtype=store)
-    extract(videos, tmp_path / "one.zarr", config)
+    extract(videos, tmp_path / "one.zarr", replace(config, views=1))
     summary = extract(videos, tmp_path / "three.zarr", replace(config, views=3, view_seed=4, flip=True))
     one, three = ZarrCache.open(tmp_path / "one.zarr"), ZarrCache.open(tmp_path / "three.zarr")
     assert (one.n_views, three.n_views) == (1, 3)
