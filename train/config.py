@@ -53,7 +53,7 @@ class TrainConfig:
         choices=("none", "hflip", "reverse", "both"),
         paper="none",
     )
-    epochs: int = setting(8, "Epochs; each ends with a validation.", at_least=1, paper=15)
+    epochs: int = setting(8, "Epochs; each ends with a validation. 0: nothing is learned.", at_least=0, paper=15)
     steps_per_epoch: int = setting(12, "Batches per epoch.", at_least=1, paper=3000)
     classes_per_batch: int = setting(
         18, "Classes per batch, at most as many as there are, transformed copies included.", at_least=2, paper=24
@@ -64,8 +64,8 @@ class TrainConfig:
     semantic_attention: bool = setting(True, "Weigh patches by the text of their class, Eq. 5; hcl only.")
     hold_out: bool = setting(
         True,
-        "Without 2 val classes, hold out a quarter of the base classes (of 5 or more) to choose the epoch and the"
-        " weights of the levels.",
+        "Without 2 val classes, train without a quarter of the base classes (of 5 or more) first, which choose the"
+        " number of epochs and the weights of the levels.",
     )
     views: int = setting(
         0, "Views of each base video to draw from; 0: all that the cache holds, 1: the canonical one.", at_least=0

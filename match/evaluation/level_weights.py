@@ -163,7 +163,7 @@ def fit_weights(
 def weighted_scores(
     store: EmbeddingStore, pairs: Rows, levels: NDArray[np.float64], known: NDArray[np.float64], rows: Rows
 ) -> NDArray[np.float64]:
-    """Add up all levels by the store's weights; without any, all count alike.
+    """Add up all levels by the store's weights; without any, by PRIOR, or all alike where nothing was learned.
 
     Weights that were chosen on other videos than the store's are trusted as far as these are near: the rest of the
     trust goes to the untrained levels, centred by these videos' own mean.
@@ -183,7 +183,8 @@ def weighted_scores(
     spread = columns.std(axis=0)
     chosen = LevelWeights.of(store)
     if chosen is None:
-        weights = np.divide(1, spread, out=np.zeros(len(names)), where=spread > 1e-9)
+        ratios = np.array([PRIOR[name] for name in names]) if "appearance" in names else np.ones(len(names))
+        weights = np.divide(ratios, spread, out=np.zeros(len(names)), where=spread > 1e-9)
     else:
         weights = np.array([chosen.weights.get(name, 0.0) for name in names])
     total = np.where(np.isnan(columns), 0, columns) @ np.where(np.isnan(spread), 0, weights)

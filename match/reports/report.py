@@ -20,6 +20,7 @@ from hcl.match.evaluation.level_weights import LevelWeights, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
+WITHOUT_TRAINING = (BASELINE, "untrained", "untrained_motion")  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
 
@@ -57,7 +58,8 @@ def as_text(evaluation: Evaluation) -> str:
     parts = [_head(evaluation)]
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
-        parts += [*title, _levels(outcome), _per_class(evaluation, outcome), _confusion(outcome)]
+        behind = [line] if (line := behind_text(outcome)) else []
+        parts += [*title, _levels(outcome), *behind, _per_class(evaluation, outcome), _confusion(outcome)]
         if confused := outcome.most_confused:
             headers = ("true class", "most often taken for", "% of its queries")
             parts.append(tabulate(confused, headers=headers, floatfmt=".1f", tablefmt="github"))
@@ -72,6 +74,19 @@ def as_text(evaluation: Evaluation) -> str:
     return "\n\n".join(parts)
 
 
+def behind_text(outcome: Outcome) -> str:
+    """Say that something without training leads, where it does; "" where it does not."""
+    untrained = {name: outcome.accuracies[name].accuracy for name in WITHOUT_TRAINING if name in outcome.accuracies}
+    leading = max(untrained, key=lambda name: untrained[name])
+    reached = outcome.accuracies[outcome.headline].accuracy
+    if untrained[leading] <= reached:
+        return ""
+    return (
+        f"without training, {score_name(leading)} is ahead here: {untrained[leading]:.1f} % against {reached:.1f} %;"
+        " more base classes of this kind would help, or going without training: hcl embed CACHE --untrained"
+    )
+
+
 def weights_text(evaluation: Evaluation) -> str:
     """Which weights the weighted sum has, and how far they are trusted; "" where there is no such sum."""
     store, first = evaluation.store, evaluation.outcomes[0]
@@ -79,7 +94,7 @@ def weights_text(evaluation: Evaluation) -> str:
         return ""
     chosen = LevelWeights.of(store)
     if chosen is None:
-        return "weighted: all levels count alike; the store has no classes to choose weights on"
+        return "weights of the levels: fixed ratios; there were no classes to choose them on"
     shares = ", ".join(f"{level_name(name)} {weight:.2g}" for name, weight in chosen.weights.items())
     line = f"weights of the levels, chosen on {chosen.chosen_on}: {shares}"
     if chosen.is_own or "untrained" not in store.names:

@@ -125,6 +125,8 @@ def fit(
         if checkpoint is not None:
             loop.save(checkpoint)
         _call(on_epoch, loop.epochs[-1])
+    if not loop.best_state:
+        loop.keep(0, None)  # no epochs were asked for
     encoder.load_state_dict(loop.best_state)
     return Fitted(loop.best_state, loop.best_epoch, tuple(loop.epochs), loop.start)
 
@@ -200,7 +202,7 @@ class _Loop:
     def validate_start(self, validate: Validate) -> None:
         """Measure the encoder before its first step: a candidate like the end of any epoch."""
         validation, by_set = self._validate(validate)
-        self._keep(0, validation)
+        self.keep(0, validation)
         self.start = EpochRecord(0, 0, self.stepper.learning_rate, {}, validation, True, by_set)
 
     def _validate(self, validate: Validate) -> tuple[float | None, dict[str, float]]:
@@ -209,7 +211,7 @@ class _Loop:
         with torch.no_grad():
             return mean_of_sets(run_on_main(lambda: validate(encoder)))
 
-    def _keep(self, epoch: int, validation: float | None) -> None:
+    def keep(self, epoch: int, validation: float | None) -> None:
         """Take these weights as the best so far."""
         state = self.stepper.kept.state_dict()
         self.best_state = {name: value.detach().cpu().clone() for name, value in state.items()}
@@ -220,7 +222,7 @@ class _Loop:
         validation, by_set = (None, {}) if validate is None else self._validate(validate)
         best = validation is None or self.best_validation is None or validation > self.best_validation
         if best:
-            self._keep(len(self.epochs) + 1, validation)
+            self.keep(len(self.epochs) + 1, validation)
         means = [math.fsum(column) / len(column) for column in zip(*self.epoch_values, strict=True)]
         terms = dict(zip(self.stepper.names, means, strict=True))
         rate = self.stepper.learning_rate

@@ -25,7 +25,7 @@ from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.untrained import MeanMaps, Untrained
-from hcl.train.runs.run_folder import Run, RunConfig, load_encoder, read_config
+from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ def weights_of_run(run: Run) -> LevelWeights | None:
 
     Of several sets, the first one's that has any.
     """
-    folders = [run.folder / STORE, *set_stores(run.folder)]
+    runs = (run.folder, run.folder / CHOICE)
+    folders = [folder for one in runs for folder in (one / STORE, *set_stores(one))]
     found = [LevelWeights.of(EmbeddingStore.open(folder)) for folder in folders if folder.is_dir()]
     chosen = next((weights for weights in found if weights is not None), None)
     return None if chosen is None else replace(chosen, chosen_on=f"{chosen.chosen_on} of {run.folder}", is_own=False)

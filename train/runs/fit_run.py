@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 MOST_VIDEOS = 2000  # base videos that the geometry is computed from
 
 
-def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | MeanMaps:
+def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | None = None) -> Trainable | MeanMaps:
     """Train the encoder of a run, from its checkpoint if it has one, and save its weights, if there are any to learn.
 
     Only base videos are trained on and only val videos choose the epoch. Of several processes the first one alone
@@ -40,11 +41,12 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
         run: the run's folder
         source: of the maps, whose cache has the run's splits; on the device to train on
         config: of the run
+        epochs: chosen before, so that the last weights are kept; None: as the settings say, and val videos choose
 
     Returns:
         the trained encoder, on the device, in evaluation mode
     """
-    training = config.training
+    training = config.training if epochs is None else replace(config.training, epochs=epochs)
     encoder = make_encoder(training, config.encoder, source.layer4).to(source.device)
     if isinstance(encoder, MeanMaps):
         logger.info(f"method {training.method}: nothing to train")
@@ -53,8 +55,10 @@ def fit_run(run: Path, source: MapSource, config: RunConfig) -> Trainable | Mean
     if training.start == "maps":
         encoder.fit_geometry(base_videos(source, encoder, training))
     batches = base_batches(source, training)
-    validate = validation_of(source, training, config.scoring)
-    if validate is None:
+    validate = validation_of(source, training, config.scoring) if epochs is None else None
+    if epochs is not None:
+        logger.info(f"all base classes, {epochs} epochs, as the held-out classes chose")
+    elif validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     with metrics_log(run, training, validation=validate) as log:
         fitted = fit(

@@ -98,3 +98,9 @@ def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
     """Write the metrics of all epochs so far, one JSON object per line."""
     with atomic_file(run / METRICS) as fresh:
         fresh.write_text("".join(json.dumps(record.to_dict()) + "\n" for record in records), encoding="utf-8")
+
+
+def kept_epoch(run: Path) -> int:
+    """The epoch whose weights a run kept, as its metrics say; 0: the encoder as it began."""
+    records = [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
+    return int([record["epoch"] for record in records if record["best"]][-1])

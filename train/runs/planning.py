@@ -102,7 +102,6 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
             finetuned or skipped and the cache's maps are not what it takes, or if the cache holds too few views
     """
     _check_layer4(cache, training)
-    cache = cache.with_splits(splits_with_val(cache)) if training.hold_out and lacks_val(cache) else cache
     base = finished_classes(cache, "base")
     if len(base) < 2 and training.method != "resnet":
         raise InputError(
@@ -128,22 +127,29 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
     )
 
 
-def lacks_val(cache: FrameMapCache) -> bool:
-    """Whether a cache has fewer than two val classes with two videos, and base classes enough to stand in for them."""
-    return len(usable_classes(cache, "val")) < 2 and len(usable_classes(cache, "base")) >= LEAST_TO_HOLD_OUT
+def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, ...]:
+    """The base classes that choose the epoch and the level weights where fewer than two val classes can.
+
+    Args:
+        cache: with the splits that count
+        training: whether any are held out, and of which method
+
+    Returns:
+        a quarter of the base classes, two at least, always the same ones; none where val classes can choose, or fewer
+        than three would be left
+    """
+    base = usable_classes(cache, "base")
+    if not training.hold_out or training.method == "resnet" or len(usable_classes(cache, "val")) >= 2:
+        return ()
+    if len(base) < LEAST_TO_HOLD_OUT:
+        return ()
+    return tuple(sorted(np.random.default_rng(0).permutation(base)[: max(2, round(len(base) / 4))].tolist()))
 
 
 def usable_classes(cache: FrameMapCache, split: str) -> list[str]:
     """The classes of a split with two finished videos or more, a query and a support, in alphabetical order."""
     counts = Counter(cache.videos.take(cache.rows(split)).label)
     return sorted(name for name, count in counts.items() if count > 1)
-
-
-def splits_with_val(cache: FrameMapCache) -> dict[str, str]:
-    """The splits of a cache with a quarter of its base classes, two at least, as val: always the same ones."""
-    base = usable_classes(cache, "base")
-    held_out = np.random.default_rng(0).permutation(base)[: max(2, round(len(base) / 4))]
-    return cache.class_splits | dict.fromkeys(map(str, held_out), "val")
 
 
 def record_cache(cache: FrameMapCache) -> dict[str, Any]:

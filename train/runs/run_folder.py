@@ -26,6 +26,7 @@ from hcl.train.encoders.untrained import MeanMaps
 SCHEMA, VERSION = "hcl-run", 3
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
+CHOICE = "choice"  # a run within a run: what was trained without some base classes to choose the epoch
 
 
 @dataclass(frozen=True)

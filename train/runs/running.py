@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.device import choose_device
@@ -22,16 +23,18 @@ from hcl.train.distributed import is_main_process, own_gpu, process_group, run_o
 from hcl.train.encoders.factory import Encoder
 from hcl.train.runs.embed_cache import write_embeddings
 from hcl.train.runs.fit_run import fit_run
+from hcl.train.runs.metrics_log import kept_epoch
 from hcl.train.runs.planning import (
     begin,
     default_preset,
     describe_differences,
     describe_run,
+    held_out_classes,
     make_run_config,
     open_with_splits,
     plan_run,
 )
-from hcl.train.runs.run_folder import Run, is_finished, read_config
+from hcl.train.runs.run_folder import CHOICE, Run, is_finished, read_config
 
 
 @dataclass(frozen=True)
@@ -97,17 +100,38 @@ def train(
             log_sets(opened)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         training = planned.config.training
-        if held_out := [name for name, split in planned.config.splits.items() if split != opened.class_splits[name]]:
-            logger.info(
-                "no 2 val classes: held out of the base classes, to choose the epoch and the weights of the levels:"
-                f" {', '.join(held_out)} (--no-hold-out trains on all)"
-            )
-            opened = opened.with_splits(planned.config.splits)
-        source = MapSource(opened, training.weights, own_gpu(choose_device(training.device)))
+        device = own_gpu(choose_device(training.device))
+        source = MapSource(opened, training.weights, device)
         run_on_main(lambda: _begin(planned, source, latest))
+        epochs = None
+        if held_out := held_out_classes(opened, training):
+            as_val = opened.with_splits(opened.class_splits | dict.fromkeys(held_out, "val"))
+            epochs = _choose(MapSource(as_val, training.weights, device), planned, held_out)
         logger.info(describe_run(planned))
-        encoder = fit_run(planned.folder, source, planned.config)
+        encoder = fit_run(planned.folder, source, planned.config, epochs=epochs)
     return embed_held_out(encoder, source, planned) if on_main else None
+
+
+def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
+    """Train without some base classes, in a run within the run, and say which epoch was best on them.
+
+    Its store, of the held-out classes alone, keeps the weights of the levels.
+
+    Args:
+        source: of the maps, the held-out classes being val
+        run: that will train on all base classes
+        held_out: these classes
+    """
+    choice = Run(run.folder / CHOICE, make_run_config(source.cache, run.config.training))
+    if not run_on_main(lambda: choice.is_finished):
+        logger.info(
+            f"no 2 val classes, so {', '.join(held_out)} are held out first, to choose the epoch and the weights of the"
+            " levels; then all base classes are trained on (--no-hold-out: at once)"
+        )
+        run_on_main(lambda: begin(choice))
+        encoder = fit_run(choice.folder, source, choice.config)
+        run_on_main(lambda: embed_held_out(encoder, source, choice, splits=("val",)))
+    return run_on_main(lambda: kept_epoch(choice.folder))
 
 
 def _begin(run: Run, source: MapSource, latest: bool) -> None:
@@ -118,22 +142,29 @@ def _begin(run: Run, source: MapSource, latest: bool) -> None:
         mark_latest(run.folder)
 
 
-def embed_held_out(encoder: Encoder, source: MapSource, run: Run) -> TrainedRun:
-    """Write the embedding store of a run, or one a set: the val and novel videos of its cache, by its encoder."""
+def embed_held_out(
+    encoder: Encoder, source: MapSource, run: Run, splits: Sequence[str] = ("val", "novel")
+) -> TrainedRun:
+    """Write the embedding store of a run, or one a set: the videos of some splits of its cache, by its encoder."""
     if of_sets := source.of_sets():
-        return _embed_sets(encoder, of_sets, run)
-    rows = np.setdiff1d(source.cache.rows(), source.cache.rows("base"))
+        return _embed_sets(encoder, of_sets, run, splits)
+    rows = rows_of(source, splits)
     if len(rows):
         write_embeddings(encoder, source, rows, run.folder / STORE, run)
     return TrainedRun(run.folder, len(rows))
 
 
-def _embed_sets(encoder: Encoder, of_sets: Mapping[str, MapSource], run: Run) -> TrainedRun:
-    """Write a store for each set that has val or novel videos, with the classes and videos as its cache calls them.
+def rows_of(source: MapSource, splits: Sequence[str]) -> NDArray[np.int64]:
+    """The rows of some splits of a source's cache, ascending."""
+    return np.sort(np.concatenate([source.cache.rows(split) for split in splits]))
+
+
+def _embed_sets(encoder: Encoder, of_sets: Mapping[str, MapSource], run: Run, splits: Sequence[str]) -> TrainedRun:
+    """Write a store for each set that has videos of some splits, with the classes and videos as its cache calls them.
 
     The folder of the stores is there once all are written.
     """
-    held_out = {name: np.setdiff1d(one.cache.rows(), one.cache.rows("base")) for name, one in of_sets.items()}
+    held_out = {name: rows_of(one, splits) for name, one in of_sets.items()}
     names, folder = [name for name, rows in held_out.items() if len(rows)], run.folder / SET_STORES
     if names:
         with atomic_folder(folder) as fresh:
