@@ -19,6 +19,9 @@ from hcl.train.encoders.geometry import Geometry
 from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
 
 
+GAIN_RATE = 100  # how much faster the gains of the residual path learn: an axis that misleads can be turned off in time
+
+
 class Augmentation(nn.Module):
     """Leaves out patches and channels at random while training; in evaluation mode maps stay as they are.
 
@@ -100,6 +103,7 @@ class Trunk(nn.Module):
         self.channels = channels
         self.projection = nn.Linear(inputs, config.dim)
         self.motion_projection = nn.Linear(inputs, config.dim, bias=False) if config.motion else None
+        self.gain = nn.Parameter(torch.zeros(config.dim)) if starts_at_maps else None  # see _project
         self.frame_position = nn.Parameter(torch.empty(frames, 1, config.dim))
         self.patch_position = nn.Parameter(torch.empty(patches, config.dim))
         nn.init.trunc_normal_(self.frame_position, std=0.02)
@@ -170,8 +174,8 @@ class Trunk(nn.Module):
         if self.geometry is not None:
             maps = self.geometry.rotate(maps)  # (B, T, K, A)
         tokens: Tensor = self.projection(maps)
-        if self.geometry is not None:
-            tokens = tokens + first_axes(maps, tokens.shape[-1])
+        if self.geometry is not None and self.gain is not None:
+            tokens = tokens + first_axes(maps, tokens.shape[-1]) * (1 + GAIN_RATE * self.gain).clamp(min=0)
         if self.motion_projection is not None:
             change = self.motion_projection(maps)
             tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
