@@ -65,9 +65,7 @@ def test_motion_is_the_projected_difference_from_the_mean_over_frames(
     dim: int, normalise: bool, start: str, perturb: Perturb, fit_geometry: Callable[[VideoEncoder, Tensor], None]
 ) -> None:
     """What an encoder that starts at the maps projects are rotated ones, the first D axes of which are added."""
-    config = TrainConfig(
-        dim=dim, heads=2, depth=0, dropout=0.0, motion=True, normalise_maps=normalise, start=start
-    )
+    config = TrainConfig(dim=dim, heads=2, depth=0, dropout=0.0, motion=True, normalise_maps=normalise, start=start)
     encoder = perturb(VideoEncoder(config, channels=40, frames=3, patches=8, classes=2)).eval()
     fit_geometry(encoder, MAPS)
     maps, added = MAPS, torch.zeros(())

@@ -97,9 +97,7 @@ def test_a_killed_run_that_kept_its_start_resumes_to_the_same_end(
             fit(make_encoder(config), dying, config, checkpoint=file, validate=falling)
     told: list[EpochRecord] = []
     encoder = make_encoder(config)
-    resumed = fit(
-        encoder, world.source(config), config, checkpoint=file, validate=falling, on_epoch=told.append
-    )
+    resumed = fit(encoder, world.source(config), config, checkpoint=file, validate=falling, on_epoch=told.append)
     assert (resumed.start, resumed.epochs, resumed.best_epoch) == (whole.start, whole.epochs, 0)
     assert tuple(told) == (whole.start, *whole.epochs)
     torch.testing.assert_close(resumed.state, whole.state, rtol=0, atol=0)

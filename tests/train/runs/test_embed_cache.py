@@ -42,17 +42,27 @@ def test_another_text_model_or_backbone_is_refused_by_name(
         embed_cache(other.path, here / "s.zarr", run=here / "one")
 
 
-def test_maps_can_be_embedded_untrained(make_cache: MakeCache, here: Path) -> None:
-    cache = make_cache(here / "cache.zarr")
+@pytest.mark.parametrize(("splits", "centred_by"), [(None, "abcde"), (dict.fromkeys("abc", "novel"), "abc")])
+def test_maps_can_be_embedded_untrained(
+    make_cache: MakeCache, here: Path, splits: dict[str, str] | None, centred_by: str
+) -> None:
+    """Less the mean map of the videos that are not novel, of all where there are no others."""
+    cache = make_cache(here / "cache.zarr", **({} if splits is None else {"splits": splits}))
     embed_cache(cache.path, here / "s.zarr")
-    found = EmbeddingStore.open(here / "s.zarr").embeddings(np.array([5]))
-    maps = torch.from_numpy(cache.maps(5)).float()
-    torch.testing.assert_close(found.patches[0].float(), maps)
-    torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)))
+    store = EmbeddingStore.open(here / "s.zarr")
+    found = store.embeddings(np.array([5]))
+    used = [cache.maps(int(row)) for row in cache.rows() if cache.videos.label[row] in centred_by]
+    maps = torch.from_numpy(cache.maps(5)).float() - torch.from_numpy(np.stack(used)).float().mean(dim=(0, 1, 2))
+    torch.testing.assert_close(found.patches[0].float(), maps, rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)), rtol=1e-4, atol=1e-5)
     assert found.class_keys is None
+    known = store.arrays(("untrained", "untrained_motion"), np.array([5]))
+    torch.testing.assert_close(known["untrained"], found.global_)
+    motion = (maps.mean(dim=1) - maps.mean(dim=(0, 1))).flatten()
+    torch.testing.assert_close(known["untrained_motion"][0].float(), motion, rtol=1e-3, atol=1e-3)
     result = evaluate(here / "s.zarr", way=2, episodes=200)
     found_by = {name: value.accuracy for name, value in result.outcomes[0].accuracies.items()}
-    assert found_by["global"] == pytest.approx(found_by["resnet"])
+    assert found_by["global"] == pytest.approx(found_by["untrained"])
 
 
 def test_the_outcome_is_a_value_that_prints_the_next_step(make_cache: MakeCache, here: Path) -> None:

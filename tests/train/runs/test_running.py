@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS
+from hcl.match.config import ALL_LEVELS, KNOWN_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
@@ -33,6 +33,7 @@ MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 SHAPE = (4, 4, 12)
+both_starts = pytest.mark.parametrize("start", ["maps", "random"])
 
 
 @contextmanager
@@ -62,7 +63,12 @@ def test_a_run_holds_everything(small_train: Train, make_cache: MakeCache, here:
     rows = [cache.videos.path.index(path) for path in store.videos.path]
     np.testing.assert_allclose(store.mean_map[0], cache.maps(rows[0]).astype(np.float32).mean(axis=(0, 1)), rtol=1e-5)
     epochs = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
-    assert len(epochs) == 2 and all(0 <= epoch["validation"] <= 100 for epoch in epochs)
+    assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]  # 0: the encoder as it began
+    assert all(0 <= epoch["validation"] <= 100 for epoch in epochs) and epochs[0]["terms"] == {}
+    known = store.arrays(KNOWN_LEVELS, np.arange(16))
+    shapes = {name: tuple(array.shape) for name, array in known.items()}
+    assert shapes == {"appearance": (16, 200), "motion": (16, 200), "untrained": (16, 12), "untrained_motion": (16, 48)}
+    assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
 
 
 def test_the_store_is_what_the_encoder_says(small_train: Train, make_cache: MakeCache, here: Path) -> None:
@@ -80,24 +86,34 @@ def test_the_store_is_what_the_encoder_says(small_train: Train, make_cache: Make
     torch.testing.assert_close(found.patches.float(), expected.patches, rtol=1e-3, atol=1e-3)
 
 
-def test_the_same_seed_gives_the_same_weights(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+@both_starts
+def test_the_same_seed_gives_the_same_weights(
+    small_train: Train, make_cache: MakeCache, here: Path, start: str
+) -> None:
     cache = make_cache(here / "cache.zarr")
     for name in ("one", "two"):
-        small_train(cache, here / name)
-    small_train(cache, here / "three", seed=1)
+        small_train(cache, here / name, start=start)
+    small_train(cache, here / "three", seed=1, start=start)
     weights = [(here / name / WEIGHTS).read_bytes() for name in ("one", "two", "three")]
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_novel_classes_do_not_touch_the_weights(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+@both_starts
+def test_novel_classes_do_not_touch_the_weights(
+    small_train: Train, make_cache: MakeCache, here: Path, start: str
+) -> None:
+    """Those of the encoder and those of the levels."""
     cache = make_cache(here / "cache.zarr")
-    small_train(cache, here / "one")
+    small_train(cache, here / "one", start=start)
     rows = cache.rows("novel")
     ZarrCache.open(cache.path, mode="r+").write(
         [MapRecord(int(row), np.zeros(SHAPE, np.float16), source=Source(f"other {row}")) for row in rows]
     )
-    small_train(cache, here / "two")
+    small_train(cache, here / "two", start=start)
     assert (here / "one" / WEIGHTS).read_bytes() == (here / "two" / WEIGHTS).read_bytes()
+    stores = [EmbeddingStore.open(here / name / STORE) for name in ("one", "two")]
+    assert stores[0].identity != stores[1].identity
+    assert stores[0].attributes["level_weights"] == stores[1].attributes["level_weights"]
 
 
 def test_the_latest_run_is_found(small_train: Train, make_cache: MakeCache, here: Path) -> None:
@@ -136,14 +152,25 @@ def test_all_levels_are_better_than_chance_on_easy_maps(small_train: Train, make
     assert found.outcomes[0].accuracies[ALL_LEVELS].accuracy > 70
 
 
-def test_an_interrupted_run_resumes_to_the_same_end(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+@both_starts
+def test_an_interrupted_run_resumes_to_the_same_end(
+    small_train: Train,
+    make_cache: MakeCache,
+    here: Path,
+    start: str,
+    interrupted_after: Callable[[int], AbstractContextManager[None]],
+) -> None:
     cache = make_cache(here / "cache.zarr")
-    small_train(cache, here / "whole")
-    with damaged(cache, "val"), pytest.raises(InputError, match="are damaged"):
-        small_train(cache, here / "cut", checkpoint_every=3)  # ends when it validates, after the first epoch's steps
+    small_train(cache, here / "whole", start=start)
+    if start == "random":
+        with damaged(cache, "val"), pytest.raises(InputError, match="are damaged"):
+            small_train(cache, here / "cut", checkpoint_every=3, start=start)  # validates after the first epoch's steps
+    else:
+        with interrupted_after(3):  # an encoder that starts at the maps is validated before its first step
+            small_train(cache, here / "cut", checkpoint_every=3)
     assert load_checkpoint(here / "cut" / CHECKPOINT)["steps"] == 3
     with pytest.raises(InputError, match="unfinished run with another training.*dim 16 there, 32 now"):
-        small_train(cache, here / "cut", dim=32, preset=None)
+        small_train(cache, here / "cut", dim=32, preset=None, start=start)
     train(cache.path, run=here / "cut", preset=None, splits=None, settings={})
     for name in (WEIGHTS, METRICS):
         assert (here / "cut" / name).read_bytes() == (here / "whole" / name).read_bytes()
