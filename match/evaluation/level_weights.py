@@ -139,6 +139,8 @@ def fit_weights(
         (L,), each above 0; of a level whose scores are all alike 0
     """
     useful = spread > SMALLEST_SPREAD
+    if not useful.any():
+        return np.zeros(len(spread))
     scores = [
         torch.from_numpy(values[..., useful] / spread[useful]).flatten(0, 1) for values in of_classes
     ]  # (E Q, N, L)
