@@ -12,6 +12,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.locate import STORE
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.running import TrainedRun
 
@@ -75,3 +76,37 @@ def test_a_cache_without_finished_videos_is_refused(here: Path, make_cache: Make
     cache = ZarrCache.create(here / "cache.zarr", make_cache(here / "other.zarr").settings, shape=(4, 4, 12))
     with pytest.raises(InputError, match="no finished videos; run hcl extract first"):
         embed_cache(cache.path, here / "s.zarr")
+
+
+def test_stores_without_classes_to_choose_on_take_the_weights_of_the_run(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """Those of the run's own store, said to be foreign; a store with classes of its own chooses on these."""
+    cache = make_cache(here / "cache.zarr")
+    small_train(cache, here / "one")
+    own = EmbeddingStore.open(here / "one" / STORE).attributes["level_weights"]
+    assert own["chosen_on"] == "2 val classes" and own["is_own"] is True
+    splits = {"novel": dict.fromkeys("wxyz", "novel"), "base": dict.fromkeys("pqr", "base") | {"w": "novel"}}
+    found = {}
+    for name, of_set in splits.items():
+        other = make_cache(here / f"{name}.zarr", splits=of_set, seed=3)
+        embed_cache(other.path, here / f"{name} store.zarr", run=here / "one", device="cpu")
+        found[name] = EmbeddingStore.open(here / f"{name} store.zarr").attributes["level_weights"]
+    assert found["novel"] == {**own, "chosen_on": f"2 val classes of {here / 'one'}", "is_own": False}
+    assert (found["base"]["chosen_on"], found["base"]["is_own"]) == ("3 base and val classes", True)
+
+
+def test_classes_that_a_run_was_trained_on_do_not_choose_weights(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """Nor those of a run on several sets, which calls them by their set."""
+    splits = dict.fromkeys("abc", "base") | dict.fromkeys("xy", "novel")
+    for number, of_run in enumerate(([0], [0, 1])):
+        caches = [
+            make_cache(here / f"{number}{name}.zarr", splits=splits, seed=place, content=name)
+            for place, name in enumerate("AB")
+        ]
+        used = [caches[place] for place in of_run]
+        small_train(used[0] if len(used) == 1 else used, here / f"run{number}", epochs=1, hold_out=False)
+        embed_cache(caches[0].path, here / f"s{number}.zarr", run=here / f"run{number}", device="cpu")
+        assert "level_weights" not in EmbeddingStore.open(here / f"s{number}.zarr").attributes

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,3 +218,46 @@ def test_the_outcome_is_a_value_that_prints_the_next_step(
     trained = small_train(base_alone, here / "two", epochs=1)
     assert trained.embedded == 0 and "hcl embed OTHER_CACHE --run" in str(trained)
     assert not (here / "two" / STORE).exists() and (here / "two" / WEIGHTS).exists()
+
+
+EIGHT_SPLITS = dict.fromkeys("abcdefgh", "base") | dict.fromkeys("xyz", "novel")
+
+
+@both_starts
+def test_what_is_held_out_chooses_and_is_not_trained_on(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str], start: str
+) -> None:
+    """Neither the geometry nor a gradient comes from the classes held out, whatever maps they have."""
+    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    given: dict[str, Any] = {"epochs": 1, "start": start}
+    small_train(cache, here / "one", **given)
+    config = read_config(here / "one")
+    held_out = sorted(name for name, split in config.splits.items() if split == "val")
+    assert len(held_out) == 2 and not set(held_out) & set(config.base_classes) and config.encoder["classes"] == 12
+    told = [line for line in said if line.startswith("no 2 val classes: held out of the base classes")]
+    assert len(told) == 1 and all(f" {name}" in told[0] for name in held_out) and "--no-hold-out" in told[0]
+    epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
+    assert all(epoch["validation"] is not None for epoch in epochs)
+    store = EmbeddingStore.open(here / "one" / STORE)
+    assert set(store.videos.label) == {*held_out, *"xyz"}
+    if start == "maps":
+        assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
+    rows = [row for row, name in enumerate(cache.videos.label) if name in held_out]
+    noise = np.random.default_rng(5).normal(size=(len(rows), *SHAPE)).astype(np.float16)
+    ZarrCache.open(cache.path, mode="r+").write(
+        [MapRecord(row, maps, source=Source(f"other {row}")) for row, maps in zip(rows, noise, strict=True)]
+    )
+    small_train(cache, here / "two", **given)
+    steps = [load_checkpoint(here / name / CHECKPOINT)["encoder"] for name in ("one", "two")]
+    torch.testing.assert_close(steps[0], steps[1], rtol=0, atol=0)
+
+
+def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, here: Path, said: list[str]) -> None:
+    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    small_train(cache, here / "one", hold_out=False)
+    config = read_config(here / "one")
+    assert config.splits == EIGHT_SPLITS and config.base_classes == tuple("abcdefgh")
+    assert not any("held out" in line for line in said)
+    epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
+    assert [(epoch["epoch"], epoch["validation"]) for epoch in epochs] == [(1, None), (2, None)]  # no epoch 0 either
+    assert "level_weights" not in EmbeddingStore.open(here / "one" / STORE).attributes  # no class to choose on
