@@ -201,7 +201,7 @@ def weighted_scores(
 def _in_spreads(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide scores (n, ...) by their standard deviation; scores that are all alike say nothing and become 0."""
     spread = scores.std(axis=0)
-    return np.divide(scores, spread, out=np.zeros_like(scores), where=spread > SMALLEST_SPREAD)
+    return np.asarray(np.divide(scores, spread, out=np.zeros_like(scores), where=spread > SMALLEST_SPREAD))
 
 
 def trusted(shift: float) -> float:
