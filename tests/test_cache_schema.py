@@ -14,9 +14,11 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.match.config import HCL, EpisodeConfig, ScoreConfig
-from hcl.match.embeddings import MEAN_MAP, Embeddings
+from hcl.match.embeddings import KNOWN_AXES, MEAN_MAP, Embeddings
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
+from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
+from hcl.match.evaluation.level_weights import LevelWeights
 from hcl.match.evaluation.score_cache import ScoreCache, score_settings, write_scores
 from hcl.match.methods.registry import BASELINES
 from hcl.match.store.batch import EmbeddedBatch
@@ -66,19 +68,23 @@ def full(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> list[Path]:
-    """An embedding store of each method."""
+    """An embedding store of each method, that of HCL with all that is known without gradients."""
     embeddings = Embeddings(
         torch.zeros(1, 4), torch.zeros(1, 1, 4), torch.zeros(1, 2, 3, 4), ((0, 1),), torch.zeros(1, 4)
     )
     facts, mean_map, paths = VideoTable(("a",), ("a",), ("base",), ("",), ("",)), np.zeros((1, 6), np.float32), []
     for name, method in {HCL: None, **BASELINES}.items():
         axes = {} if method is None else {array: of for array, of in method.axes.items() if array not in MEAN_MAP}
+        known = {array: torch.zeros(*[1] * len(of)) for array, of in KNOWN_AXES.items()}
         arrays = (
-            embeddings.arrays() if method is None else {array: torch.zeros(*[1] * len(axes[array])) for array in axes}
+            {**embeddings.arrays(), **known}
+            if method is None
+            else {array: torch.zeros(*[1] * len(axes[array])) for array in axes}
         )
         frames = embeddings.clip_frames if method is None else None
         paths.append(tmp_path / f"{name}.zarr")
-        write_store(paths[-1], {}, facts, [EmbeddedBatch(arrays, mean_map, frames)], method=name)
+        weights = {LEVEL_WEIGHTS: LevelWeights({}, "2 val classes", is_own=True).to_dict()} if method is None else {}
+        write_store(paths[-1], weights, facts, [EmbeddedBatch(arrays, mean_map, frames)], method=name)
     return paths
 
 
@@ -123,7 +129,8 @@ def test_every_key_of_an_episode_file_is_documented(tmp_path: Path) -> None:
 def test_every_attribute_is_documented(cache: Path, stores: list[Path], scores: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for path in (cache, *stores, scores):
-        for name in zarr.open_group(path, mode="r").attrs:
+        attributes = dict(zarr.open_group(path, mode="r").attrs)
+        for name in (*attributes, *attributes.get(LEVEL_WEIGHTS, {})):
             assert f"`{name}`" in text, name
 
 

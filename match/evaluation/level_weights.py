@@ -26,6 +26,7 @@ SHOTS = (5, 1)  # weights suit both where classes have the videos, else the fewe
 PRIOR = dict.fromkeys(LEVELS, 1.0) | {"appearance": 1.0, "motion": 0.5, "untrained": 0.1, "untrained_motion": 0.1}
 PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
 NEAR = 0.5  # domain shift up to which the weights of a run are trusted whole
+SMALLEST_SPREAD = 1e-9  # of scores that are not all alike but for rounding
 ATTRIBUTE = "level_weights"  # of a store
 
 
@@ -137,7 +138,9 @@ def fit_weights(
     Returns:
         (L,), each above 0; of a level whose scores are all alike 0
     """
-    useful = spread > 1e-9
+    useful = spread > SMALLEST_SPREAD
+    if not useful.any():
+        return np.zeros(len(spread))
     scores = [
         torch.from_numpy(values[..., useful] / spread[useful]).flatten(0, 1) for values in of_classes
     ]  # (E Q, N, L)
@@ -184,7 +187,7 @@ def weighted_scores(
     chosen = LevelWeights.of(store)
     if chosen is None:
         ratios = np.array([PRIOR[name] for name in names]) if "appearance" in names else np.ones(len(names))
-        weights = np.divide(ratios, spread, out=np.zeros(len(names)), where=spread > 1e-9)
+        weights = np.divide(ratios, spread, out=np.zeros(len(names)), where=spread > SMALLEST_SPREAD)
     else:
         weights = np.array([chosen.weights.get(name, 0.0) for name in names])
     total = np.where(np.isnan(columns), 0, columns) @ np.where(np.isnan(spread), 0, weights)
@@ -192,8 +195,14 @@ def weighted_scores(
     if trust == 1:
         return np.asarray(total)
     untrained = known_scores(store, pairs, ("untrained", "untrained_motion"), centred=True)
-    alone = (untrained / untrained.std(axis=0)).sum(axis=1)
-    return np.asarray(trust * total / total.std() + (1 - trust) * alone / alone.std())
+    alone = _in_spreads(untrained).sum(axis=1)
+    return np.asarray(trust * _in_spreads(total) + (1 - trust) * _in_spreads(alone))
+
+
+def _in_spreads(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide scores (n, ...) by their standard deviation; scores that are all alike say nothing and become 0."""
+    spread = scores.std(axis=0)
+    return np.asarray(np.divide(scores, spread, out=np.zeros_like(scores), where=spread > SMALLEST_SPREAD))
 
 
 def trusted(shift: float) -> float:

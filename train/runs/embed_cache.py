@@ -133,11 +133,17 @@ def write_embeddings(
     }
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:
-        weights = choose_level_weights(store, without=config.base_classes if config else ())
+        weights = choose_level_weights(store, without=trained_classes(config) if config else ())
         weights = weights or (weights_of_run(run) if run else None)
         return {} if weights is None else {LEVEL_WEIGHTS: weights.to_dict()}
 
     embed_to_store(encoder, source, rows, out, attributes, views=views, finish=finish)
+
+
+def trained_classes(config: RunConfig) -> list[str]:
+    """The classes that a run was trained on, as it calls them, and of a run on several sets as their caches do."""
+    sets = config.cache.get("sets", {})
+    return sorted({*config.base_classes, *(name.removeprefix(f"{of}/") for name in config.base_classes for of in sets)})
 
 
 def weights_of_run(run: Run) -> LevelWeights | None:

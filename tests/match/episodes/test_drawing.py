@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
-from hcl.match.episodes.drawing import draw_episode, draw_episodes, draw_from_pool, draw_set
+from hcl.match.episodes.drawing import draw_episode, draw_episodes, draw_for_choice, draw_from_pool, draw_set
 from hcl.match.episodes.video_pool import Pool, make_pool
 
 
@@ -157,3 +157,40 @@ def test_of_byte_identical_videos_the_first_alone_is_drawn() -> None:
     drawn = draw_set(twice, "novel", EpisodeConfig(n_way=3, episodes=50))
     assert drawn.duplicates == (("3.mp4", "4.mp4"),) and drawn.class_sizes == {"b": 2, "c": 3, "d": 3}
     assert 4 not in drawn.episodes.support and 4 not in drawn.episodes.query
+
+
+LABELS = [name for name in "abc" for _ in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "disjoint"),
+    [
+        (["p", "p", "p", "q"] * 3, True),
+        (["p"] * 12, False),  # no other group to take supports from
+        (["p", "p", "p", "q"] * 2 + ["p"] * 4, False),  # nor in one of the classes
+        ([""] * 12, False),
+        (["p", "p", "p", ""] * 3, False),  # unknown
+    ],
+)
+def test_episodes_that_choose_settings_are_group_disjoint_where_they_can_be(groups: list[str], disjoint: bool) -> None:
+    drawn = draw_for_choice(LABELS, groups, shot=1, way=5, episodes=40)
+    assert drawn is not None and drawn.support.shape == drawn.query.shape == (40, 3, 1)
+    assert (drawn.support != drawn.query).all()
+    for support, query in zip(drawn.support[..., 0], drawn.query[..., 0], strict=True):
+        assert sorted(LABELS[row] for row in support) == list("abc")
+        assert [LABELS[row] for row in support] == [LABELS[row] for row in query]
+    of_groups = np.array(groups)
+    shared = (of_groups[drawn.support] == of_groups[drawn.query]).any()
+    assert shared == (not disjoint)
+
+
+def test_episodes_that_choose_settings_need_two_classes_and_enough_videos() -> None:
+    assert draw_for_choice(["a"] * 4, list("pqrs"), shot=1, way=5, episodes=3) is None
+    assert draw_for_choice([], [], shot=1, way=5, episodes=3) is None
+    assert draw_for_choice(LABELS, [""] * 12, shot=4, way=2, episodes=3) is None
+    assert draw_for_choice(LABELS, ["p", "q", "r", "s"] * 3, shot=1, way=1, episodes=3) is None
+    drawn = draw_for_choice(LABELS, ["p", "p", "p", "q"] * 3, shot=3, way=2, episodes=9, seed=3)
+    assert drawn is not None and (drawn.query % 4 == 3).all()  # the only way: the support of three is p's
+    again = draw_for_choice(LABELS, ["p", "p", "p", "q"] * 3, shot=3, way=2, episodes=9, seed=3)
+    assert again is not None
+    np.testing.assert_array_equal(again.support, drawn.support)

@@ -1,6 +1,8 @@
 """The baselines of HCL: their encoders, their loss, and runs from a cache to a store."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from math import cos, exp, log, sin
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -41,6 +42,7 @@ SMALL = {"dim": 12, "heads": 2, "mlp_dim": 16, "dropout": 0.1, "precision": "flo
 SCHEDULE = {"epochs": 2, "steps_per_epoch": 20, "learning_rate": 0.005, "val_episodes": 100, "val_way": 4}
 SPLITS = dict.fromkeys("abcdefghijkl", "base") | dict.fromkeys("mnop", "val") | dict.fromkeys("qrst", "novel")
 every_trained = pytest.mark.parametrize("method", TRAINED)
+both_starts = pytest.mark.parametrize("start", ["maps", "random"])
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,10 @@ def make_cache(splits: dict[str, str] = SPLITS, *, frames: int = FRAMES, videos:
         records.append(MapRecord(row, maps.astype(np.float16), source=Source(f"h{row}")))
     cache.write(records)
     return cache.path
+
+
+def epochs_of(run: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(run, METRICS).read_text().splitlines()]
 
 
 def quick_train(cache: Path, run: str, method: str, **given: Any) -> str:
@@ -143,8 +149,12 @@ def test_the_loss_equals_loops(n_way: int, count: int) -> None:
 
 
 @every_trained
-def test_gradients_of_the_loss_reach_every_weight(method: str) -> None:
-    model = encoder(method)
+@both_starts
+def test_gradients_of_the_loss_reach_every_weight(
+    method: str, start: str, perturb: Callable[[BaselineEncoder], BaselineEncoder]
+) -> None:
+    """Behind a weight of 0 they are 0: in the first step, of what starts at the maps, the last weights learn alone."""
+    model = perturb(encoder(method, start=start))
     loss = episodic_loss(BASELINES[method], model(random(4, 6, FRAMES, PATCHES, CHANNELS)), 2)
     loss.backward()
     for name, parameter in model.named_parameters():
@@ -162,16 +172,17 @@ def test_a_class_of_one_video_makes_no_episode() -> None:
 
 
 @every_trained
-def test_training_raises_validation_above_chance(method: str) -> None:
+@both_starts
+def test_training_raises_validation_above_chance(method: str, start: str) -> None:
     cache = make_cache()
-    quick_train(cache, "run", method, steps_per_epoch=40)
-    epochs = [json.loads(line) for line in Path("run", METRICS).read_text().splitlines()]
+    quick_train(cache, "run", method, steps_per_epoch=40, start=start)
+    begin, *epochs = ({}, *epochs_of("run")) if start == "random" else epochs_of("run")
     assert epochs[-1]["terms"]["total"] < epochs[0]["terms"]["total"]
     assert set(epochs[0]["terms"]) == {"total", "gradient_norm"}
     config = read_config(Path("run"))
     validate = make_validation(MapSource(ZarrCache.open(cache)), config.training, config.scoring)
     assert validate is not None
-    before = validate(make_encoder(config.training, config.encoder))  # chance is 25
+    before = begin.get("validation", validate(make_encoder(config.training, config.encoder)))  # chance is 25
     assert before < 50 and max(epoch["validation"] for epoch in epochs) > before + 20
 
 
@@ -212,24 +223,17 @@ def test_a_store_holds_what_the_encoder_says(method: str) -> None:
 
 
 @every_trained
-@pytest.mark.usefixtures("said")  # bars are shown, hence moved
-def test_an_interrupted_run_resumes_to_the_same_end(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@both_starts
+def test_an_interrupted_run_resumes_to_the_same_end(
+    method: str, start: str, interrupted_after: Callable[[int], AbstractContextManager[None]]
+) -> None:
     """The interrupt, as by Ctrl-C, comes in the second epoch, when the bar is moved."""
-    cache, update, moved = make_cache(), tqdm.update, 0
-    few = {"steps_per_epoch": 3, "val_episodes": 10}
+    cache = make_cache()
+    few = {"steps_per_epoch": 3, "val_episodes": 10, "start": start}
     quick_train(cache, "whole", method, **few)
-
-    def interrupted(bar: "tqdm[Any]", steps: float = 1) -> bool | None:
-        nonlocal moved
-        moved += int(steps) if bar.unit == "step" else 0
-        if moved > 3:
-            raise KeyboardInterrupt
-        return update(bar, steps)
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(tqdm, "update", interrupted)
+    with interrupted_after(3):
         quick_train(cache, "cut", method, **few)
-    assert len(Path("cut", METRICS).read_text().splitlines()) == 1
+    assert [epoch["epoch"] for epoch in epochs_of("cut")] == ([0, 1] if start == "maps" else [1])
     with pytest.raises(InputError, match=f"an unfinished run with another training.*method {method} there, hcl now"):
         quick_train(cache, "cut", "hcl", **few)
     train(cache, run=Path("cut"), preset=None, splits=None, settings={})

@@ -19,6 +19,8 @@ from hcl.extract.config import BACKBONES, LAYERS, ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
+from hcl.match.config import KNOWN_LEVELS
+from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
@@ -65,6 +67,18 @@ def made(tmp_path_factory: pytest.TempPathFactory, small: ExtractConfig, write_v
     extract(folder / "videos", folder / "bytes.zarr", replace(small, backbone_layer="layer3", cache_dtype="uint8"))
     extract(folder / "videos", folder / "pooled.zarr", replace(small, backbone_layer="layer3-pooled", views=2))
     return folder
+
+
+def closely_known(one: EmbeddingStore, other: EmbeddingStore) -> bool:
+    """Whether what two encoders know of the videos without learning has the same cosines between these.
+
+    The signs of principal axes say nothing, so the vectors themselves may differ.
+    """
+    rows, same_cosines = np.arange(len(one.videos)), []
+    for name in KNOWN_LEVELS:
+        unit = [l2_normalise(store.arrays([name], rows)[name].float()) for store in (one, other)]
+        same_cosines.append((unit[0] @ unit[0].T - unit[1] @ unit[1].T).abs().max().item() < 0.02)
+    return all(same_cosines)
 
 
 @pytest.fixture
@@ -179,13 +193,18 @@ def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Pat
         maps = torch.from_numpy(np.stack([whole.view(row, view) for row in range(12)]))
         assert close(Averaged(whole.grid)(maps), np.stack([pooled.view(row, view) for row in range(12)]))
     assert load_layer4(pooled.settings) is None
-    given: dict[str, Any] = {"method": method, "class_augmentation": "none"}
+    given: dict[str, Any] = {"method": method, "class_augmentation": "none", "start": "random"}
     found = run_on(pooled.path, tmp_path / "pooled", **given)
     skipped = run_on(whole.path, tmp_path / "skipped", skip_layer4=True, weights=weights, **given)
     for name in set(found.names) - {"mean_map"}:
         rows = np.arange(len(found.videos))
         assert close(found.arrays([name], rows)[name], skipped.arrays([name], rows)[name], 0.99), name
     assert found.mean_map.shape[1] == 256  # the baseline's: no layer 4 ran
+    if method == "hcl":
+        given["start"] = "maps"
+        found = run_on(pooled.path, tmp_path / "pooled from maps", **given)
+        skipped = run_on(whole.path, tmp_path / "skipped from maps", skip_layer4=True, weights=weights, **given)
+        assert closely_known(found, skipped)
 
 
 @pytest.mark.parametrize("method", ["hcl", "otam"])
@@ -194,14 +213,21 @@ def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
 ) -> None:
     given: dict[str, Any] = {
         "method": method,
-        "class_augmentation": "none",
-    }  # mirrored maps of layer 3 give others of layer 4
+        "class_augmentation": "none",  # mirrored maps of layer 3 give others of layer 4
+        "start": "random",
+    }
     whole = run_on(made / "layer4.zarr", tmp_path / "four", **given)
     store = run_on(made / "layer3.zarr", tmp_path / "three", weights=weights, views=1, test_views=1, **given)
     assert close(store.mean_map, whole.mean_map)
     for name in whole.names:
         rows = np.arange(len(whole.videos))
         assert close(store.arrays([name], rows)[name], whole.arrays([name], rows)[name], 0.99), name
+    if method == "hcl":
+        given["start"] = "maps"
+        whole = run_on(made / "layer4.zarr", tmp_path / "four from maps", **given)
+        assert closely_known(
+            run_on(made / "layer3.zarr", tmp_path / "from maps", weights=weights, views=1, test_views=1, **given), whole
+        )
 
 
 def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) -> None:
@@ -241,7 +267,7 @@ def test_what_is_tuned_has_its_own_rate_and_does_not_decay(made: Path, weights: 
 
 
 def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path: Path, weights: str) -> None:
-    given = {"weights": weights, "backbone_lr": 0.01}
+    given = {"weights": weights, "backbone_lr": 0.01, "start": "random"}  # no epoch 0 that could be kept
     plain = run_on(made / "layer3.zarr", tmp_path / "plain", **given)
     tuned = run_on(made / "layer3.zarr", tmp_path / "tuned", finetune="layer4", **given)
     frozen = load_layer4(ZarrCache.open(made / "layer3.zarr").settings, weights)
@@ -263,7 +289,7 @@ def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path:
 
 
 def test_an_interrupted_finetuned_run_resumes_to_the_same_end(made: Path, tmp_path: Path, weights: str) -> None:
-    given = {"weights": weights, "finetune": "layer4"}
+    given = {"weights": weights, "finetune": "layer4", "start": "random"}
     cache = tmp_path / "layer3.zarr"
     shutil.copytree(made / "layer3.zarr", cache)
     run_on(cache, tmp_path / "whole", **given)
@@ -285,7 +311,7 @@ def test_a_loaded_encoder_takes_the_maps_of_its_cache_and_runs_its_own_layer4(
     """What a notebook does: load the encoder, give it cached maps, get the embeddings that the run stored."""
     cache = CachedMaps(made / "layer3.zarr", "novel")
     maps = torch.stack([cache[index][0] for index in range(len(cache))])
-    for name, given in (("frozen", {}), ("finetuned", {"finetune": "layer4", "backbone_lr": 0.01})):
+    for name, given in (("frozen", {}), ("finetuned", {"finetune": "layer4", "backbone_lr": 0.01})):  # from the maps
         store = run_on(made / "layer3.zarr", tmp_path / name, weights=weights, test_views=1, **given)
         encoder = load_encoder(str(tmp_path / name))
         assert not encoder.training

@@ -1,14 +1,19 @@
 """What a training step sees: parts of the maps, in their places, and all of them otherwise."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from hcl.extract.system.errors import InputError
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.trunk import Augmentation, random_places
 from hcl.train.encoders.video_encoder import VideoEncoder
 
+Perturb = Callable[[VideoEncoder], VideoEncoder]
+both_starts = pytest.mark.parametrize("start", ["maps", "random"])
 MAPS = torch.randn(5, 3, 8, 40, generator=torch.Generator().manual_seed(0))
 
 
@@ -40,9 +45,10 @@ def test_nothing_happens_outside_training() -> None:
     assert maps is MAPS and places is None
 
 
-def test_an_encoder_gives_a_kept_patch_its_own_position() -> None:
-    config = TrainConfig(dim=16, heads=2, depth=0, dropout=0.0, patch_keep_rate=0.5)
-    encoder = VideoEncoder(config, channels=40, frames=3, patches=8, classes=2)
+@both_starts
+def test_an_encoder_gives_a_kept_patch_its_own_position(start: str, perturb: Perturb) -> None:
+    config = TrainConfig(dim=16, heads=2, depth=0, dropout=0.0, patch_keep_rate=0.5, start=start)
+    encoder = perturb(VideoEncoder(config, channels=40, frames=3, patches=8, classes=2))
     whole = encoder.eval()(MAPS).patches
     torch.manual_seed(3)
     some = encoder.train()(MAPS).patches
@@ -52,23 +58,33 @@ def test_an_encoder_gives_a_kept_patch_its_own_position() -> None:
     torch.testing.assert_close(some, whole.gather(2, places[:, None, :, None].expand(-1, 3, -1, 16)))
 
 
+@both_starts
 @pytest.mark.parametrize("normalise", [False, True])
-def test_motion_is_the_projected_difference_from_the_mean_over_frames(normalise: bool) -> None:
-    config = TrainConfig(dim=16, heads=2, depth=0, dropout=0.0, motion=True, normalise_maps=normalise)
-    encoder = VideoEncoder(config, channels=40, frames=3, patches=8, classes=2).eval()
-    maps = MAPS
+@pytest.mark.parametrize("dim", [16, 48])
+def test_motion_is_the_projected_difference_from_the_mean_over_frames(
+    dim: int, normalise: bool, start: str, perturb: Perturb, fit_geometry: Callable[[VideoEncoder, Tensor], None]
+) -> None:
+    """What an encoder that starts at the maps projects are rotated ones, the first D axes of which are added."""
+    config = TrainConfig(dim=dim, heads=2, depth=0, dropout=0.0, motion=True, normalise_maps=normalise, start=start)
+    encoder = perturb(VideoEncoder(config, channels=40, frames=3, patches=8, classes=2)).eval()
+    fit_geometry(encoder, MAPS)
+    maps, added = MAPS, torch.zeros(())
     if normalise:
         maps = (MAPS - MAPS.mean(dim=-1, keepdim=True)) / (MAPS.var(dim=-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    if encoder.geometry is not None:
+        maps = (maps - encoder.geometry.mean) @ encoder.geometry.axes
+        added = torch.cat((maps, torch.zeros(5, 3, 8, 40)), dim=-1)[..., :dim]
     assert encoder.motion_projection is not None
     change = (maps - maps.mean(dim=1, keepdim=True)) @ encoder.motion_projection.weight.T
-    plain = maps @ encoder.projection.weight.T + encoder.projection.bias
+    plain = maps @ encoder.projection.weight.T + encoder.projection.bias + added
     expected = encoder.norm(plain + change + encoder.frame_position + encoder.patch_position)
     torch.testing.assert_close(encoder(MAPS).patches, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_still_video_has_no_motion() -> None:
-    config = TrainConfig(dim=16, heads=2, depth=0, dropout=0.0, motion=True)
-    encoder = VideoEncoder(config, channels=40, frames=3, patches=8, classes=2).eval()
+@both_starts
+def test_a_still_video_has_no_motion(start: str, perturb: Perturb) -> None:
+    config = TrainConfig(dim=16, heads=2, depth=0, dropout=0.0, motion=True, start=start)
+    encoder = perturb(VideoEncoder(config, channels=40, frames=3, patches=8, classes=2)).eval()
     still = MAPS[:, :1].expand(-1, 3, -1, -1)
     before = encoder(still).patches
     torch.nn.init.zeros_(encoder.motion_projection.weight)

@@ -1,5 +1,6 @@
 """What the encoder's embeddings are, and what they depend on."""
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -9,8 +10,11 @@ from torch import Tensor
 
 from hcl.extract.system.errors import InputError
 from hcl.train.config import TrainConfig
+from hcl.train.encoders.untrained import ordered_frames
 from hcl.train.encoders.video_encoder import VideoEncoder, all_clips
 
+Perturb = Callable[[VideoEncoder], VideoEncoder]
+both_starts = pytest.mark.parametrize("start", ["maps", "random"])
 FRAMES, PATCHES, CHANNELS, CLASSES, TEXT = 4, 6, 10, 3, 5
 
 
@@ -25,9 +29,10 @@ def random(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@both_starts
 @pytest.mark.parametrize("sizes", [(1,), (2,), (3, 2), (2, 4)])
-def test_shapes_and_the_means_on_the_way_up(sizes: tuple[int, ...]) -> None:
-    model = encoder(clip_sizes=sizes, depth=2)
+def test_shapes_and_the_means_on_the_way_up(sizes: tuple[int, ...], start: str) -> None:
+    model = encoder(clip_sizes=sizes, depth=2, start=start)
     embeddings = model(random(0, 5, FRAMES, PATCHES, CHANNELS).half(), random(1, 5, TEXT))
     clips = [clip for size in sizes for clip in combinations(range(FRAMES), size)]
     assert embeddings.clip_frames == tuple(clips)
@@ -39,27 +44,34 @@ def test_shapes_and_the_means_on_the_way_up(sizes: tuple[int, ...]) -> None:
     assert model.logits(embeddings.global_).shape == (5, CLASSES)
 
 
-def test_a_clip_is_its_mlp_on_its_frames_in_order() -> None:
-    model = encoder(clip_sizes=(2, 3))
+@both_starts
+def test_a_clip_is_its_mlp_on_its_frames_in_order(start: str, perturb: Perturb) -> None:
+    """What starts at the maps adds that to the ordered sum of the frames."""
+    model = perturb(encoder(clip_sizes=(2, 3), start=start))
     embeddings = model(random(2, 2, FRAMES, PATCHES, CHANNELS))
     for video in range(2):
         frames = embeddings.patches[video].mean(dim=1)
         for index, clip in enumerate(embeddings.clip_frames):
-            expected = model.clip_mlps[str(len(clip))](torch.cat([frames[frame] for frame in clip]))
+            of_clip = [frames[frame] for frame in clip]
+            expected = model.clip_mlps[str(len(clip))](torch.cat(of_clip))
+            if start == "maps":
+                expected = expected + ordered_frames(torch.stack(of_clip))
             torch.testing.assert_close(embeddings.clips[video, index], expected)
 
 
-def test_the_order_of_frames_within_a_clip_matters() -> None:
+@both_starts
+def test_the_order_of_frames_within_a_clip_matters(start: str) -> None:
     frames = random(3, 1, FRAMES, 8)
-    model = encoder()
+    model = encoder(start=start)
     forwards, backwards = model._clips(frames), model._clips(frames.flip(1))
     first, last = model.clip_frames.index((0, 1)), model.clip_frames.index((2, 3))
     assert (forwards[0, first] - backwards[0, last]).abs().max() > 1e-3
 
 
-def test_positions_tell_frames_and_patches_apart() -> None:
+@both_starts
+def test_positions_tell_frames_and_patches_apart(start: str, perturb: Perturb) -> None:
     """Without them a transformer followed by a mean does not see an order; with them it does."""
-    model, maps = encoder(), random(4, 2, FRAMES, PATCHES, CHANNELS)
+    model, maps = perturb(encoder(start=start)), random(4, 2, FRAMES, PATCHES, CHANNELS)
     for position in (model.frame_position, model.patch_position):
         torch.nn.init.normal_(position, generator=torch.Generator().manual_seed(5))
     turned = (maps.flip(1), maps.flip(2))
@@ -70,8 +82,9 @@ def test_positions_tell_frames_and_patches_apart() -> None:
         torch.testing.assert_close(model(other).global_, model(maps).global_)
 
 
-def test_videos_of_a_batch_do_not_see_each_other() -> None:
-    model, maps = encoder(), random(6, 3, FRAMES, PATCHES, CHANNELS)
+@both_starts
+def test_videos_of_a_batch_do_not_see_each_other(start: str, perturb: Perturb) -> None:
+    model, maps = perturb(encoder(start=start)), random(6, 3, FRAMES, PATCHES, CHANNELS)
     torch.testing.assert_close(model(maps).clips[1], model(maps[1:2]).clips[0])
 
 
@@ -82,16 +95,19 @@ def test_class_keys_are_the_projected_texts() -> None:
     assert model(random(8, 1, FRAMES, PATCHES, CHANNELS)).class_keys is None
 
 
-def test_first_weights_follow_from_the_seed_and_leave_the_generator_alone() -> None:
+@both_starts
+def test_first_weights_follow_from_the_seed_and_leave_the_generator_alone(start: str) -> None:
     state = torch.random.get_rng_state()
-    same = zip(encoder(seed=3).parameters(), encoder(seed=3).parameters(), strict=True)
-    assert all(torch.equal(a, b) for a, b in same)
-    assert not torch.equal(encoder(seed=3).projection.weight, encoder(seed=4).projection.weight)
+    first, again, other = (encoder(seed=seed, start=start) for seed in (3, 3, 4))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(first.blocks[0].feedforward_in.weight, other.blocks[0].feedforward_in.weight)
+    assert torch.equal(first.projection.weight, other.projection.weight) == (start == "maps")  # 0 at first
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_autocast_changes_only_the_rounding() -> None:
-    model, maps = encoder(), random(9, 2, FRAMES, PATCHES, CHANNELS).half()
+@both_starts
+def test_autocast_changes_only_the_rounding(start: str, perturb: Perturb) -> None:
+    model, maps = perturb(encoder(start=start)), random(9, 2, FRAMES, PATCHES, CHANNELS).half()
     with torch.autocast("cpu", torch.bfloat16):
         rounded = model(maps)
     assert rounded.clips.dtype == rounded.patches.dtype == torch.float32

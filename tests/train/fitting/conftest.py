@@ -1,12 +1,13 @@
 """A small world in which a training can learn, on one thread."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
@@ -59,6 +60,11 @@ class World:
         )
         storage = choose_storage(NumberedViews(self, rows), "auto", CPU)
         return BatchPrefetcher(sampler, storage, device=CPU, num_workers=2)
+
+    def base_videos(self) -> Iterator[tuple[Tensor, int]]:
+        """The maps (1, T, P, C) and the class of each base video."""
+        for row in np.flatnonzero(self.labels < BASE):
+            yield torch.from_numpy(self.view(int(row), 0))[None], int(self.labels[row])
 
     def val_accuracy(self, encoder: VideoEncoder) -> float:
         """Nearest other video among the val classes, by all three levels; chance is 0.17."""

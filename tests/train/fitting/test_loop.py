@@ -19,11 +19,13 @@ MakeConfig = Callable[..., TrainConfig]
 MakeEncoder = Callable[..., VideoEncoder]
 
 
+@pytest.mark.parametrize("start", ["maps", "random"])
 def test_training_learns_what_tells_new_classes_apart(
-    world: World, make_config: MakeConfig, make_encoder: MakeEncoder
+    world: World, make_config: MakeConfig, make_encoder: MakeEncoder, start: str
 ) -> None:
-    config = make_config(epochs=3, steps_per_epoch=40, lr_step_size=2)
+    config = make_config(epochs=3, steps_per_epoch=40, lr_step_size=2, start=start)
     encoder, epochs, steps = make_encoder(config), list[EpochRecord](), list[StepRecord]()
+    encoder.fit_geometry(world.base_videos())
     untrained = world.val_accuracy(encoder.eval())
     fitted = fit(
         encoder,
@@ -34,16 +36,33 @@ def test_training_learns_what_tells_new_classes_apart(
         on_steps=lambda records, waiting: steps.extend(records),
         on_epoch=epochs.append,
     )
-    assert tuple(epochs) == fitted.epochs and [record.step for record in steps] == list(range(1, 121))
+    begin = () if start == "random" else (EpochRecord(0, 0, 0.005, {}, untrained, True),)
+    assert tuple(epochs) == (*begin, *fitted.epochs) and (*begin,) == ((fitted.start,) if fitted.start else ())
+    assert [record.step for record in steps] == list(range(1, 121))
     assert set(steps[0].terms) == {"total", *TERMS, "gradient_norm"}
-    assert epochs[-1].terms["total"] < 0.8 * epochs[0].terms["total"]
+    assert epochs[-1].terms["total"] < 0.8 * fitted.epochs[0].terms["total"]
     assert untrained < 0.5 and world.val_accuracy(encoder.eval()) > untrained + 0.2
 
 
+@pytest.mark.parametrize(
+    ("start", "measured", "best", "candidates"),
+    [
+        ("random", (1.0, 3.0, 3.0), 2, [True, True, False]),
+        ("maps", (0.0, 1.0, 3.0, 3.0), 2, [True, True, False]),
+        ("maps", (1.0, 1.0, 0.5, 2.0), 3, [False, False, True]),
+        ("maps", (3.0, 1.0, 3.0, 2.0), 0, [False, False, False]),  # the encoder as it began
+    ],
+)
 def test_the_best_weights_by_validation_are_kept_and_the_last_without(
-    world: World, make_config: MakeConfig, make_encoder: MakeEncoder
+    world: World,
+    make_config: MakeConfig,
+    make_encoder: MakeEncoder,
+    start: str,
+    measured: tuple[float, ...],
+    best: int,
+    candidates: list[bool],
 ) -> None:
-    config, values = make_config(), iter([1.0, 3.0, 3.0])
+    config, values = make_config(start=start), iter(measured)
     states: list[dict[str, Tensor]] = []
 
     def validate(encoder: VideoEncoder) -> float:
@@ -53,11 +72,36 @@ def test_the_best_weights_by_validation_are_kept_and_the_last_without(
 
     encoder = make_encoder(config)
     fitted = fit(encoder, world.source(config), config, validate=validate)
-    assert fitted.best_epoch == 2 and [record.best for record in fitted.epochs] == [True, True, False]
-    torch.testing.assert_close(dict(encoder.state_dict()), states[1], rtol=0, atol=0)
+    assert fitted.best_epoch == best and [record.best for record in fitted.epochs] == candidates
+    assert (fitted.start is None) == (start == "random") and len(states) == len(measured)
+    assert fitted.kept is not None and (fitted.kept.epoch, fitted.kept.validation) == (best, max(measured))
+    torch.testing.assert_close(dict(encoder.state_dict()), states[best - 1 + (start == "maps")], rtol=0, atol=0)
     last = fit(make_encoder(config), world.source(config), config)
-    assert last.best_epoch == 3 and last.epochs[-1].validation is None
-    torch.testing.assert_close(last.state, states[2], rtol=0, atol=0)
+    assert last.best_epoch == 3 and last.epochs[-1].validation is None and last.start is None
+    torch.testing.assert_close(last.state, states[-1], rtol=0, atol=0)
+
+
+def test_a_killed_run_that_kept_its_start_resumes_to_the_same_end(
+    world: World, make_config: MakeConfig, make_encoder: MakeEncoder, tmp_path: Path
+) -> None:
+    config, file = make_config(checkpoint_every=8), tmp_path / "checkpoint.pt"
+
+    def falling(encoder: VideoEncoder) -> float:
+        return -float(encoder.projection.weight.abs().sum())  # 0 at first
+
+    whole = fit(make_encoder(config), world.source(config), config, validate=falling)
+    assert whole.best_epoch == 0 and whole.kept == whole.start
+    for last in (3, 12, 30):
+        with pytest.raises(Killed):
+            dying = DyingSource(world.source(config), last)
+            fit(make_encoder(config), dying, config, checkpoint=file, validate=falling)
+    told: list[EpochRecord] = []
+    encoder = make_encoder(config)
+    resumed = fit(encoder, world.source(config), config, checkpoint=file, validate=falling, on_epoch=told.append)
+    assert (resumed.start, resumed.epochs, resumed.best_epoch) == (whole.start, whole.epochs, 0)
+    assert tuple(told) == (whole.start, *whole.epochs)
+    torch.testing.assert_close(resumed.state, whole.state, rtol=0, atol=0)
+    torch.testing.assert_close(dict(encoder.state_dict()), whole.state, rtol=0, atol=0)
 
 
 def test_learning_rate_falls_by_the_factor_every_few_epochs(
@@ -85,6 +129,7 @@ class DyingSource:
             yield batch
 
 
+@pytest.mark.parametrize("start", ["maps", "random"])
 @pytest.mark.parametrize(
     ("kills", "optimiser", "ema_decay"), [((5,), "sgd", 0.0), ((12, 25), "adamw", 0.9), ((23, 24, 35), "adamw", 0.0)]
 )
@@ -96,8 +141,11 @@ def test_a_killed_run_resumes_exactly(
     kills: tuple[int, ...],
     optimiser: str,
     ema_decay: float,
+    start: str,
 ) -> None:
-    config = make_config(optimiser=optimiser, checkpoint_every=8, dropout=0.3, lr_step_size=2, ema_decay=ema_decay)
+    config = make_config(
+        optimiser=optimiser, checkpoint_every=8, dropout=0.3, lr_step_size=2, ema_decay=ema_decay, start=start
+    )
     arguments: dict[str, Any] = {"text": world.text, "validate": world.val_accuracy}
     whole = fit(make_encoder(config), world.source(config), config, **arguments)
     file = tmp_path / "checkpoint.pt"
@@ -110,7 +158,8 @@ def test_a_killed_run_resumes_exactly(
     resumed = fit(
         make_encoder(config), world.source(config), config, checkpoint=file, on_epoch=epochs.append, **arguments
     )
-    assert resumed.epochs == whole.epochs == tuple(epochs)
+    assert resumed.epochs == whole.epochs and resumed.start == whole.start
+    assert tuple(epochs) == (whole.epochs if whole.start is None else (whole.start, *whole.epochs))
     torch.testing.assert_close(resumed.state, whole.state, rtol=0, atol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 

@@ -64,7 +64,7 @@ def test_clipping_limits_the_step_and_is_off_at_zero(
 
 
 def test_only_weight_matrices_decay(make_config: MakeConfig, make_encoder: MakeEncoder) -> None:
-    encoder = make_encoder(make_config())
+    encoder = make_encoder(make_config(start="random"))
     decaying, others = make_optimiser(encoder, make_config(weight_decay=0.1)).param_groups
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}

@@ -9,9 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.match.config import ScoreConfig
-from hcl.match.episodes.drawing import draw_episodes
+from hcl.match.episodes.drawing import draw_for_choice
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
@@ -71,20 +73,24 @@ def test_batches_are_put_together_in_their_order() -> None:
 
 
 def test_the_accuracy_without_training_is_that_of_the_mean_maps(make_cache: MakeCache, tmp_path: Path) -> None:
-    """Against a loop over the same episodes."""
-    cache = make_cache(tmp_path / "cache.zarr")
+    """Against a loop over the same episodes, whose queries and supports of a class share no group. Maps are noise."""
+    cache, noise = make_cache(tmp_path / "cache.zarr"), np.random.default_rng(0).normal(size=(28, 4, 4, 12))
+    cache.write([MapRecord(row, maps.astype(np.float16), source=Source(f"n{row}")) for row, maps in enumerate(noise)])
     validate = make_validation(MapSource(cache), small_config(), ScoreConfig())
     assert validate is not None
     rows = cache.rows("val")
     means = [cache.maps(int(row)).astype(np.float64).mean(axis=(0, 1)) for row in rows]
     labels = [cache.videos.label[row] for row in rows]
-    episodes = draw_episodes(labels, way=2, episodes=20, seed=0)
+    groups = [cache.videos.group[row] for row in rows]
+    episodes = draw_for_choice(labels, groups, shot=1, way=2, episodes=20)
+    assert episodes is not None
     right = []
     for support, query in zip(episodes.support, episodes.query, strict=True):
+        assert all(groups[one] != groups[other] for one, other in zip(support[:, 0], query[:, 0], strict=True))
         for place, row in enumerate(query[:, 0]):
             cosines = [
                 means[row] @ means[other] / np.linalg.norm(means[row]) / np.linalg.norm(means[other])
                 for other in support[:, 0]
             ]
             right.append(int(np.argmax(cosines)) == place)
-    assert validate.untrained == pytest.approx(100 * np.mean(right))
+    assert validate.untrained == pytest.approx(100 * np.mean(right)) and 0 < np.mean(right) < 1

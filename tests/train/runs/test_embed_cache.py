@@ -12,6 +12,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.locate import STORE
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.running import TrainedRun
 
@@ -42,17 +43,27 @@ def test_another_text_model_or_backbone_is_refused_by_name(
         embed_cache(other.path, here / "s.zarr", run=here / "one")
 
 
-def test_maps_can_be_embedded_untrained(make_cache: MakeCache, here: Path) -> None:
-    cache = make_cache(here / "cache.zarr")
+@pytest.mark.parametrize(("splits", "centred_by"), [(None, "abcde"), (dict.fromkeys("abc", "novel"), "abc")])
+def test_maps_can_be_embedded_untrained(
+    make_cache: MakeCache, here: Path, splits: dict[str, str] | None, centred_by: str
+) -> None:
+    """Less the mean map of the videos that are not novel, of all where there are no others."""
+    cache = make_cache(here / "cache.zarr", **({} if splits is None else {"splits": splits}))
     embed_cache(cache.path, here / "s.zarr")
-    found = EmbeddingStore.open(here / "s.zarr").embeddings(np.array([5]))
-    maps = torch.from_numpy(cache.maps(5)).float()
-    torch.testing.assert_close(found.patches[0].float(), maps)
-    torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)))
+    store = EmbeddingStore.open(here / "s.zarr")
+    found = store.embeddings(np.array([5]))
+    used = [cache.maps(int(row)) for row in cache.rows() if cache.videos.label[row] in centred_by]
+    maps = torch.from_numpy(cache.maps(5)).float() - torch.from_numpy(np.stack(used)).float().mean(dim=(0, 1, 2))
+    torch.testing.assert_close(found.patches[0].float(), maps, rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)), rtol=1e-4, atol=1e-5)
     assert found.class_keys is None
+    known = store.arrays(("untrained", "untrained_motion"), np.array([5]))
+    torch.testing.assert_close(known["untrained"], found.global_)
+    motion = (maps.mean(dim=1) - maps.mean(dim=(0, 1))).flatten()
+    torch.testing.assert_close(known["untrained_motion"][0].float(), motion, rtol=1e-3, atol=1e-3)
     result = evaluate(here / "s.zarr", way=2, episodes=200)
     found_by = {name: value.accuracy for name, value in result.outcomes[0].accuracies.items()}
-    assert found_by["global"] == pytest.approx(found_by["resnet"])
+    assert found_by["global"] == pytest.approx(found_by["untrained"])
 
 
 def test_the_outcome_is_a_value_that_prints_the_next_step(make_cache: MakeCache, here: Path) -> None:
@@ -65,3 +76,37 @@ def test_a_cache_without_finished_videos_is_refused(here: Path, make_cache: Make
     cache = ZarrCache.create(here / "cache.zarr", make_cache(here / "other.zarr").settings, shape=(4, 4, 12))
     with pytest.raises(InputError, match="no finished videos; run hcl extract first"):
         embed_cache(cache.path, here / "s.zarr")
+
+
+def test_stores_without_classes_to_choose_on_take_the_weights_of_the_run(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """Those of the run's own store, said to be foreign; a store with classes of its own chooses on these."""
+    cache = make_cache(here / "cache.zarr")
+    small_train(cache, here / "one")
+    own = EmbeddingStore.open(here / "one" / STORE).attributes["level_weights"]
+    assert own["chosen_on"] == "2 val classes" and own["is_own"] is True
+    splits = {"novel": dict.fromkeys("wxyz", "novel"), "base": dict.fromkeys("pqr", "base") | {"w": "novel"}}
+    found = {}
+    for name, of_set in splits.items():
+        other = make_cache(here / f"{name}.zarr", splits=of_set, seed=3)
+        embed_cache(other.path, here / f"{name} store.zarr", run=here / "one", device="cpu")
+        found[name] = EmbeddingStore.open(here / f"{name} store.zarr").attributes["level_weights"]
+    assert found["novel"] == {**own, "chosen_on": f"2 val classes of {here / 'one'}", "is_own": False}
+    assert (found["base"]["chosen_on"], found["base"]["is_own"]) == ("3 base and val classes", True)
+
+
+def test_classes_that_a_run_was_trained_on_do_not_choose_weights(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """Nor those of a run on several sets, which calls them by their set."""
+    splits = dict.fromkeys("abc", "base") | dict.fromkeys("xy", "novel")
+    for number, of_run in enumerate(([0], [0, 1])):
+        caches = [
+            make_cache(here / f"{number}{name}.zarr", splits=splits, seed=place, content=name)
+            for place, name in enumerate("AB")
+        ]
+        used = [caches[place] for place in of_run]
+        small_train(used[0] if len(used) == 1 else used, here / f"run{number}", epochs=1, hold_out=False)
+        embed_cache(caches[0].path, here / f"s{number}.zarr", run=here / f"run{number}", device="cpu")
+        assert "level_weights" not in EmbeddingStore.open(here / f"s{number}.zarr").attributes

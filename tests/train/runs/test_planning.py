@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -20,6 +21,7 @@ from hcl.train.runs.planning import (
     make_run_config,
     open_with_splits,
     plan_run,
+    splits_with_val,
 )
 from hcl.train.runs.run_folder import read_config
 from hcl.train.runs.running import TrainedRun
@@ -125,3 +127,41 @@ def test_more_views_than_the_cache_holds_are_refused(make_cache: MakeCache, here
 )
 def test_a_plan_is_told_in_a_line(make_cache: MakeCache, here: Path, settings: dict[str, Any], words: str) -> None:
     assert words in describe_run(plan_run(make_cache(here / "cache.zarr"), here / "one", "quick", settings))
+
+
+def held_out(cache: ZarrCache, **settings: Any) -> list[str]:
+    """The classes that a run takes for val ones and the cache does not; nothing else may differ."""
+    config = make_run_config(cache, TrainConfig(**settings))
+    changed = [name for name, split in config.splits.items() if split != cache.class_splits[name]]
+    assert {(cache.class_splits[name], config.splits[name]) for name in changed} <= {("base", "val")}
+    assert set(config.base_classes) == {name for name, split in config.splits.items() if split == "base"}
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("base", "val", "count"),
+    [(4, 0, 0), (5, 0, 2), (8, 0, 2), (12, 0, 3), (14, 0, 4), (9, 1, 2), (9, 2, 0), (3, 1, 0)],
+)
+def test_a_quarter_of_the_base_classes_is_held_out_where_val_classes_lack(
+    make_cache: MakeCache, here: Path, base: int, val: int, count: int
+) -> None:
+    names = "abcdefghijklmnopqrst"
+    splits = dict.fromkeys(names[:base], "base") | dict.fromkeys(names[base : base + val], "val")
+    cache = make_cache(here / "cache.zarr", splits=splits | dict.fromkeys("xyz", "novel"))
+    chosen = held_out(cache)
+    assert len(chosen) == count and set(chosen) <= set(names[:base])
+    assert held_out(cache, hold_out=False) == []
+    assert held_out(ZarrCache.open(cache.path), seed=7, dim=32) == chosen  # always the same ones
+
+
+def test_classes_of_one_video_neither_validate_nor_are_held_out(make_cache: MakeCache, here: Path) -> None:
+    splits = dict.fromkeys("abcdef", "base") | {"v": "val", "w": "val", "x": "novel"}
+    cache = make_cache(here / "cache.zarr", splits=splits)
+    assert held_out(cache) == []
+    cache.write([MapRecord(row, None, reason="damaged") for row, name in enumerate(cache.videos.label) if name == "w"])
+    chosen = held_out(cache)  # one val class is left
+    assert len(chosen) == 2
+    spared = [row for row, name in enumerate(cache.videos.label) if name == chosen[0]][1:]
+    cache.write([MapRecord(row, None, reason="damaged") for row in spared])
+    assert len(held_out(cache)) == 2 and chosen[0] not in held_out(cache)
+    assert splits_with_val(cache).keys() == splits.keys()

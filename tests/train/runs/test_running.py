@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS
+from hcl.match.config import ALL_LEVELS, KNOWN_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
@@ -33,6 +34,7 @@ MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
 
 SHAPE = (4, 4, 12)
+both_starts = pytest.mark.parametrize("start", ["maps", "random"])
 
 
 @contextmanager
@@ -62,7 +64,12 @@ def test_a_run_holds_everything(small_train: Train, make_cache: MakeCache, here:
     rows = [cache.videos.path.index(path) for path in store.videos.path]
     np.testing.assert_allclose(store.mean_map[0], cache.maps(rows[0]).astype(np.float32).mean(axis=(0, 1)), rtol=1e-5)
     epochs = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
-    assert len(epochs) == 2 and all(0 <= epoch["validation"] <= 100 for epoch in epochs)
+    assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]  # 0: the encoder as it began
+    assert all(0 <= epoch["validation"] <= 100 for epoch in epochs) and epochs[0]["terms"] == {}
+    known = store.arrays(KNOWN_LEVELS, np.arange(16))
+    shapes = {name: tuple(array.shape) for name, array in known.items()}
+    assert shapes == {"appearance": (16, 200), "motion": (16, 200), "untrained": (16, 12), "untrained_motion": (16, 48)}
+    assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
 
 
 def test_the_store_is_what_the_encoder_says(small_train: Train, make_cache: MakeCache, here: Path) -> None:
@@ -80,24 +87,34 @@ def test_the_store_is_what_the_encoder_says(small_train: Train, make_cache: Make
     torch.testing.assert_close(found.patches.float(), expected.patches, rtol=1e-3, atol=1e-3)
 
 
-def test_the_same_seed_gives_the_same_weights(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+@both_starts
+def test_the_same_seed_gives_the_same_weights(
+    small_train: Train, make_cache: MakeCache, here: Path, start: str
+) -> None:
     cache = make_cache(here / "cache.zarr")
     for name in ("one", "two"):
-        small_train(cache, here / name)
-    small_train(cache, here / "three", seed=1)
+        small_train(cache, here / name, start=start)
+    small_train(cache, here / "three", seed=1, start=start)
     weights = [(here / name / WEIGHTS).read_bytes() for name in ("one", "two", "three")]
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_novel_classes_do_not_touch_the_weights(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+@both_starts
+def test_novel_classes_do_not_touch_the_weights(
+    small_train: Train, make_cache: MakeCache, here: Path, start: str
+) -> None:
+    """Those of the encoder and those of the levels."""
     cache = make_cache(here / "cache.zarr")
-    small_train(cache, here / "one")
+    small_train(cache, here / "one", start=start)
     rows = cache.rows("novel")
     ZarrCache.open(cache.path, mode="r+").write(
         [MapRecord(int(row), np.zeros(SHAPE, np.float16), source=Source(f"other {row}")) for row in rows]
     )
-    small_train(cache, here / "two")
+    small_train(cache, here / "two", start=start)
     assert (here / "one" / WEIGHTS).read_bytes() == (here / "two" / WEIGHTS).read_bytes()
+    stores = [EmbeddingStore.open(here / name / STORE) for name in ("one", "two")]
+    assert stores[0].identity != stores[1].identity
+    assert stores[0].attributes["level_weights"] == stores[1].attributes["level_weights"]
 
 
 def test_the_latest_run_is_found(small_train: Train, make_cache: MakeCache, here: Path) -> None:
@@ -136,14 +153,25 @@ def test_all_levels_are_better_than_chance_on_easy_maps(small_train: Train, make
     assert found.outcomes[0].accuracies[ALL_LEVELS].accuracy > 70
 
 
-def test_an_interrupted_run_resumes_to_the_same_end(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+@both_starts
+def test_an_interrupted_run_resumes_to_the_same_end(
+    small_train: Train,
+    make_cache: MakeCache,
+    here: Path,
+    start: str,
+    interrupted_after: Callable[[int], AbstractContextManager[None]],
+) -> None:
     cache = make_cache(here / "cache.zarr")
-    small_train(cache, here / "whole")
-    with damaged(cache, "val"), pytest.raises(InputError, match="are damaged"):
-        small_train(cache, here / "cut", checkpoint_every=3)  # ends when it validates, after the first epoch's steps
+    small_train(cache, here / "whole", start=start)
+    if start == "random":
+        with damaged(cache, "val"), pytest.raises(InputError, match="are damaged"):
+            small_train(cache, here / "cut", checkpoint_every=3, start=start)  # validates after the first epoch's steps
+    else:
+        with interrupted_after(3):  # an encoder that starts at the maps is validated before its first step
+            small_train(cache, here / "cut", checkpoint_every=3)
     assert load_checkpoint(here / "cut" / CHECKPOINT)["steps"] == 3
     with pytest.raises(InputError, match="unfinished run with another training.*dim 16 there, 32 now"):
-        small_train(cache, here / "cut", dim=32, preset=None)
+        small_train(cache, here / "cut", dim=32, preset=None, start=start)
     train(cache.path, run=here / "cut", preset=None, splits=None, settings={})
     for name in (WEIGHTS, METRICS):
         assert (here / "cut" / name).read_bytes() == (here / "whole" / name).read_bytes()
@@ -190,3 +218,46 @@ def test_the_outcome_is_a_value_that_prints_the_next_step(
     trained = small_train(base_alone, here / "two", epochs=1)
     assert trained.embedded == 0 and "hcl embed OTHER_CACHE --run" in str(trained)
     assert not (here / "two" / STORE).exists() and (here / "two" / WEIGHTS).exists()
+
+
+EIGHT_SPLITS = dict.fromkeys("abcdefgh", "base") | dict.fromkeys("xyz", "novel")
+
+
+@both_starts
+def test_what_is_held_out_chooses_and_is_not_trained_on(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str], start: str
+) -> None:
+    """Neither the geometry nor a gradient comes from the classes held out, whatever maps they have."""
+    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    given: dict[str, Any] = {"epochs": 1, "start": start}
+    small_train(cache, here / "one", **given)
+    config = read_config(here / "one")
+    held_out = sorted(name for name, split in config.splits.items() if split == "val")
+    assert len(held_out) == 2 and not set(held_out) & set(config.base_classes) and config.encoder["classes"] == 12
+    told = [line for line in said if line.startswith("no 2 val classes: held out of the base classes")]
+    assert len(told) == 1 and all(f" {name}" in told[0] for name in held_out) and "--no-hold-out" in told[0]
+    epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
+    assert all(epoch["validation"] is not None for epoch in epochs)
+    store = EmbeddingStore.open(here / "one" / STORE)
+    assert set(store.videos.label) == {*held_out, *"xyz"}
+    if start == "maps":
+        assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
+    rows = [row for row, name in enumerate(cache.videos.label) if name in held_out]
+    noise = np.random.default_rng(5).normal(size=(len(rows), *SHAPE)).astype(np.float16)
+    ZarrCache.open(cache.path, mode="r+").write(
+        [MapRecord(row, maps, source=Source(f"other {row}")) for row, maps in zip(rows, noise, strict=True)]
+    )
+    small_train(cache, here / "two", **given)
+    steps = [load_checkpoint(here / name / CHECKPOINT)["encoder"] for name in ("one", "two")]
+    torch.testing.assert_close(steps[0], steps[1], rtol=0, atol=0)
+
+
+def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, here: Path, said: list[str]) -> None:
+    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    small_train(cache, here / "one", hold_out=False)
+    config = read_config(here / "one")
+    assert config.splits == EIGHT_SPLITS and config.base_classes == tuple("abcdefgh")
+    assert not any("held out" in line for line in said)
+    epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
+    assert [(epoch["epoch"], epoch["validation"]) for epoch in epochs] == [(1, None), (2, None)]  # no epoch 0 either
+    assert "level_weights" not in EmbeddingStore.open(here / "one" / STORE).attributes  # no class to choose on

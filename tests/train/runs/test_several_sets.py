@@ -22,6 +22,7 @@ from hcl.match.store.locate import SET_STORES, STORE, find_store, latest_run_of
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
+from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.loop import mean_of_sets
 from hcl.train.fitting.set_validation import SetValidation, validation_of
 from hcl.train.fitting.validation import make_validation
@@ -29,7 +30,7 @@ from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.fit_run import base_batches
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.planning import make_run_config, open_with_splits, record_cache
-from hcl.train.runs.run_folder import METRICS, WEIGHTS, load_encoder, read_config
+from hcl.train.runs.run_folder import CHECKPOINT, METRICS, WEIGHTS, load_encoder, read_config
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
@@ -104,7 +105,7 @@ def test_batches_are_half_of_each_set(two: list[ZarrCache], here: Path) -> None:
 
 
 def test_the_caches_stand_in_the_run(small_train: Train, two: list[ZarrCache], here: Path) -> None:
-    small_train(two, here / "one", epochs=1)
+    small_train(two, here / "one", epochs=1, start="random")
     config = read_config(here / "one")
     assert config.cache["paths"] == {"A": str(two[0].path), "B": str(two[1].path)}
     assert config.cache["sets"] == {"A": two[0].identity, "B": two[1].identity}
@@ -132,18 +133,19 @@ def test_a_run_on_several_sets_names_its_stores(small_train: Train, two: list[Za
 
 
 def test_an_interrupted_run_resumes_to_the_same_end(small_train: Train, two: list[ZarrCache], here: Path) -> None:
-    """In whatever order the caches are named."""
-    small_train(two, here / "whole")
+    """In whatever order the caches are named. It ends when it validates, after the first epoch's steps."""
+    small_train(two, here / "whole", start="random")
     chunk = two[1].path / "maps" / "c" / str(two[1].rows("val")[0]) / "0" / "0" / "0"
     stored = chunk.read_bytes()
     chunk.write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"B.zarr: the maps of y/0.mp4 are damaged"):
-        small_train(two, here / "cut", checkpoint_every=3)
+        small_train(two, here / "cut", checkpoint_every=3, start="random")
     chunk.write_bytes(stored)
+    assert load_checkpoint(here / "cut" / CHECKPOINT)["steps"] == 3
     with pytest.raises(InputError, match="unfinished run with another cache .*sets .*; name another folder"):
-        small_train(two[0], here / "cut")
+        small_train(two[0], here / "cut", start="random")
     with pytest.raises(InputError, match=r"unfinished run with another cache .*merge_classes False there, True now"):
-        small_train(two, here / "cut", merge_classes=True)
+        small_train(two, here / "cut", merge_classes=True, start="random")
     shutil.move(here / "B.zarr", here / "elsewhere" / "B.zarr")
     moved = [ZarrCache.open(here / "elsewhere" / "B.zarr"), two[0]]
     small_train(moved, here / "cut", preset=None)

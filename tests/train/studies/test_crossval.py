@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hcl.cli import main
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
+from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.match.evaluation.evaluator import Evaluator
@@ -171,10 +171,12 @@ def test_the_results_are_given_in_plain_types_and_as_a_table(found: CrossValidat
     read = json.loads(json.dumps(found.to_dict()))
     assert [outcome["k_shot"] for outcome in read["outcomes"]] == [1, 2]
     assert read["outcomes"][1]["scores"]["global"]["mean"] == found.accuracy(1, "global").mean
-    assert len(read["outcomes"][0]["scores"]) == 8 and read["runs"][1][1].endswith("fold1-seed1")
+    names = list(read["outcomes"][0]["scores"])
+    assert names[-1] == WEIGHTED and set(KNOWN_LEVELS) < set(names) and len(names) == 8 + 4 + 1
+    assert read["runs"][1][1].endswith("fold1-seed1")
     pytest.importorskip("pandas")
     table = found.to_pandas().set_index(["shot", "score", "fold"])["accuracy"]
-    assert table[2, "global", 1] == found.accuracy(1, "global").by_fold[1] and len(table) == 2 * 8 * 2
+    assert table[2, "global", 1] == found.accuracy(1, "global").by_fold[1] and len(table) == 2 * 13 * 2
 
 
 @pytest.mark.parametrize(("number", "rows"), [(1, 7), (2, 4), (3, 2), (4, 12)])

@@ -1,0 +1,228 @@
+"""What is known of base maps in closed form, against loops and laws, and that an encoder begins as the maps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hcl.match.scoring.cosines import l2_normalise
+from hcl.match.scoring.scores import match
+from hcl.train.config import TrainConfig
+from hcl.train.data.batches import Batch
+from hcl.train.encoders.geometry import MOST_DIRECTIONS, NAMES, Geometry, motion_of, within_class_whitening
+from hcl.train.encoders.untrained import untrained_embeddings
+from hcl.train.encoders.video_encoder import VideoEncoder
+from hcl.train.fitting.step import Stepper
+
+FRAMES, PATCHES, CHANNELS = 3, 4, 10
+FitGeometry = Callable[[VideoEncoder, Tensor], None]
+
+
+def random(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def labelled(seed: int, videos: int, width: int, classes: int, *, noise: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Vectors (V, n) around the centres of their classes, in mixed order, whose axes vary differently, and labels."""
+    labels = 3 * (torch.arange(videos) % classes)
+    vectors = random(seed, 3 * classes, width)[labels] + noise * random(seed + 1, videos, width)
+    return vectors.double() * torch.linspace(0.3, 3, width).double(), labels
+
+
+def metric_by_loops(vectors: Tensor, labels: Tensor, shrinkage: float, most: int) -> np.ndarray:
+    """What whitening makes of an inner product: the inverse of the shrunk covariance in the kept directions, (n, n)."""
+    values, width = vectors.numpy(), vectors.shape[1]
+    centred = values - values.mean(axis=0)
+    within = np.zeros((width, width))
+    for row, label in zip(centred, labels.tolist(), strict=True):
+        of_class = [other for other, its in zip(centred, labels.tolist(), strict=True) if its == label]
+        difference = row - sum(of_class) / len(of_class)
+        within += np.outer(difference, difference) / len(centred)
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    order = np.argsort(-variances)
+    large = variances[order] > 1e-6 * variances.max()
+    basis = axes[:, order[: min(most, max(1, large.sum()))]]
+    kept = basis.T @ within @ basis
+    shrunk = kept + max(shrinkage * np.trace(kept) / len(kept), 1e-12) * np.eye(len(kept))
+    return basis @ np.linalg.inv(shrunk) @ basis.T
+
+
+every_size = pytest.mark.parametrize(
+    ("videos", "width", "classes", "most", "noise"),
+    [
+        (12, 5, 3, 200, 1.0),
+        (6, 20, 2, 200, 1.0),  # fewer videos than dimensions
+        (9, 4, 1, 200, 1.0),
+        (30, 10, 5, 4, 1.0),
+        (7, 1, 2, 200, 1.0),
+        (12, 8, 4, 200, 0.0),  # videos of a class are identical
+    ],
+)
+
+
+@every_size
+@pytest.mark.parametrize("shrinkage", [0.1, 0.5])
+def test_whitening_equals_loops(
+    videos: int, width: int, classes: int, most: int, noise: float, shrinkage: float
+) -> None:
+    vectors, labels = labelled(0, videos, width, classes, noise=noise)
+    found = within_class_whitening(vectors, labels, shrinkage=shrinkage, most=most)
+    assert found.shape[0] == width and found.shape[1] <= min(most, width, videos)
+    expected = metric_by_loops(vectors, labels, shrinkage, most)
+    np.testing.assert_allclose((found @ found.T).numpy(), expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
+
+
+@every_size
+def test_the_shrunk_covariance_of_whitened_vectors_is_the_identity(
+    videos: int, width: int, classes: int, most: int, noise: float
+) -> None:
+    vectors, labels = labelled(1, videos, width, classes, noise=noise)
+    whitening = within_class_whitening(vectors, labels, shrinkage=0.2, most=most)
+    kept = whitening.shape[1]
+    basis, _ = torch.linalg.qr(whitening)
+
+    def within(values: Tensor) -> Tensor:
+        apart = torch.stack(
+            [row - values[labels == label].mean(dim=0) for row, label in zip(values, labels, strict=True)]
+        )
+        return apart.T @ apart / len(values)
+
+    ridge = max(0.2 * float(within(vectors @ basis).trace()) / kept, 1e-12)
+    shrunk = within(vectors @ whitening) + ridge * whitening.T @ whitening
+    torch.testing.assert_close(shrunk, torch.eye(kept).double(), rtol=1e-6, atol=1e-6)
+
+
+@every_size
+def test_whitening_does_not_depend_on_the_order_of_videos(
+    videos: int, width: int, classes: int, most: int, noise: float
+) -> None:
+    vectors, labels = labelled(2, videos, width, classes, noise=noise)
+    order = torch.randperm(videos, generator=torch.Generator().manual_seed(0))
+    first, second = (
+        within_class_whitening(*given, most=most) for given in ((vectors, labels), (vectors[order], labels[order]))
+    )
+    product = first @ first.T
+    torch.testing.assert_close(second @ second.T, product, rtol=1e-6, atol=1e-8 * product.abs().max().item())
+
+
+def fitted(videos: list[tuple[Tensor, int]], width: int = 16) -> Geometry:
+    _, frames, _, channels = videos[0][0].shape
+    geometry = Geometry(channels=channels, frames=frames, width=width)
+    geometry.fit(videos)
+    return geometry
+
+
+def some_videos(views: int = 1, *, channels: int = CHANNELS) -> list[tuple[Tensor, int]]:
+    """Maps that are far from the origin, and vary more in some channels than in others."""
+    maps = random(3, 14, views, FRAMES, PATCHES, channels) * torch.linspace(0.5, 2, channels)
+    maps = maps + random(4, 14, 1, 1, 1, channels) + 5 * random(5, channels)
+    return [(video, place % 4) for place, video in enumerate(maps)]
+
+
+@pytest.mark.parametrize("width", [4, 16])
+def test_rotated_base_patches_are_centred_uncorrelated_and_of_length_d(width: int) -> None:
+    videos = some_videos()
+    patches = torch.cat([fitted(videos, width).rotate(maps).flatten(0, 2) for maps, _ in videos]).double()
+    torch.testing.assert_close(patches.mean(dim=0), torch.zeros(CHANNELS).double(), rtol=0, atol=1e-4)
+    covariance = patches.T @ patches / len(patches)
+    variances = covariance.diagonal()
+    torch.testing.assert_close(covariance, variances.diag(), rtol=0, atol=1e-3 * width)
+    assert (variances.diff() <= 0).all() and variances.sum().item() == pytest.approx(width, rel=1e-3)
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_vectors_are_those_of_a_loop(views: int) -> None:
+    """Base videos are described by the means of their views."""
+    videos = some_videos(views)
+    geometry = fitted(videos)
+    frames_of = [
+        torch.stack([geometry.rotate(maps[:, frame].flatten(0, 1)).mean(dim=0) for frame in range(FRAMES)])
+        for maps, _ in videos
+    ]
+    labels = torch.tensor([label for _, label in videos])
+    means = torch.stack([frames.mean(dim=0) for frames in frames_of])
+    motions = torch.stack([torch.cat([frame - frames.mean(dim=0) for frame in frames]) for frames in frames_of])
+    torch.testing.assert_close(motion_of(torch.stack(frames_of)), motions)
+    lengths = [float(((mean - means.mean(dim=0)) ** 2).sum()) for mean in means]
+    asked = random(6, 2, FRAMES, PATCHES, CHANNELS)
+    found = geometry.vectors(asked.half())
+    assert tuple(sorted(found)) == tuple(sorted(NAMES))
+    for place, maps in enumerate(asked.half().float()):
+        frames = torch.stack([geometry.rotate(patches).mean(dim=0) for patches in maps])
+        mean, motion = frames.mean(dim=0), torch.cat([frame - frames.mean(dim=0) for frame in frames])
+        torch.testing.assert_close(found["untrained"][place], mean / np.mean(lengths) ** 0.5, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found["untrained_motion"][place], motion, rtol=1e-4, atol=1e-4)
+        for name, vector, whitening in (
+            ("appearance", mean, within_class_whitening(means, labels)),
+            ("motion", motion - motions.mean(dim=0), within_class_whitening(motions, labels)),
+        ):
+            length = whitening.shape[1]
+            torch.testing.assert_close(
+                found[name][place][:length].square().sum(), (vector @ whitening).square().sum(), rtol=1e-3, atol=1e-3
+            )
+            assert found[name].shape == (2, MOST_DIRECTIONS) and not found[name][:, length:].any()
+
+
+def test_patches_that_are_many_are_thinned_out() -> None:
+    """The axes of a few patches of each video are near those of all."""
+    maps = random(7, 20, 1, 4, 60, 6) * torch.linspace(1, 4, 6)
+    geometry = fitted([(video, place % 3) for place, video in enumerate(maps)])
+    patches = geometry.rotate(maps).flatten(0, 3)
+    assert patches.square().sum(dim=1).mean().item() == pytest.approx(16, rel=0.1)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("kind", ["alike", "one video", "zero"])
+def test_without_variance_nothing_is_nan(kind: str, frames: int) -> None:
+    maps = {"alike": random(8, 1, 1, 1, 6).expand(5, frames, 4, 6), "zero": torch.zeros(5, frames, 4, 6)}
+    given = maps.get(kind, random(9, 1, frames, 4, 6))
+    geometry = fitted([(video[None], place % 2) for place, video in enumerate(given)])
+    for values in (*geometry.buffers(), *geometry.vectors(given).values(), *geometry.vectors(given + 1).values()):
+        assert values.isfinite().all()
+
+
+def encoder(**settings: Any) -> VideoEncoder:
+    config = TrainConfig(**{"dim": 16, "heads": 2, "mlp_dim": 16, "dropout": 0.0, "precision": "float32", **settings})
+    return VideoEncoder(config, channels=CHANNELS, frames=FRAMES, patches=PATCHES, classes=4).eval()
+
+
+@pytest.mark.parametrize("settings", [{}, {"depth": 0}, {"depth": 2, "motion": False}, {"dim": CHANNELS}])
+def test_an_encoder_that_learned_nothing_scores_as_the_maps_do(
+    settings: dict[str, Any], fit_geometry: FitGeometry
+) -> None:
+    """Clips, and what they select, have signs by axis: those of the turned maps. All else is as of the raw ones."""
+    model, maps = encoder(**settings), torch.cat([maps for maps, _ in some_videos()])
+    fit_geometry(model, maps)
+    assert model.geometry is not None
+    tops = {"top_clips": 2, "top_patches": 3}
+    with torch.no_grad():
+        embedded, rotated = model(maps), model.geometry.rotate(maps)
+    rotated = torch.nn.functional.pad(rotated, (0, embedded.global_.shape[1] - CHANNELS))
+    raw = untrained_embeddings(maps, maps.mean(dim=(0, 1, 2)))
+    found, turned, plain = (match(of, of, **tops) for of in (embedded, untrained_embeddings(rotated), raw))
+    for level in ("global_", "temporal", "spatial"):
+        torch.testing.assert_close(getattr(found, level), getattr(turned, level), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.global_, plain.global_, rtol=1e-3, atol=1e-4)
+    patches, raw_patches = (l2_normalise(of.patches.flatten(0, 2)) for of in (embedded, raw))
+    torch.testing.assert_close(patches @ patches.T, raw_patches @ raw_patches.T, rtol=1e-3, atol=1e-4)
+    assert (found.temporal - plain.temporal).abs().max() > 1e-3
+
+
+def test_training_changes_every_level(fit_geometry: FitGeometry) -> None:
+    model, maps = encoder(), torch.cat([maps for maps, _ in some_videos()])[:12]
+    fit_geometry(model, maps)
+    config = TrainConfig(dim=16, heads=2, top_clips=2, top_patches=3, learning_rate=0.01, precision="float32")
+    before = match(model(maps), model(maps), top_clips=2, top_patches=3)
+    known = model.known(maps)
+    stepper = Stepper(model.train(), config, None)
+    for step in range(3):
+        stepper.step(step, Batch(maps, torch.arange(4).repeat_interleave(3), 0.0))
+    with torch.no_grad():
+        embedded = model.eval()(maps)
+    after = match(embedded, embedded, top_clips=2, top_patches=3)
+    for level in ("global_", "temporal", "spatial"):
+        assert (getattr(before, level) - getattr(after, level)).abs().max() > 1e-3, level
+    torch.testing.assert_close(model.known(maps), known, rtol=0, atol=0)  # what is known does not learn
