@@ -95,6 +95,8 @@ class Geometry(nn.Module):
         covariance = (second / count - torch.outer(self.mean, self.mean)).double()
         values, vectors = torch.linalg.eigh(covariance)
         scale = (self.width / values.clamp(min=0).sum().clamp(min=1e-12)).sqrt()
+        largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
+        vectors = vectors * largest.sign()  # an axis has no direction of its own: its largest entry is made positive
         self.axes.copy_(vectors.flip(1)[:, : self.axis_count] * scale)
         rotated = self.rotate(torch.stack(frames).to(self.mean.device))  # (V, T, A)
         means, motion, classes = rotated.mean(dim=1), motion_of(rotated), torch.tensor(labels, device=rotated.device)

@@ -18,7 +18,6 @@ from hcl.train.config import TrainConfig
 from hcl.train.encoders.geometry import Geometry
 from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
 
-
 GAIN_RATE = 100  # how much faster the gains of the residual path learn: an axis that misleads can be turned off in time
 
 

@@ -135,10 +135,12 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
         training: whether any are held out, and of which method
 
     Returns:
-        a quarter of the base classes, two at least, always the same ones; none where val classes can choose, or fewer
-        than three would be left
+        a quarter of the base classes, two at least, always the same ones; none where val classes can choose, fewer
+        than three would be left, or several caches are trained on
     """
     base = usable_classes(cache, "base")
+    if isinstance(cache, JoinedCaches):  # each set would need two val classes of its own
+        return ()
     if not training.hold_out or training.method == "resnet" or len(usable_classes(cache, "val")) >= 2:
         return ()
     if len(base) < LEAST_TO_HOLD_OUT:

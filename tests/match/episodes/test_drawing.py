@@ -159,7 +159,7 @@ def test_of_byte_identical_videos_the_first_alone_is_drawn() -> None:
     assert 4 not in drawn.episodes.support and 4 not in drawn.episodes.query
 
 
-LABELS = [name for name in "abc" for _ in range(4)]
+OF_CHOICE = [name for name in "abc" for _ in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -173,12 +173,12 @@ LABELS = [name for name in "abc" for _ in range(4)]
     ],
 )
 def test_episodes_that_choose_settings_are_group_disjoint_where_they_can_be(groups: list[str], disjoint: bool) -> None:
-    drawn = draw_for_choice(LABELS, groups, shot=1, way=5, episodes=40)
+    drawn = draw_for_choice(OF_CHOICE, groups, shot=1, way=5, episodes=40)
     assert drawn is not None and drawn.support.shape == drawn.query.shape == (40, 3, 1)
     assert (drawn.support != drawn.query).all()
     for support, query in zip(drawn.support[..., 0], drawn.query[..., 0], strict=True):
-        assert sorted(LABELS[row] for row in support) == list("abc")
-        assert [LABELS[row] for row in support] == [LABELS[row] for row in query]
+        assert sorted(OF_CHOICE[row] for row in support) == list("abc")
+        assert [OF_CHOICE[row] for row in support] == [OF_CHOICE[row] for row in query]
     of_groups = np.array(groups)
     shared = (of_groups[drawn.support] == of_groups[drawn.query]).any()
     assert shared == (not disjoint)
@@ -187,10 +187,10 @@ def test_episodes_that_choose_settings_are_group_disjoint_where_they_can_be(grou
 def test_episodes_that_choose_settings_need_two_classes_and_enough_videos() -> None:
     assert draw_for_choice(["a"] * 4, list("pqrs"), shot=1, way=5, episodes=3) is None
     assert draw_for_choice([], [], shot=1, way=5, episodes=3) is None
-    assert draw_for_choice(LABELS, [""] * 12, shot=4, way=2, episodes=3) is None
-    assert draw_for_choice(LABELS, ["p", "q", "r", "s"] * 3, shot=1, way=1, episodes=3) is None
-    drawn = draw_for_choice(LABELS, ["p", "p", "p", "q"] * 3, shot=3, way=2, episodes=9, seed=3)
+    assert draw_for_choice(OF_CHOICE, [""] * 12, shot=4, way=2, episodes=3) is None
+    assert draw_for_choice(OF_CHOICE, ["p", "q", "r", "s"] * 3, shot=1, way=1, episodes=3) is None
+    drawn = draw_for_choice(OF_CHOICE, ["p", "p", "p", "q"] * 3, shot=3, way=2, episodes=9, seed=3)
     assert drawn is not None and (drawn.query % 4 == 3).all()  # the only way: the support of three is p's
-    again = draw_for_choice(LABELS, ["p", "p", "p", "q"] * 3, shot=3, way=2, episodes=9, seed=3)
+    again = draw_for_choice(OF_CHOICE, ["p", "p", "p", "q"] * 3, shot=3, way=2, episodes=9, seed=3)
     assert again is not None
     np.testing.assert_array_equal(again.support, drawn.support)

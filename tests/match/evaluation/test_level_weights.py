@@ -17,6 +17,7 @@ from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.known_levels import domain_shift, known_scores
 from hcl.match.evaluation.level_weights import (
     NEAR,
+    PRIOR,
     LevelWeights,
     choose_level_weights,
     fit_weights,
@@ -106,11 +107,11 @@ def scores_of(store: EmbeddingStore, seed: int = 0) -> tuple[Any, Any, Any, Any]
     return pairs, levels, known_scores(store, pairs), np.unique(pairs)
 
 
-def test_without_weights_all_levels_count_alike(write_known: WriteKnown) -> None:
+def test_without_weights_all_levels_count_by_the_fixed_ratios(write_known: WriteKnown) -> None:
     store = write_known()
     pairs, levels, known, rows = scores_of(store)
     columns = [*levels.T.copy(), *known.T]
-    expected = sum(column / np.std(column) for column in columns)
+    expected = sum(PRIOR[name] * column / np.std(column) for name, column in zip(ALL, columns, strict=True))
     np.testing.assert_allclose(weighted_scores(store, pairs, levels, known, rows), expected, rtol=1e-6)
     levels[:, 2] = np.nan  # left out
     without = weighted_scores(store, pairs, levels, known, rows)

@@ -62,9 +62,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, small: ExtractConfig, write_v
     for number, (name, split) in enumerate(SPLITS.items()):
         for copy in range(2):
             write_video(folder / "videos" / split / name / f"{copy}.mp4", seed=10 * number + copy)
-    extract(folder / "videos", folder / "layer4.zarr", small)
+    extract(folder / "videos", folder / "layer4.zarr", replace(small, views=1))
     extract(folder / "videos", folder / "layer3.zarr", replace(small, backbone_layer="layer3", views=2))
-    extract(folder / "videos", folder / "bytes.zarr", replace(small, backbone_layer="layer3", cache_dtype="uint8"))
+    extract(
+        folder / "videos", folder / "bytes.zarr", replace(small, backbone_layer="layer3", cache_dtype="uint8", views=1)
+    )
     extract(folder / "videos", folder / "pooled.zarr", replace(small, backbone_layer="layer3-pooled", views=2))
     return folder
 

@@ -74,6 +74,7 @@ def test_motion_is_the_projected_difference_from_the_mean_over_frames(
     if encoder.geometry is not None:
         maps = (maps - encoder.geometry.mean) @ encoder.geometry.axes
         added = torch.cat((maps, torch.zeros(5, 3, 8, 40)), dim=-1)[..., :dim]
+        added = added * (1 + 100 * encoder.gain).clamp(min=0)  # gains below 0 turn an axis off
     assert encoder.motion_projection is not None
     change = (maps - maps.mean(dim=1, keepdim=True)) @ encoder.motion_projection.weight.T
     plain = maps @ encoder.projection.weight.T + encoder.projection.bias + added

@@ -18,10 +18,10 @@ from hcl.train.runs.planning import (
     begin,
     describe_differences,
     describe_run,
+    held_out_classes,
     make_run_config,
     open_with_splits,
     plan_run,
-    splits_with_val,
 )
 from hcl.train.runs.run_folder import read_config
 from hcl.train.runs.running import TrainedRun
@@ -130,12 +130,7 @@ def test_a_plan_is_told_in_a_line(make_cache: MakeCache, here: Path, settings: d
 
 
 def held_out(cache: ZarrCache, **settings: Any) -> list[str]:
-    """The classes that a run takes for val ones and the cache does not; nothing else may differ."""
-    config = make_run_config(cache, TrainConfig(**settings))
-    changed = [name for name, split in config.splits.items() if split != cache.class_splits[name]]
-    assert {(cache.class_splits[name], config.splits[name]) for name in changed} <= {("base", "val")}
-    assert set(config.base_classes) == {name for name, split in config.splits.items() if split == "base"}
-    return changed
+    return list(held_out_classes(cache, TrainConfig(**settings)))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +145,7 @@ def test_a_quarter_of_the_base_classes_is_held_out_where_val_classes_lack(
     cache = make_cache(here / "cache.zarr", splits=splits | dict.fromkeys("xyz", "novel"))
     chosen = held_out(cache)
     assert len(chosen) == count and set(chosen) <= set(names[:base])
-    assert held_out(cache, hold_out=False) == []
+    assert held_out(cache, hold_out=False) == [] == held_out(cache, method="resnet")
     assert held_out(ZarrCache.open(cache.path), seed=7, dim=32) == chosen  # always the same ones
 
 
@@ -164,4 +159,3 @@ def test_classes_of_one_video_neither_validate_nor_are_held_out(make_cache: Make
     spared = [row for row, name in enumerate(cache.videos.label) if name == chosen[0]][1:]
     cache.write([MapRecord(row, None, reason="damaged") for row in spared])
     assert len(held_out(cache)) == 2 and chosen[0] not in held_out(cache)
-    assert splits_with_val(cache).keys() == splits.keys()

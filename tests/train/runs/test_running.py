@@ -1,6 +1,7 @@
 """A run from a cache to its embedding store, and its resumption."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,8 +21,10 @@ from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
 from hcl.train.embedding import embed
 from hcl.train.fitting.checkpoint import load_checkpoint
+from hcl.train.runs.metrics_log import kept_epoch
 from hcl.train.runs.run_folder import (
     CHECKPOINT,
+    CHOICE,
     CONFIG,
     METRICS,
     WEIGHTS,
@@ -231,25 +234,45 @@ def test_what_is_held_out_chooses_and_is_not_trained_on(
     cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
     given: dict[str, Any] = {"epochs": 1, "start": start}
     small_train(cache, here / "one", **given)
-    config = read_config(here / "one")
+    choice = here / "one" / CHOICE
+    config, whole = read_config(choice), read_config(here / "one")
     held_out = sorted(name for name, split in config.splits.items() if split == "val")
     assert len(held_out) == 2 and not set(held_out) & set(config.base_classes) and config.encoder["classes"] == 12
-    told = [line for line in said if line.startswith("no 2 val classes: held out of the base classes")]
-    assert len(told) == 1 and all(f" {name}" in told[0] for name in held_out) and "--no-hold-out" in told[0]
-    epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
+    assert whole.splits == EIGHT_SPLITS and whole.base_classes == tuple("abcdefgh")  # then all are trained on
+    told = [line for line in said if line.startswith("no 2 val classes")]
+    assert len(told) == 1 and all(f" {name}" in told[0].replace(",", "") for name in held_out)
+    assert "--no-hold-out" in told[0]
+    epochs = [json.loads(line) for line in (choice / METRICS).read_text().splitlines()]
     assert all(epoch["validation"] is not None for epoch in epochs)
+    metrics = here / "one" / METRICS  # of no epochs none is written
+    kept = [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] if metrics.is_file() else []
+    assert kept == list(range(1, kept_epoch(choice) + 1))
+    assert set(EmbeddingStore.open(choice / STORE).videos.label) == set(held_out)
     store = EmbeddingStore.open(here / "one" / STORE)
-    assert set(store.videos.label) == {*held_out, *"xyz"}
-    if start == "maps":
-        assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
+    assert set(store.videos.label) == set("xyz")
+    weights = store.attributes["level_weights"]
+    assert weights["chosen_on"].startswith("2 val classes of ") and not weights["is_own"]
+    assert weights["weights"] == EmbeddingStore.open(choice / STORE).attributes["level_weights"]["weights"]
     rows = [row for row, name in enumerate(cache.videos.label) if name in held_out]
     noise = np.random.default_rng(5).normal(size=(len(rows), *SHAPE)).astype(np.float16)
     ZarrCache.open(cache.path, mode="r+").write(
         [MapRecord(row, maps, source=Source(f"other {row}")) for row, maps in zip(rows, noise, strict=True)]
     )
     small_train(cache, here / "two", **given)
-    steps = [load_checkpoint(here / name / CHECKPOINT)["encoder"] for name in ("one", "two")]
+    steps = [load_checkpoint(here / name / CHOICE / CHECKPOINT)["encoder"] for name in ("one", "two")]
     torch.testing.assert_close(steps[0], steps[1], rtol=0, atol=0)
+
+
+def test_a_choice_that_is_made_is_not_made_again(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    small_train(cache, here / "whole", epochs=2)
+    small_train(cache, here / "cut", epochs=2)
+    (here / "cut" / CHOICE / METRICS).write_text('{"epoch": 1, "best": true}\n{"epoch": 2, "best": false}\n')
+    shutil.rmtree(here / "cut" / STORE)
+    for name in (CHECKPOINT, METRICS):
+        (here / "cut" / name).unlink(missing_ok=True)
+    small_train(cache, here / "cut", epochs=2)
+    assert [json.loads(line)["epoch"] for line in (here / "cut" / METRICS).read_text().splitlines()] == [1]
 
 
 def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, here: Path, said: list[str]) -> None:
