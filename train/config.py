@@ -64,7 +64,7 @@ class TrainConfig:
     semantic_attention: bool = setting(True, "Weigh patches by the text of their class, Eq. 5; hcl only.")
     hold_out: bool = setting(
         True,
-        "Without 2 val classes, train without a quarter of the base classes (of 5 or more) first, which choose the"
+        "Without 2 val classes, train without a quarter of the base classes (of 9 or more) first, which choose the"
         " number of epochs and the weights of the levels.",
     )
     views: int = setting(

@@ -27,7 +27,7 @@ from hcl.train.encoders.layer4 import lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
 
-LEAST_TO_HOLD_OUT = 5  # base classes, of which three at least are left to learn from
+LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn from; two held-out ones choose badly
 
 
 def open_with_splits(
@@ -135,8 +135,8 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
         training: whether any are held out, and of which method
 
     Returns:
-        a quarter of the base classes, two at least, always the same ones; none where val classes can choose, fewer
-        than three would be left, or several caches are trained on
+        a quarter of the base classes, three at least, always the same ones; none where val classes can choose, fewer
+        than six would be left, or several caches are trained on
     """
     base = usable_classes(cache, "base")
     if isinstance(cache, JoinedCaches):  # each set would need two val classes of its own
@@ -145,7 +145,7 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
         return ()
     if len(base) < LEAST_TO_HOLD_OUT:
         return ()
-    return tuple(sorted(np.random.default_rng(0).permutation(base)[: max(2, round(len(base) / 4))].tolist()))
+    return tuple(sorted(np.random.default_rng(0).permutation(base)[: max(3, round(len(base) / 4))].tolist()))
 
 
 def usable_classes(cache: FrameMapCache, split: str) -> list[str]:

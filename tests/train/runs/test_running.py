@@ -223,7 +223,7 @@ def test_the_outcome_is_a_value_that_prints_the_next_step(
     assert not (here / "two" / STORE).exists() and (here / "two" / WEIGHTS).exists()
 
 
-EIGHT_SPLITS = dict.fromkeys("abcdefgh", "base") | dict.fromkeys("xyz", "novel")
+NINE_SPLITS = dict.fromkeys("abcdefghi", "base") | dict.fromkeys("xyz", "novel")
 
 
 @both_starts
@@ -231,14 +231,14 @@ def test_what_is_held_out_chooses_and_is_not_trained_on(
     small_train: Train, make_cache: MakeCache, here: Path, said: list[str], start: str
 ) -> None:
     """Neither the geometry nor a gradient comes from the classes held out, whatever maps they have."""
-    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    cache = make_cache(here / "cache.zarr", splits=NINE_SPLITS)
     given: dict[str, Any] = {"epochs": 1, "start": start}
     small_train(cache, here / "one", **given)
     choice = here / "one" / CHOICE
     config, whole = read_config(choice), read_config(here / "one")
     held_out = sorted(name for name, split in config.splits.items() if split == "val")
-    assert len(held_out) == 2 and not set(held_out) & set(config.base_classes) and config.encoder["classes"] == 12
-    assert whole.splits == EIGHT_SPLITS and whole.base_classes == tuple("abcdefgh")  # then all are trained on
+    assert len(held_out) == 3 and not set(held_out) & set(config.base_classes) and config.encoder["classes"] == 12
+    assert whole.splits == NINE_SPLITS and whole.base_classes == tuple("abcdefghi")  # then all are trained on
     told = [line for line in said if line.startswith("no 2 val classes")]
     assert len(told) == 1 and all(f" {name}" in told[0].replace(",", "") for name in held_out)
     assert "--no-hold-out" in told[0]
@@ -251,7 +251,7 @@ def test_what_is_held_out_chooses_and_is_not_trained_on(
     store = EmbeddingStore.open(here / "one" / STORE)
     assert set(store.videos.label) == set("xyz")
     weights = store.attributes["level_weights"]
-    assert weights["chosen_on"].startswith("2 val classes of ") and not weights["is_own"]
+    assert weights["chosen_on"].startswith("3 val classes of ") and not weights["is_own"]
     assert weights["weights"] == EmbeddingStore.open(choice / STORE).attributes["level_weights"]["weights"]
     rows = [row for row, name in enumerate(cache.videos.label) if name in held_out]
     noise = np.random.default_rng(5).normal(size=(len(rows), *SHAPE)).astype(np.float16)
@@ -264,7 +264,7 @@ def test_what_is_held_out_chooses_and_is_not_trained_on(
 
 
 def test_a_choice_that_is_made_is_not_made_again(small_train: Train, make_cache: MakeCache, here: Path) -> None:
-    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    cache = make_cache(here / "cache.zarr", splits=NINE_SPLITS)
     small_train(cache, here / "whole", epochs=2)
     small_train(cache, here / "cut", epochs=2)
     (here / "cut" / CHOICE / METRICS).write_text('{"epoch": 1, "best": true}\n{"epoch": 2, "best": false}\n')
@@ -276,10 +276,10 @@ def test_a_choice_that_is_made_is_not_made_again(small_train: Train, make_cache:
 
 
 def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, here: Path, said: list[str]) -> None:
-    cache = make_cache(here / "cache.zarr", splits=EIGHT_SPLITS)
+    cache = make_cache(here / "cache.zarr", splits=NINE_SPLITS)
     small_train(cache, here / "one", hold_out=False)
     config = read_config(here / "one")
-    assert config.splits == EIGHT_SPLITS and config.base_classes == tuple("abcdefgh")
+    assert config.splits == NINE_SPLITS and config.base_classes == tuple("abcdefghi")
     assert not any("held out" in line for line in said)
     epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
     assert [(epoch["epoch"], epoch["validation"]) for epoch in epochs] == [(1, None), (2, None)]  # no epoch 0 either
