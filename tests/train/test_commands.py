@@ -35,7 +35,7 @@ def test_the_help_shows_few_settings_before_the_many_and_the_values_of_both_pres
     first = shown[: places[-1]]
     assert all(f"--{name}" in first for name in ("preset", "method", "splits", "epochs", "learning-rate", "device"))
     assert first.count("\n  --") < shown[places[-1] :].count("\n  --")
-    assert "[quick: 4]  [paper: 15]" in first
+    assert "[quick: 8]  [paper: 15]" in first
 
 
 def test_an_option_that_is_left_out_keeps_the_value_of_the_preset() -> None:

@@ -44,7 +44,7 @@ def test_overrides_win_and_none_keeps_the_preset() -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("epochs", 0, "--epochs must be at least 1, got 0"),
+        ("epochs", -1, "--epochs must be at least 0, got -1"),
         ("temperature", 0.0, "--temperature must be above 0"),
         ("learning_rate", float("nan"), "--learning-rate must be above 0, got nan"),
         ("weight_decay", float("nan"), "--weight-decay must be at least 0"),
