@@ -16,7 +16,7 @@ from hcl.match.config import BASELINE, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.known_levels import domain_shift
-from hcl.match.evaluation.level_weights import LevelWeights, trusted
+from hcl.match.evaluation.level_weights import NEAR, LevelWeights, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
@@ -101,7 +101,7 @@ def weights_text(evaluation: Evaluation) -> str:
         return line
     shift = domain_shift(store, np.unique(evaluation.scored.query))
     trust = f"{100 * trusted(shift):.0f} % of the weighted score is theirs, the rest that of the untrained levels"
-    return f"{line}\nthese videos are {shift:.1f} away from those trained on (within one domain under 0.5): {trust}"
+    return f"{line}\nthese videos are {shift:.2f} away from those trained on (within one domain under {NEAR}): {trust}"
 
 
 def _head(evaluation: Evaluation) -> str:
