@@ -104,15 +104,15 @@ class TrainConfig:
         0.1, "Dropout in transformer blocks (on the residual branches) and in the clip MLP.", at_least=0, below=1
     )
     start: str = advanced(
-        "maps",
-        "What an encoder is before it learns. maps: the maps on the principal axes of the base set, to which training"
-        " adds; random: a random projection, as in the paper.",
+        "random",
+        "What an encoder is before it learns. random: a random projection, as in the paper; maps: the maps on the"
+        " principal axes of the base set, to which training adds, and which may be kept.",
         choices=("maps", "random"),
-        paper="random",
     )
     normalise_maps: bool = advanced(
-        False,
+        True,
         "Normalise the channels of each patch to mean 0 and variance 1 before the projection.",
+        paper=False,
     )
     motion: bool = advanced(
         True, "Add a projection of each patch's difference from its mean over the frames.", paper=False

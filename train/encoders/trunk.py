@@ -1,7 +1,7 @@
 """What every encoder begins with: a transformer from frame maps to patch embeddings in view of the whole video.
 
-It starts at the maps: turned onto the base set's principal axes, they pass through a residual path, and all that learns
-begins at zero. So an encoder that has learned nothing scores as the centred maps do, and training adds to that.
+It may start at the maps: turned onto the base set's principal axes, they pass through a residual path, and all that
+learns begins at zero. Such an encoder scores as the centred maps do before it learns, and training adds to that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hcl.match.config import HCL
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.geometry import Geometry
 from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
@@ -96,9 +97,11 @@ class Trunk(nn.Module):
             self.layer4.requires_grad_(config.finetune == "layer4")
         self.augment = Augmentation(patch_keep_rate=config.patch_keep_rate, channel_dropout=config.channel_dropout)
         self.normalise = config.normalise_maps
-        starts_at_maps = config.start == "maps"
-        self.geometry = Geometry(channels=channels, frames=frames, width=config.dim) if starts_at_maps else None
-        inputs = channels if self.geometry is None else self.geometry.axis_count
+        self.starts_at_maps = starts_at_maps = config.start == "maps"
+        self.geometry: Geometry | None = None
+        if starts_at_maps or config.method == HCL:  # whose levels without gradients follow from it
+            self.geometry = Geometry(channels=channels, frames=frames, width=config.dim)
+        inputs = self.geometry.axis_count if self.geometry is not None and starts_at_maps else channels
         self.channels = channels
         self.projection = nn.Linear(inputs, config.dim)
         self.motion_projection = nn.Linear(inputs, config.dim, bias=False) if config.motion else None
@@ -126,7 +129,7 @@ class Trunk(nn.Module):
 
     @torch.no_grad()
     def fit_geometry(self, videos: Iterable[tuple[Tensor, int]]) -> None:
-        """Learn the geometry of the base videos, in closed form, where the encoder starts at the maps.
+        """Learn the geometry of the base videos, in closed form, where the encoder has one.
 
         Args:
             videos: maps (views, T, P, C) as `patch_embeddings` takes them, on the device, and class of each video
@@ -139,10 +142,10 @@ class Trunk(nn.Module):
         return {} if self.geometry is None else self.geometry.vectors(self._through_backbone(maps))
 
     def _through_backbone(self, maps: Tensor) -> Tensor:
-        """Run layer 4 where it is missing, and normalise: what the projection takes."""
+        """Run layer 4 where it is missing, and normalise where the residual path takes such maps."""
         if self.layer4 is not None:
             maps = self.layer4(maps)
-        return F.layer_norm(maps.float(), maps.shape[-1:]) if self.normalise else maps
+        return F.layer_norm(maps.float(), maps.shape[-1:]) if self.normalise and self.starts_at_maps else maps
 
     def patch_embeddings(self, maps: Tensor) -> Tensor:
         """Embed the patches of videos; while training, a random part of them.
@@ -170,10 +173,10 @@ class Trunk(nn.Module):
         maps = to_matmul_dtype(maps, self.projection.weight)
         if self.normalise:
             maps = F.layer_norm(maps, maps.shape[-1:])
-        if self.geometry is not None:
+        if self.geometry is not None and self.starts_at_maps:
             maps = self.geometry.rotate(maps)  # (B, T, K, A)
         tokens: Tensor = self.projection(maps)
-        if self.geometry is not None and self.gain is not None:
+        if self.gain is not None:
             tokens = tokens + first_axes(maps, tokens.shape[-1]) * (1 + GAIN_RATE * self.gain).clamp(min=0)
         if self.motion_projection is not None:
             change = self.motion_projection(maps)

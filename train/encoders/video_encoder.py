@@ -62,7 +62,7 @@ class VideoEncoder(Trunk):
             self.clip_mlps = nn.ModuleDict(mlps)
             self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None
             self.classifier = nn.Linear(config.dim, classes)
-        if self.geometry is not None:
+        if self.starts_at_maps:
             for mlp in mlps.values():
                 begin_at_zero(mlp.out)
         self.clip_frames = all_clips(frames, config.clip_sizes)
@@ -114,7 +114,7 @@ class VideoEncoder(Trunk):
             clips = [clip for clip in self.clip_frames if len(clip) == int(size)]
             frames = frame_features[:, clips]  # (B, Nc of this size, size, D)
             of_size = mlp(frames.flatten(2))  # (B, Nc of this size, D)
-            embedded.append(of_size if self.geometry is None else of_size + ordered_frames(frames))
+            embedded.append(of_size + ordered_frames(frames) if self.starts_at_maps else of_size)
         return torch.cat(embedded, dim=1)
 
 

@@ -52,7 +52,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
         logger.info(f"method {training.method}: nothing to train")
         run_on_main(partial(save_encoder, run, {}))
         return encoder
-    if training.start == "maps":
+    if encoder.geometry is not None:
         encoder.fit_geometry(base_videos(source, encoder, training))
     batches = base_batches(source, training)
     validate = validation_of(source, training, config.scoring) if epochs is None else None

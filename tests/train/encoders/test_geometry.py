@@ -185,7 +185,8 @@ def test_without_variance_nothing_is_nan(kind: str, frames: int) -> None:
 
 
 def encoder(**settings: Any) -> VideoEncoder:
-    config = TrainConfig(**{"dim": 16, "heads": 2, "mlp_dim": 16, "dropout": 0.0, "precision": "float32", **settings})
+    at_maps = {"start": "maps", "normalise_maps": False, "precision": "float32"}
+    config = TrainConfig(**{"dim": 16, "heads": 2, "mlp_dim": 16, "dropout": 0.0, **at_maps, **settings})
     return VideoEncoder(config, channels=CHANNELS, frames=FRAMES, patches=PATCHES, classes=4).eval()
 
 

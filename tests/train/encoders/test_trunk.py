@@ -71,7 +71,7 @@ def test_motion_is_the_projected_difference_from_the_mean_over_frames(
     maps, added = MAPS, torch.zeros(())
     if normalise:
         maps = (MAPS - MAPS.mean(dim=-1, keepdim=True)) / (MAPS.var(dim=-1, correction=0, keepdim=True) + 1e-5).sqrt()
-    if encoder.geometry is not None:
+    if encoder.geometry is not None and encoder.gain is not None:
         maps = (maps - encoder.geometry.mean) @ encoder.geometry.axes
         added = torch.cat((maps, torch.zeros(5, 3, 8, 40)), dim=-1)[..., :dim]
         added = added * (1 + 100 * encoder.gain).clamp(min=0)  # gains below 0 turn an axis off

@@ -85,7 +85,16 @@ def make_config() -> Callable[..., TrainConfig]:
     """A function that makes the settings of a training of seconds, with changes."""
 
     def make(**changes: Any) -> TrainConfig:
-        small = {"dim": 16, "heads": 2, "mlp_dim": 32, "top_clips": 2, "top_patches": 2, "classes_per_batch": 5}
+        small = {
+            "start": "maps",
+            "normalise_maps": False,
+            "dim": 16,
+            "heads": 2,
+            "mlp_dim": 32,
+            "top_clips": 2,
+            "top_patches": 2,
+            "classes_per_batch": 5,
+        }
         schedule = {"epochs": 3, "steps_per_epoch": 12, "learning_rate": 0.005, "lr_step_size": 1}
         return TrainConfig(**{**small, **schedule, "precision": "float32", **changes})
 

@@ -10,6 +10,8 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.runs.running import TrainedRun, train
 
 QUICK = {
+    "start": "maps",
+    "normalise_maps": False,
     "dim": 16,
     "heads": 2,
     "mlp_dim": 16,

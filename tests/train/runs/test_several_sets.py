@@ -148,7 +148,7 @@ def test_an_interrupted_run_resumes_to_the_same_end(small_train: Train, two: lis
         small_train(two, here / "cut", merge_classes=True, start="random")
     shutil.move(here / "B.zarr", here / "elsewhere" / "B.zarr")
     moved = [ZarrCache.open(here / "elsewhere" / "B.zarr"), two[0]]
-    small_train(moved, here / "cut", preset=None)
+    small_train(moved, here / "cut", preset=None, start="random")
     for name in (WEIGHTS, METRICS):
         assert (here / "cut" / name).read_bytes() == (here / "whole" / name).read_bytes()
     with pytest.raises(InputError, match="this run is finished; name another folder with --run"):
