@@ -59,7 +59,13 @@ def embed_to_store(
 
 
 def embedded_batches(
-    encoder: Encoder, source: MapSource, rows: NDArray[np.int64], *, views: int = 1, mean_maps: bool = True
+    encoder: Encoder,
+    source: MapSource,
+    rows: NDArray[np.int64],
+    *,
+    views: int = 1,
+    mean_maps: bool = True,
+    known_levels: bool = True,
 ) -> Iterator[EmbeddedBatch]:
     """Embed videos batch by batch; of several views, the embeddings are averaged as `mean_of_views` says.
 
@@ -69,6 +75,7 @@ def embedded_batches(
         rows: (V,), of the cache
         views: of each video, the first so many
         mean_maps: False leaves them out (their width is 0), and with them a run of the backbone's layer 4
+        known_levels: False leaves out the vectors of the levels that need no gradients, and a run of layer 4
 
     Yields:
         the embeddings of the next few videos, on the CPU
@@ -82,7 +89,8 @@ def embedded_batches(
         for view in range(views):
             maps = canonical if view == 0 else source.read(batch, view)
             given = maps.for_encoder(encoder)
-            of_views.append(EmbeddedBatch.of(embed(encoder, given, text), mean_map, known(encoder, given)))
+            vectors = known(encoder, given) if known_levels else {}
+            of_views.append(EmbeddedBatch.of(embed(encoder, given, text), mean_map, vectors))
         yield mean_of_views(of_views)
 
 

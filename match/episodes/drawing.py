@@ -130,9 +130,9 @@ def draw_for_choice(
         episodes of positions in `labels`; None where they cannot be drawn
     """
     way = min(way, len(set(labels)))
+    if way < 2:
+        return None
     for disjoint in (True, False) if all(groups) else (False,):
-        if way < 2:
-            break
         config = EpisodeConfig(n_way=way, k_shot=shot, episodes=episodes, seed=seed, group_disjoint=disjoint)
         try:
             return draw_from_pool(make_pool(np.arange(len(labels)), labels, groups, config), config)

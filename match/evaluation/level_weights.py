@@ -191,7 +191,8 @@ def weighted_scores(
     else:
         weights = np.array([chosen.weights.get(name, 0.0) for name in names])
     total = np.where(np.isnan(columns), 0, columns) @ np.where(np.isnan(spread), 0, weights)
-    trust = 1.0 if chosen is None or chosen.is_own or "untrained" not in names else trusted(domain_shift(store, rows))
+    shift = foreign_shift(store, chosen, rows)
+    trust = 1.0 if shift is None else trusted(shift)
     if trust == 1:
         return np.asarray(total)
     untrained = known_scores(store, pairs, ("untrained", "untrained_motion"), centred=True)
@@ -203,6 +204,19 @@ def _in_spreads(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide scores (n, ...) by their standard deviation; scores that are all alike say nothing and become 0."""
     spread = scores.std(axis=0)
     return np.asarray(np.divide(scores, spread, out=np.zeros_like(scores), where=spread > SMALLEST_SPREAD))
+
+
+def foreign_shift(store: EmbeddingStore, chosen: LevelWeights | None, rows: Rows) -> float | None:
+    """How far videos are from those that the weights were chosen beside; None for weights of the store's own, or none.
+
+    Args:
+        store: of HCL
+        chosen: its weights
+        rows: of the videos that episodes are drawn from
+    """
+    if chosen is None or chosen.is_own or "untrained" not in store.names:
+        return None
+    return domain_shift(store, rows)
 
 
 def trusted(shift: float) -> float:

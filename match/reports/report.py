@@ -15,8 +15,7 @@ from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
-from hcl.match.evaluation.known_levels import domain_shift
-from hcl.match.evaluation.level_weights import NEAR, LevelWeights, trusted
+from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
@@ -97,9 +96,9 @@ def weights_text(evaluation: Evaluation) -> str:
         return "weights of the levels: fixed ratios; there were no classes to choose them on"
     shares = ", ".join(f"{level_name(name)} {weight:.2g}" for name, weight in chosen.weights.items())
     line = f"weights of the levels, chosen on {chosen.chosen_on}: {shares}"
-    if chosen.is_own or "untrained" not in store.names:
+    shift = foreign_shift(store, chosen, np.unique(evaluation.scored.query))
+    if shift is None:
         return line
-    shift = domain_shift(store, np.unique(evaluation.scored.query))
     trust = f"{100 * trusted(shift):.0f} % of the weighted score is theirs, the rest that of the untrained levels"
     return f"{line}\nthese videos are {shift:.2f} away from those trained on (within one domain under {NEAR}): {trust}"
 

@@ -16,7 +16,6 @@ MOST_AXES = 512  # principal axes that are kept: 82 to 98 % of the variance of r
 MOST_DIRECTIONS = 200  # of whitened vectors
 SHRINKAGE = 0.1  # of the within-class covariance towards a multiple of the identity; chosen on val classes
 PATCHES_PER_VIDEO = 64  # that the principal axes are computed from
-NAMES = ("appearance", "motion", "untrained", "untrained_motion")
 
 
 class Geometry(nn.Module):

@@ -78,7 +78,9 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
 
     def validate(encoder: Trainable) -> float:
-        embedded = concatenate(list(embedded_batches(encoder, source, rows, views=views, mean_maps=False)))
+        embedded = concatenate(
+            list(embedded_batches(encoder, source, rows, views=views, mean_maps=False, known_levels=False))
+        )
         if encoder.method != HCL:
             return accuracy(episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot))
         levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)

@@ -22,9 +22,9 @@ from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
-from hcl.train.embedding import embed_to_store
+from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
 from hcl.train.encoders.factory import Encoder
-from hcl.train.encoders.untrained import MeanMaps, Untrained
+from hcl.train.encoders.untrained import Untrained
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
@@ -66,7 +66,7 @@ def embed_cache(
         InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
     """
     opened, out = open_cache(Path(cache)), Path(out)
-    encoder: Encoder = MeanMaps()
+    encoder: Encoder | None = None
     trained = None if run is None else Run(Path(run), read_config(run))
     if trained is not None:
         encoder = load_encoder(trained.folder)
@@ -77,7 +77,7 @@ def embed_cache(
     rows = opened.rows()
     if not len(rows):
         raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
-    if trained is None:
+    if encoder is None:
         encoder = Untrained(mean_of_maps(source, rows))
     write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)
     return EmbeddedCache(out, len(rows))
@@ -92,7 +92,10 @@ def mean_of_maps(source: MapSource, rows: NDArray[np.int64]) -> torch.Tensor:
     """
     known = np.setdiff1d(rows, source.cache.rows("novel"))
     rows = known if len(known) else rows
-    means = [source.read(rows[start : start + 8]).mean_map() for start in range(0, len(rows), 8)]
+    means = [
+        source.read(rows[start : start + VIDEOS_PER_BATCH]).mean_map()
+        for start in range(0, len(rows), VIDEOS_PER_BATCH)
+    ]
     return torch.from_numpy(np.concatenate(means).mean(axis=0))
 
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from hcl.match.config import KNOWN_LEVELS
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
-from hcl.train.encoders.geometry import MOST_DIRECTIONS, NAMES, Geometry, motion_of, within_class_whitening
+from hcl.train.encoders.geometry import MOST_DIRECTIONS, Geometry, motion_of, within_class_whitening
 from hcl.train.encoders.untrained import untrained_embeddings
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.step import Stepper
@@ -149,7 +150,7 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
     lengths = [float(((mean - means.mean(dim=0)) ** 2).sum()) for mean in means]
     asked = random(6, 2, FRAMES, PATCHES, CHANNELS)
     found = geometry.vectors(asked.half())
-    assert tuple(sorted(found)) == tuple(sorted(NAMES))
+    assert tuple(sorted(found)) == tuple(sorted(KNOWN_LEVELS))
     for place, maps in enumerate(asked.half().float()):
         frames = torch.stack([geometry.rotate(patches).mean(dim=0) for patches in maps])
         mean, motion = frames.mean(dim=0), torch.cat([frame - frames.mean(dim=0) for frame in frames])
