@@ -11,7 +11,13 @@ DECODERS = ("auto", "decord", "pyav")
 SPLITS = ("base", "val", "novel")
 SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
+MOTIONS = ("rgbdiff", "none")
 LAYERS = ("layer4", "layer3", "layer3-pooled")  # where a ResNet may end; the first is the default
+
+
+def inputs_of(motion: str) -> int:
+    """I, the number of images that are mapped for each frame: it alone, or it and what moves."""
+    return 1 if motion == "none" else 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,12 @@ class ExtractConfig:
     size: int = setting(224, "Frames are resized to SIZE x SIZE pixels.", at_least=32)
     views: int = setting(2, "Views stored per video (frame and crop augmentation).", at_least=1)
     flip: bool = setting(False, "Mirror half of the further views; leave off if left and right distinguish classes.")
+    motion: str = setting(
+        MOTIONS[0],
+        "What is mapped beside each frame. rgbdiff: the difference of the frames shortly before and after it, which"
+        " shows what moves; none: nothing, for half the time and disk.",
+        choices=MOTIONS,
+    )
     view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)
     backbone: str | None = setting(
         None,
@@ -67,6 +79,11 @@ class ExtractConfig:
         group=ADVANCED,
         choices=DECODERS,
     )
+
+    @property
+    def inputs(self) -> int:
+        """I, the number of images that are mapped for each frame."""
+        return inputs_of(self.motion)
 
     def __post_init__(self) -> None:
         """Refuse settings out of range, or that contradict each other."""

@@ -10,7 +10,16 @@ from hcl.extract.system.settings import ADVANCED, INPUT, check_distinct, check_s
 HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the ImageNet ResNet without training, which any store serves
 LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
 ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
-KNOWN_LEVELS = ("appearance", "motion", "untrained", "untrained_motion")  # of scores that need no gradients
+KNOWN_LEVELS = (  # of scores that need no gradients; those of differences where a cache has maps of them
+    "appearance",
+    "motion",
+    "difference",
+    "difference_motion",
+    "untrained",
+    "untrained_motion",
+    "untrained_difference",
+    "untrained_difference_motion",
+)
 WEIGHTED = "weighted"  # the sum of all levels of both kinds, with weights chosen on classes that are not novel
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")

@@ -19,8 +19,12 @@ HCL_AXES = {
 KNOWN_AXES = {  # what is known of a video without gradients, beside the arrays of HCL: levels of their own
     "appearance": ("video", "direction"),
     "motion": ("video", "direction"),
+    "difference": ("video", "direction"),
+    "difference_motion": ("video", "direction"),
     "untrained": ("video", "axis"),
     "untrained_motion": ("video", "frame and axis"),
+    "untrained_difference": ("video", "axis"),
+    "untrained_difference_motion": ("video", "frame and axis"),
 }
 MEAN_MAP = {"mean_map": ("video", "channel")}  # of the ResNet without training, beside the arrays of every method
 

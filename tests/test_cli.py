@@ -120,7 +120,7 @@ def test_views_and_bytes_are_told(here: Path, small_weights: Path, write_video) 
     assert printed.count("videos are read with") == 1 and "read by: " in printed
     assert "stored as uint8: mean relative l2 error 0.00" in printed
     described = succeed("info", "cache.zarr", "--verify")
-    assert "512 channels, 2 views, uint8, mean relative l2 error 0.00" in described and "flip True" in described
+    assert "1024 channels, 2 views, uint8, mean relative l2 error 0.00" in described and "flip True" in described
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
 ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
 CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a class
-COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "grid", "channels")
+COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "motion", "grid", "channels")
 
 
 def map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

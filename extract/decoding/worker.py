@@ -34,7 +34,7 @@ class Decoded:
     """The frames of one video, ready for the backbone, and the state of its file."""
 
     row: int
-    images: np.ndarray  # (views, T, size, size, 3) uint8 RGB
+    images: np.ndarray  # (views, T, I, size, size, 3) uint8 RGB, I images a frame
     frame_count: int  # frames that the video shows
     decoder: str  # that read it: "decord", "pyav" or "images"
     source: Source = Source()
@@ -98,7 +98,7 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
         return draw_views(task.views, frames=task.frames, frame_count=frame_count, content=source.content)
 
     def choose(frame_count: int) -> tuple[int, ...]:
-        return tuple(sorted({number for view in views_of(frame_count) for number in view.indices}))
+        return tuple(sorted({number for view in views_of(frame_count) for number in view.numbers}))
 
     try:
         video = read_chosen_frames(path, choose, decoder=task.decoder)

@@ -4,6 +4,7 @@ On a CPU each core computes calls of its own: threads that share one call wait f
 long where decoding takes a core away for a while.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -44,7 +45,7 @@ def map_videos(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_si
         for item in decoded:
             waiting.append(item)
             if isinstance(item, Decoded):
-                images.extend(item.images.reshape(-1, *item.images.shape[2:]))
+                images.extend(item.images.reshape(-1, *item.images.shape[3:]))
             while len(images) >= size:
                 calls.append(pool.submit(_map_frames, images[:size], backbone))
                 del images[:size]
@@ -76,8 +77,9 @@ def _finished(waiting: "deque[Decoded | Failed]", maps: list[Maps]) -> Iterator[
         item = waiting[0]
         if isinstance(item, Failed):
             yield MapRecord(item.row, None, source=item.source, reason=item.reason)
-        elif len(maps) >= (count := item.images.shape[0] * item.images.shape[1]):
-            views = np.stack(maps[:count]).reshape(*item.images.shape[:2], *maps[0].shape)  # (views, T, P, C)
+        elif len(maps) >= (count := math.prod(item.images.shape[:3])):
+            of_inputs = np.stack(maps[:count]).reshape(*item.images.shape[:3], *maps[0].shape)  # (views, T, I, P, C)
+            views = np.concatenate(list(of_inputs.transpose(2, 0, 1, 3, 4)), axis=-1)  # (views, T, P, I * C)
             del maps[:count]
             yield MapRecord(item.row, views[0], item.frame_count, item.decoder, item.source, views=views[1:])
         else:

@@ -17,6 +17,7 @@ DEFAULTS = {  # settings that a cache names only where they differ
     "backbone_layer": LAYERS[0],
     "compiled": False,
     "cache_dtype": "float16",
+    "motion": "none",
     "views": 1,
     "view_seed": None,
     "flip": None,
@@ -38,7 +39,7 @@ class Preparation:
     def maps_shape(self) -> tuple[int, int, int]:
         """(T, P, C) of the maps of a view."""
         identity = self.backbone.identity
-        return self.config.frames, identity.grid[0] * identity.grid[1], identity.channels
+        return self.config.frames, identity.grid[0] * identity.grid[1], self.config.inputs * identity.channels
 
 
 def prepare(
@@ -111,10 +112,11 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
         "frames": config.frames,
         "size": config.size,
         "grid": list(identity.grid),
-        "channels": identity.channels,
+        "channels": config.inputs * identity.channels,
         "precision": str(backbone.dtype).removeprefix("torch."),
         "split_origin": split_origin(plan.catalog, config),
         **({"backbone_layer": config.backbone_layer} if config.backbone_layer != DEFAULTS["backbone_layer"] else {}),
+        **({"motion": config.motion} if config.motion != DEFAULTS["motion"] else {}),
         **({"compiled": True} if config.compile else {}),
         **({"cache_dtype": config.cache_dtype} if config.cache_dtype != DEFAULTS["cache_dtype"] else {}),
         **({"views": config.views, "view_seed": config.view_seed, "flip": config.flip} if config.views > 1 else {}),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hcl.extract.config import ExtractConfig
 from hcl.extract.video.frames import VideoFrames, middle_frames
 
 LEAST_AREA = 0.5  # of a crop, as a share of the frame's
+GREY, CONTRAST = 128, 2  # of difference images
 ASPECTS = 3 / 4, 4 / 3  # of a crop's width to its height, each as a share of the frame's
 
 
@@ -21,11 +24,12 @@ class ViewChoice:
     views: int = 1
     seed: int = 0
     flip: bool = False  # whether half of the further views are mirrored
+    motion: str = "none"  # what is shown beside each frame, see ExtractConfig
 
     @classmethod
     def of(cls, config: ExtractConfig) -> ViewChoice:
         """Take what an extraction's settings say of views."""
-        return cls(views=config.views, seed=config.view_seed, flip=config.flip)
+        return cls(views=config.views, seed=config.view_seed, flip=config.flip, motion=config.motion)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class View:
     indices: tuple[int, ...]  # T
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom as shares of the frame
     is_mirrored: bool = False
+    around: tuple[tuple[int, int], ...] = ()  # T, the frames before and after each one; none: motion is not shown
+
+    @property
+    def numbers(self) -> set[int]:
+        """All frames that its images are made of."""
+        return {*self.indices, *(number for pair in self.around for number in pair)}
 
 
 def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: str) -> list[View]:
@@ -46,12 +56,21 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
         frame_count: frames that the video shows
         content: SHA-256 of the source in hexadecimal; equal videos have equal views, whatever was drawn before
     """
-    views = [View(middle_frames(frame_count, frames))]
+    canonical = middle_frames(frame_count, frames)
+    shows_motion = choice.motion != "none"
+    views = [View(canonical, around=frames_around(canonical, frame_count) if shows_motion else ())]
     for number in range(1, choice.views):
         rng = np.random.default_rng([choice.seed, number, int(content or "0", 16)])
         indices, box, coin = _draw_indices(rng, frames, frame_count), _draw_box(rng), rng.random()
-        views.append(View(indices, box, choice.flip and coin < 0.5))
+        around = frames_around(indices, frame_count) if shows_motion else ()
+        views.append(View(indices, box, choice.flip and coin < 0.5, around))
     return views
+
+
+def frames_around(indices: Sequence[int], frame_count: int) -> tuple[tuple[int, int], ...]:
+    """The frames a quarter of a segment before and after each frame, one frame at least, within the video."""
+    step = max(1, round(frame_count / (4 * len(indices))))
+    return tuple((max(0, number - step), min(frame_count - 1, number + step)) for number in indices)
 
 
 def _draw_indices(rng: np.random.Generator, frames: int, frame_count: int) -> tuple[int, ...]:
@@ -73,7 +92,7 @@ def _draw_box(rng: np.random.Generator) -> tuple[float, float, float, float]:
 
 
 def view_images(video: VideoFrames, view: View, size: int) -> np.ndarray:
-    """Resize a view's part of its frames by antialiased bilinear filtering.
+    """Resize a view's part of its frames by antialiased bilinear filtering, and show what moves beside them.
 
     Args:
         video: with all frames of the view
@@ -81,14 +100,31 @@ def view_images(video: VideoFrames, view: View, size: int) -> np.ndarray:
         size: pixels
 
     Returns:
-        (T, size, size, 3) uint8
+        (T, I, size, size, 3) uint8: each frame, and its difference image where the view shows motion
     """
     height, width = video.images.shape[1:3]
     box = tuple(min(share, 1.0) * side for share, side in zip(view.box, (width, height) * 2, strict=True))
     places = {number: place for place, number in enumerate(video.indices)}
     small: dict[int, np.ndarray] = {}
-    for number in sorted(set(view.indices)):  # short videos repeat frames
+    for number in sorted(view.numbers):  # short videos repeat frames
         image = Image.fromarray(video.images[places[number]])
         small[number] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    images = np.stack([small[number] for number in view.indices])
-    return images[:, :, ::-1] if view.is_mirrored else images
+    images = np.stack([small[number] for number in view.indices])[:, None]
+    if view.around:
+        differences = [difference_image(small[before], small[after]) for before, after in view.around]
+        images = np.concatenate((images, np.stack(differences)[:, None]), axis=1)
+    return images[:, :, :, ::-1] if view.is_mirrored else images
+
+
+def difference_image(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Show how a frame becomes another: grey (128) where nothing moves, twice the difference of the values elsewhere.
+
+    Args:
+        before, after: (..., 3) uint8
+
+    Returns:
+        as they are, cut to 0 to 255
+    """
+    difference = after.astype(np.int16) - before
+    shown: NDArray[np.uint8] = np.clip(GREY + CONTRAST * difference, 0, 255).astype(np.uint8)
+    return shown

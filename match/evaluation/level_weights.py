@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,14 @@ from hcl.match.store.embedding_store import EmbeddingStore
 
 EPISODES = 400
 SHOTS = (5, 1)  # weights suit both where classes have the videos, else the fewer
-PRIOR = dict.fromkeys(LEVELS, 1.0) | {"appearance": 1.0, "motion": 0.5, "untrained": 0.1, "untrained_motion": 0.1}
+UNTRAINED = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
+PRIOR = dict.fromkeys(LEVELS, 1.0) | {  # ratios of the weights of scores of spread 1
+    "appearance": 1.0,
+    "motion": 0.5,
+    "difference": 1.0,
+    "difference_motion": 0.5,
+    **dict.fromkeys(UNTRAINED, 0.1),
+}
 PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
 NEAR = 0.25  # domain shift up to which weights are trusted; three real sets: 0.02 to 0.08 within one, 0.6 to 24 between
 SMALLEST_SPREAD = 1e-9  # of scores that are not all alike but for rounding
@@ -108,15 +116,32 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
 
 
 def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
+    """Fit the weights of all levels, of those without gradients and of the untrained ones; keep the most accurate.
+
+    So what was learned counts only where the episodes say that it adds to what was known.
+    """
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
     scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial=EvaluationConfig.spatial)
     names = (*LEVELS, *known_levels(store))
     levels = np.concatenate((scored.levels, known_scores(store, scored.pairs.pairs, names[3:])), axis=1)
     shots = sorted({1, episodes.support.shape[2]})
     of_classes = [pool_supports(levels, scored.pairs.lookup[..., :shot], "mean") for shot in shots]
-    prior = np.array([PRIOR[name] for name in names])
-    weights = fit_weights(of_classes, true_places(episodes), levels.std(axis=0), prior)
+    prior, truth, spread = np.array([PRIOR[name] for name in names]), true_places(episodes), levels.std(axis=0)
+    candidates = []
+    for counted in (names, names[len(LEVELS) :], [name for name in names if name in UNTRAINED]):
+        is_counted = np.array([name in counted for name in names])
+        candidates.append(fit_weights(of_classes, truth, np.where(is_counted, spread, 0), prior))
+    weights = max(candidates, key=partial(weighted_accuracy, of_classes, truth))  # the first of equals
     return dict(zip(names, weights.tolist(), strict=True))
+
+
+def weighted_accuracy(
+    of_classes: Sequence[NDArray[np.float64]], truth: NDArray[np.int64], weights: NDArray[np.float64]
+) -> float:
+    """The share of queries that the weighted sum of levels takes for the true class, arguments as of `fit_weights`."""
+    if not weights.any():
+        return 0.0
+    return float(np.mean([((scores @ weights).argmax(axis=-1) == truth).mean() for scores in of_classes]))
 
 
 def fit_weights(
@@ -195,7 +220,7 @@ def weighted_scores(
     trust = 1.0 if shift is None else trusted(shift)
     if trust == 1:
         return np.asarray(total)
-    untrained = known_scores(store, pairs, ("untrained", "untrained_motion"), centred=True)
+    untrained = known_scores(store, pairs, [name for name in UNTRAINED if name in names], centred=True)
     alone = _in_spreads(untrained).sum(axis=1)
     return np.asarray(trust * _in_spreads(total) + (1 - trust) * _in_spreads(alone))
 

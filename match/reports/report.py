@@ -19,7 +19,13 @@ from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift
 from hcl.match.evaluation.results import Evaluation, Outcome
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
-WITHOUT_TRAINING = (BASELINE, "untrained", "untrained_motion")  # scores
+WITHOUT_TRAINING = (
+    BASELINE,
+    "untrained",
+    "untrained_motion",
+    "untrained_difference",
+    "untrained_difference_motion",
+)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
 

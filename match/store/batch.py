@@ -118,6 +118,6 @@ class EmbeddedBatch:
                     "patch embeddings pass the range of float16 (65504); train with a lower --learning-rate"
                 )
             arrays["patches"] = patches.numpy()
-            if "untrained_motion" in arrays:
-                arrays["untrained_motion"] = self.arrays["untrained_motion"].half().numpy()
+            for name in {"untrained_motion", "untrained_difference_motion"} & set(arrays):  # T times as wide
+                arrays[name] = self.arrays[name].half().numpy()
         return arrays | {"mean_map": self.mean_map}

@@ -19,17 +19,24 @@ class BaselineEncoder(Trunk):
         channels: of the maps, of layer 4
         frames: T, of the maps
         patches: P, of the maps, of layer 4
-        layer4: as the trunk takes it
+        inputs, layer4: as the trunk takes them
     """
 
     reads_text = False
 
     def __init__(
-        self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
+        self,
+        config: TrainConfig,
+        *,
+        channels: int,
+        frames: int,
+        patches: int,
+        inputs: int = 1,
+        layer4: Layer4 | None = None,
     ) -> None:
         method = find_method(config.method)
         with first_weights(config.seed):
-            super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
+            super().__init__(config, channels=channels, frames=frames, patches=patches, inputs=inputs, layer4=layer4)
             self.head = method.make_head(frames, config.dim)
         self.method, self.array_names = config.method, tuple(method.axes)
 

@@ -21,7 +21,7 @@ def make_encoder(
 
     Args:
         config: of the training
-        shape: channels, frames and patches of the maps of layer 4; for hcl, also classes and text_width
+        shape: channels, frames, patches and inputs of the maps of layer 4; for hcl, also classes and text_width
         layer4: where maps are those of layer 3
     """
     if config.method == "resnet":

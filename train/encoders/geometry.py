@@ -1,13 +1,14 @@
 """What the base maps say before anything is trained: their mean, principal axes, and how videos of a class differ.
 
-An encoder starts from it (see Trunk) and learns only what is to be added. Two levels of scores follow from it in closed
-form, appearance and motion, whose nuisance directions are shrunk by within-class whitening (Hatch, Kajarekar, Stolcke:
-Within-class covariance normalization for SVM-based speaker recognition, 2006). None of it is in the paper.
+An encoder may start from it (see Trunk) and learn only what is to be added. Further levels of scores follow from it in
+closed form: appearance and motion, of frames and of difference images, whose nuisance directions are shrunk by
+within-class whitening (Hatch, Kajarekar, Stolcke: Within-class covariance normalization for SVM-based speaker
+recognition, 2006). None of it is in the paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 MOST_AXES = 512  # principal axes that are kept: 82 to 98 % of the variance of real maps
 MOST_DIRECTIONS = 200  # of whitened vectors
 SHRINKAGE = 0.1  # of the within-class covariance towards a multiple of the identity; chosen on val classes
+LEVELS_OF_INPUTS = (("appearance", "motion"), ("difference", "difference_motion"))  # of mean maps, and of their course
+UNTRAINED_OF_INPUTS = (("untrained", "untrained_motion"), ("untrained_difference", "untrained_difference_motion"))
 PATCHES_PER_VIDEO = 64  # that the principal axes are computed from
 
 
@@ -25,35 +28,43 @@ class Geometry(nn.Module):
         channels: C, of the maps
         frames: T
         width: D, of the encoder: rotated patches have a mean squared length of D
+        inputs: I, images that were mapped for each frame, it and its difference image: their channels stand side by
+            side, each image has principal axes of its own
     """
 
     mean: Tensor
     axes: Tensor
     video_scale: Tensor
-    appearance: Tensor
-    motion: Tensor
-    motion_mean: Tensor
 
-    def __init__(self, *, channels: int, frames: int, width: int) -> None:
+    def __init__(self, *, channels: int, frames: int, width: int, inputs: int = 1) -> None:
         super().__init__()
+        self.width, self.inputs = width, inputs
+        channels //= inputs  # of one image
         count = min(channels, MOST_AXES)
-        self.width = width
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("axes", torch.eye(channels)[:, :count].contiguous())  # (C, A)
-        self.register_buffer("video_scale", torch.ones(()))  # base videos have a mean squared length of 1
-        self.register_buffer("appearance", torch.eye(count, MOST_DIRECTIONS))
-        self.register_buffer("motion_mean", torch.zeros(frames * count))
-        self.register_buffer("motion", torch.eye(frames * count, MOST_DIRECTIONS))
+        self.register_buffer("mean", torch.zeros(inputs, channels))
+        self.register_buffer("axes", torch.eye(channels)[:, :count].repeat(inputs, 1, 1))  # (I, C, A)
+        self.register_buffer("video_scale", torch.ones(inputs))  # base videos have a mean squared length of 1
+        for mean, course in LEVELS_OF_INPUTS[:inputs]:
+            self.register_buffer(mean, torch.eye(count, MOST_DIRECTIONS))
+            self.register_buffer(f"{course}_mean", torch.zeros(frames * count))
+            self.register_buffer(course, torch.eye(frames * count, MOST_DIRECTIONS))
 
     @property
     def axis_count(self) -> int:
-        """A, the number of principal axes."""
-        return self.axes.shape[1]
+        """The number of principal axes of all I images together."""
+        return self.axes.shape[2] * self.inputs
 
     def rotate(self, maps: Tensor) -> Tensor:
-        """Centre maps by the base mean and turn them onto the principal axes: (..., C) to (..., A)."""
-        axes = self.axes.to(maps.dtype)
-        return nn.functional.linear(maps, axes.T, -(self.mean @ self.axes).to(maps.dtype))
+        """Centre maps by the base mean and turn them onto the principal axes: (..., I * C) to (..., A * I).
+
+        The largest axes of all images come first.
+        """
+        return torch.stack(list(self._rotated(maps)), dim=-1).flatten(-2)
+
+    def _rotated(self, maps: Tensor) -> Iterator[Tensor]:
+        """The rotated maps of each image: (..., I * C) to I of (..., A)."""
+        for of_input, mean, axes in zip(maps.chunk(self.inputs, dim=-1), self.mean, self.axes, strict=True):
+            yield nn.functional.linear(of_input, axes.T.to(maps.dtype), -(mean @ axes).to(maps.dtype))
 
     def vectors(self, maps: Tensor) -> dict[str, Tensor]:
         """Describe videos without anything learned by gradients.
@@ -63,16 +74,21 @@ class Geometry(nn.Module):
 
         Returns:
             float32, by name: untrained (B, A), the centred mean map; untrained_motion (B, T * A), how each frame
-            differs from the video's mean; appearance and motion (B, 200), the same whitened
+            differs from the video's mean; appearance and motion (B, 200), the same whitened; where there are
+            difference images, the same four of these
         """
-        frames = self.rotate(maps.float().mean(dim=2))  # (B, T, A)
-        mean, motion = frames.mean(dim=1), motion_of(frames)
-        return {
-            "untrained": mean * self.video_scale,
-            "untrained_motion": motion,
-            "appearance": mean @ self.appearance,
-            "motion": (motion - self.motion_mean) @ self.motion,
-        }
+        vectors: dict[str, Tensor] = {}
+        for place, frames in enumerate(self._rotated(maps.float().mean(dim=2))):  # (B, T, A)
+            means, motion = frames.mean(dim=1), motion_of(frames)
+            mean, course = LEVELS_OF_INPUTS[place]
+            untrained_mean, untrained_course = UNTRAINED_OF_INPUTS[place]
+            vectors |= {
+                untrained_mean: means * self.video_scale[place],
+                untrained_course: motion,
+                mean: means @ self.get_buffer(mean),
+                course: (motion - self.get_buffer(f"{course}_mean")) @ self.get_buffer(course),
+            }
+        return vectors
 
     @torch.no_grad()
     def fit(self, videos: Iterable[tuple[Tensor, int]]) -> None:
@@ -82,28 +98,46 @@ class Geometry(nn.Module):
             videos: maps (views, T, P, C) and class of each video; several views are averaged for its vectors
         """
         frames, labels = [], []
-        total, second, count = torch.zeros_like(self.mean), torch.zeros(len(self.mean), len(self.mean)), 0
+        width = self.mean.shape[1]
+        total, second, count = torch.zeros_like(self.mean), torch.zeros(self.inputs, width, width), 0
         for maps, label in videos:
             patches = maps[:1].float().flatten(0, 2).to(self.mean.device)
-            patches = patches[:: max(1, len(patches) // PATCHES_PER_VIDEO)]  # (n, C)
-            total, count = total + patches.sum(dim=0), count + len(patches)
-            second = second.to(patches.device).addmm_(patches.T, patches)
-            frames.append(maps.float().mean(dim=(0, 2)))  # (T, C)
+            patches = patches[:: max(1, len(patches) // PATCHES_PER_VIDEO)]  # (n, I * C)
+            patches = patches.view(len(patches), self.inputs, -1).transpose(0, 1)  # (I, n, C)
+            total, count = total + patches.sum(dim=1), count + patches.shape[1]
+            second = second.to(patches.device).baddbmm_(patches.transpose(1, 2), patches)
+            frames.append(maps.float().mean(dim=(0, 2)))  # (T, I * C)
             labels.append(label)
         self.mean.copy_(total / count)
-        covariance = (second / count - torch.outer(self.mean, self.mean)).double()
-        values, vectors = torch.linalg.eigh(covariance)
-        scale = (self.width / values.clamp(min=0).sum().clamp(min=1e-12)).sqrt()
-        largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
-        vectors = vectors * largest.sign()  # an axis has no direction of its own: its largest entry is made positive
-        self.axes.copy_(vectors.flip(1)[:, : self.axis_count] * scale)
-        rotated = self.rotate(torch.stack(frames).to(self.mean.device))  # (V, T, A)
-        means, motion, classes = rotated.mean(dim=1), motion_of(rotated), torch.tensor(labels, device=rotated.device)
-        length = (means - means.mean(dim=0)).square().sum(dim=1).mean()
-        self.video_scale.copy_(length.clamp(min=1e-12).rsqrt())
-        self.appearance.copy_(padded(within_class_whitening(means, classes)))
-        self.motion_mean.copy_(motion.mean(dim=0))
-        self.motion.copy_(padded(within_class_whitening(motion, classes)))
+        covariance = (second / count - self.mean[:, :, None] * self.mean[:, None]).double()
+        for axes, of_input in zip(self.axes, covariance, strict=True):
+            axes.copy_(principal_axes(of_input, self.width / self.inputs)[:, : axes.shape[1]])
+        classes = torch.tensor(labels, device=self.mean.device)
+        for place, rotated in enumerate(self._rotated(torch.stack(frames).to(self.mean.device))):  # (V, T, A)
+            means, motion = rotated.mean(dim=1), motion_of(rotated)
+            length = (means - means.mean(dim=0)).square().sum(dim=1).mean()
+            self.video_scale[place] = length.clamp(min=1e-12).rsqrt()
+            mean, course = LEVELS_OF_INPUTS[place]
+            self.get_buffer(mean).copy_(padded(within_class_whitening(means, classes)))
+            self.get_buffer(f"{course}_mean").copy_(motion.mean(dim=0))
+            self.get_buffer(course).copy_(padded(within_class_whitening(motion, classes)))
+
+
+def principal_axes(covariance: Tensor, width: float) -> Tensor:
+    """The principal axes, largest variance first, scaled so that what is turned onto them has a mean squared length.
+
+    Args:
+        covariance: (C, C), float64
+        width: that mean squared length
+
+    Returns:
+        (C, C), an axis a column, its largest entry positive: it has no direction of its own
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    scale = (width / values.clamp(min=0).sum().clamp(min=1e-12)).sqrt()
+    largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
+    axes: Tensor = (vectors * largest.sign()).flip(1) * scale
+    return axes
 
 
 def motion_of(frames: Tensor) -> Tensor:

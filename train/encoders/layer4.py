@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hcl.extract.backbones.resnet import blank_layer4, resnet_trunk
 from hcl.extract.backbones.weights import TORCHVISION, content_hash, read_weights
-from hcl.extract.config import LAYERS
+from hcl.extract.config import LAYERS, inputs_of
 from hcl.extract.system.errors import InputError
 
 Settings = Mapping[str, Any]  # of a cache
@@ -24,16 +24,20 @@ class Layer4(nn.Module):
     Args:
         blocks: (N, C / 2, 2 h, 2 w) -> (N, C, h, w)
         grid: rows and columns of the patches that come in
+        inputs: I, images that were mapped for each frame: their channels stand side by side
     """
 
-    def __init__(self, blocks: nn.Module, grid: tuple[int, int]) -> None:
+    def __init__(self, blocks: nn.Module, grid: tuple[int, int], inputs: int = 1) -> None:
         super().__init__()
-        self.blocks, self.grid = blocks.to(memory_format=torch.channels_last), grid
+        self.blocks, self.grid, self.inputs = blocks.to(memory_format=torch.channels_last), grid, inputs
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map the maps of videos: (B, T, 4 P, C / 2) to (B, T, P, C), an odd grid rounded up."""
-        images = _as_images(maps, self.grid)
-        return _as_maps(self.blocks(to_matmul_dtype(images, next(self.parameters()))), len(maps))
+        """Map the maps of videos: (B, T, 4 P, I * C / 2) to (B, T, P, I * C), an odd grid rounded up."""
+        videos, frames, patches, _ = maps.shape
+        of_inputs = maps.view(videos, frames, patches, self.inputs, -1).movedim(3, 2)  # (B, T, I, 4 P, C / 2)
+        images = _as_images(of_inputs.flatten(1, 2), self.grid)
+        mapped = _as_maps(self.blocks(to_matmul_dtype(images, next(self.parameters()))), len(maps))  # (B, T * I, P, C)
+        return mapped.reshape(videos, frames, self.inputs, *mapped.shape[2:]).movedim(2, 3).flatten(3)
 
 
 class Averaged(nn.Module):
@@ -71,6 +75,11 @@ def to_matmul_dtype(maps: Tensor, weights: Tensor) -> Tensor:
     return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
 
 
+def inputs_in(settings: Settings) -> int:
+    """I, the number of images that were mapped for each frame of a cache; their channels stand side by side."""
+    return inputs_of(settings.get("motion", "none"))
+
+
 def lacks_layer4(settings: Settings) -> bool:
     """Whether a cache's maps are those that layer 4 takes: of layer 3, not pooled."""
     return bool(settings.get("backbone_layer", LAYERS[0]) == "layer3")
@@ -95,7 +104,11 @@ def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped:
 
 def make_layer4(settings: Settings) -> Layer4 | None:
     """Make layer 4 without weights, which are to be loaded into it; None where a cache's maps are not what it takes."""
-    return Layer4(blank_layer4(settings["backbone"]), tuple(settings["grid"])) if lacks_layer4(settings) else None
+    return (
+        Layer4(blank_layer4(settings["backbone"]), tuple(settings["grid"]), inputs_in(settings))
+        if lacks_layer4(settings)
+        else None
+    )
 
 
 def load_layer4(settings: Settings, weights: str = "auto") -> Layer4 | None:
@@ -118,4 +131,6 @@ def load_layer4(settings: Settings, weights: str = "auto") -> Layer4 | None:
     tensors = read_weights(chosen, settings["backbone"]).tensors
     if (given := content_hash(tensors)) != sha256:
         raise InputError(f"{chosen}: other weights than the cache's (SHA-256 {given[:12]}...); {remedy}")
-    return Layer4(resnet_trunk(settings["backbone"], tensors, shown=chosen)[-1], tuple(settings["grid"]))
+    return Layer4(
+        resnet_trunk(settings["backbone"], tensors, shown=chosen)[-1], tuple(settings["grid"]), inputs_in(settings)
+    )

@@ -85,13 +85,22 @@ class Trunk(nn.Module):
         channels: of the maps, behind layer 4
         frames: T, of the maps
         patches: P, of the maps, behind layer 4
+        inputs: I, images that were mapped for each frame: their channels stand side by side
         layer4: runs first where maps are those of layer 3; config says if a copy is finetuned or it is skipped
     """
 
     def __init__(
-        self, config: TrainConfig, *, channels: int, frames: int, patches: int, layer4: Layer4 | None = None
+        self,
+        config: TrainConfig,
+        *,
+        channels: int,
+        frames: int,
+        patches: int,
+        inputs: int = 1,
+        layer4: Layer4 | None = None,
     ) -> None:
         super().__init__()
+        self.inputs = inputs
         self.layer4 = Averaged(layer4.grid) if layer4 is not None and config.skip_layer4 else deepcopy(layer4)
         if self.layer4 is not None:
             self.layer4.requires_grad_(config.finetune == "layer4")
@@ -100,7 +109,7 @@ class Trunk(nn.Module):
         self.starts_at_maps = starts_at_maps = config.start == "maps"
         self.geometry: Geometry | None = None
         if starts_at_maps or config.method == HCL:  # whose levels without gradients follow from it
-            self.geometry = Geometry(channels=channels, frames=frames, width=config.dim)
+            self.geometry = Geometry(channels=channels, frames=frames, width=config.dim, inputs=inputs)
         inputs = self.geometry.axis_count if self.geometry is not None and starts_at_maps else channels
         self.channels = channels
         self.projection = nn.Linear(inputs, config.dim)
@@ -145,7 +154,7 @@ class Trunk(nn.Module):
         """Run layer 4 where it is missing, and normalise where the residual path takes such maps."""
         if self.layer4 is not None:
             maps = self.layer4(maps)
-        return F.layer_norm(maps.float(), maps.shape[-1:]) if self.normalise and self.starts_at_maps else maps
+        return normalised(maps.float(), self.inputs) if self.normalise and self.starts_at_maps else maps
 
     def patch_embeddings(self, maps: Tensor) -> Tensor:
         """Embed the patches of videos; while training, a random part of them.
@@ -172,7 +181,7 @@ class Trunk(nn.Module):
         """(B, T, K, C) to (B, T, K, D); what a patch shows, and how that differs from its mean over the frames."""
         maps = to_matmul_dtype(maps, self.projection.weight)
         if self.normalise:
-            maps = F.layer_norm(maps, maps.shape[-1:])
+            maps = normalised(maps, self.inputs)
         if self.geometry is not None and self.starts_at_maps:
             maps = self.geometry.rotate(maps)  # (B, T, K, A)
         tokens: Tensor = self.projection(maps)
@@ -182,6 +191,12 @@ class Trunk(nn.Module):
             change = self.motion_projection(maps)
             tokens = tokens + change - change.mean(dim=1, keepdim=True)  # linear: as good as projecting the difference
         return tokens
+
+
+def normalised(maps: Tensor, inputs: int) -> Tensor:
+    """Bring the channels of each of I images of a patch to mean 0 and variance 1: (..., I * C) as they are."""
+    of_inputs = maps.view(*maps.shape[:-1], inputs, -1)
+    return F.layer_norm(of_inputs, of_inputs.shape[-1:]).flatten(-2)
 
 
 def first_axes(rotated: Tensor, width: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Embeddings
-from hcl.train.encoders.geometry import motion_of
+from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS, motion_of
 
 SIGN_SEED = 0  # of the fixed signs that keep the order of frames
 
@@ -49,13 +49,15 @@ class Untrained(nn.Module):
 
     Args:
         mean: (C,), of the maps of some videos, subtracted from all; None: nothing is
+        inputs: I, images that were mapped for each frame: their channels stand side by side
     """
 
     method, reads_text, layer4 = "hcl", False, None
     mean: Tensor | None
 
-    def __init__(self, mean: Tensor | None = None) -> None:
+    def __init__(self, mean: Tensor | None = None, inputs: int = 1) -> None:
         super().__init__()
+        self.inputs = inputs
         self.register_buffer("mean", mean)
 
     def forward(self, maps: Tensor) -> Embeddings:
@@ -63,9 +65,12 @@ class Untrained(nn.Module):
         return untrained_embeddings(maps, self.mean)
 
     def known(self, maps: Tensor) -> dict[str, Tensor]:
-        """The mean map and how frames differ from it, as the levels `untrained` and `untrained_motion` take them."""
-        frames = maps.float().mean(dim=2) if self.mean is None else maps.float().mean(dim=2) - self.mean  # (B, T, C)
-        return {"untrained": frames.mean(dim=1), "untrained_motion": motion_of(frames)}
+        """The mean maps and how frames differ from them, of each image of a frame, as of Geometry.vectors."""
+        means = maps.float().mean(dim=2) if self.mean is None else maps.float().mean(dim=2) - self.mean
+        known: dict[str, Tensor] = {}
+        for (mean, course), frames in zip(UNTRAINED_OF_INPUTS, means.chunk(self.inputs, dim=-1), strict=False):
+            known |= {mean: frames.mean(dim=1), course: motion_of(frames)}  # frames (B, T, C / I)
+        return known
 
 
 class MeanMaps(nn.Module):

@@ -38,6 +38,7 @@ class VideoEncoder(Trunk):
         channels: of the maps, of layer 4
         frames: T, of the maps
         patches: P, of the maps, of layer 4
+        inputs: I, as the trunk takes it
         classes: base classes, for the cross entropy
         text_width: width of the class text embeddings; None: there are none, hence no class keys
         layer4: the backbone's own, where maps are those of layer 3 (see Trunk)
@@ -52,12 +53,13 @@ class VideoEncoder(Trunk):
         channels: int,
         frames: int,
         patches: int,
+        inputs: int = 1,
         classes: int,
         text_width: int | None = None,
         layer4: Layer4 | None = None,
     ) -> None:
         with first_weights(config.seed):
-            super().__init__(config, channels=channels, frames=frames, patches=patches, layer4=layer4)
+            super().__init__(config, channels=channels, frames=frames, patches=patches, inputs=inputs, layer4=layer4)
             mlps = {str(size): ClipMlp(config, size) for size in config.clip_sizes}
             self.clip_mlps = nn.ModuleDict(mlps)
             self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None

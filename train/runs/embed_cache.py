@@ -24,6 +24,7 @@ from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
 from hcl.train.encoders.factory import Encoder
+from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
@@ -78,7 +79,7 @@ def embed_cache(
     if not len(rows):
         raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
     if encoder is None:
-        encoder = Untrained(mean_of_maps(source, rows))
+        encoder = Untrained(mean_of_maps(source, rows), inputs_in(opened.settings))
     write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)
     return EmbeddedCache(out, len(rows))
 

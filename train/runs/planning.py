@@ -23,7 +23,7 @@ from hcl.train.data.cached_maps import finished_classes
 from hcl.train.data.class_augmentation import class_versions
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.data.joining import join_caches, refuse_two_splits
-from hcl.train.encoders.layer4 import lacks_layer4, shape_of_layer4
+from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
 
@@ -113,7 +113,12 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
     is_hcl = training.method == "hcl"
     text = cache.text_embeddings if is_hcl and training.semantic_attention else None
     frames, patches, channels = shape_of_layer4(cache.shape, cache.settings, skipped=training.skip_layer4)
-    shape: dict[str, int | None] = {"channels": channels, "frames": frames, "patches": patches}
+    shape: dict[str, int | None] = {
+        "channels": channels,
+        "frames": frames,
+        "patches": patches,
+        "inputs": inputs_in(cache.settings),
+    }
     if is_hcl:
         shape["classes"] = class_versions(len(base), training.class_augmentation)
         shape["text_width"] = None if text is None else text.shape[1]

@@ -23,7 +23,7 @@ from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.layer4 import make_layer4
 from hcl.train.encoders.untrained import MeanMaps
 
-SCHEMA, VERSION = "hcl-run", 3
+SCHEMA, VERSION = "hcl-run", 4
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
 CHOICE = "choice"  # a run within a run: what was trained without some base classes to choose the epoch
@@ -38,7 +38,7 @@ class RunConfig:
     text_model: dict[str, str] | None
     splits: dict[str, str]  # of every class; those of several sets are called SET/class unless they were merged
     base_classes: tuple[str, ...]  # in the order of the classifier's outputs, version by version of their videos
-    encoder: dict[str, int | None]  # channels, frames and patches of layer 4; for hcl also classes and text_width
+    encoder: dict[str, int | None]  # channels, frames, patches, inputs of layer 4; for hcl also classes and text_width
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as config.json holds them."""

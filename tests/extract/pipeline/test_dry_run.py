@@ -20,11 +20,18 @@ def test_the_forecast_writes_nothing(videos: Path, tmp_path: Path, config: Extra
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_forecast_counts_the_bytes_of_all_views(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+def test_the_forecast_counts_the_bytes_of_all_views_and_differences(
+    videos: Path, tmp_path: Path, config: ExtractConfig
+) -> None:
+    still = forecast(videos, tmp_path / "cache.zarr", replace(config, views=1, motion="none"))
     one = forecast(videos, tmp_path / "cache.zarr", replace(config, views=1))
     three = forecast(videos, tmp_path / "cache.zarr", replace(config, views=3))
     extract(videos, tmp_path / "cache.zarr", replace(config, views=3))
-    assert one.raw_bytes == 9 * 8 * 4 * 512 * 2 and three.raw_bytes == 3 * one.raw_bytes
+    assert (
+        still.raw_bytes == 9 * 8 * 4 * 512 * 2
+        and one.raw_bytes == 2 * still.raw_bytes
+        and three.raw_bytes == 3 * one.raw_bytes
+    )
     assert 0 < three.bytes_on_disk < three.raw_bytes
     done = forecast(videos, tmp_path / "cache.zarr", replace(config, views=3))
     assert (done.to_read, done.cached, done.raw_bytes, done.seconds) == (0, 9, 0, 0)

@@ -31,7 +31,7 @@ def test_every_video_is_mapped(videos: Path, tmp_path: Path, config: ExtractConf
     summary = extract(videos, tmp_path / "cache.zarr", config)
     cache = ZarrCache.open(tmp_path / "cache.zarr")
     assert summary.extracted == 9 and not summary.failed
-    assert cache.shape == (8, 4, 512) and cache.rows("novel").tolist() == list(range(9))
+    assert cache.shape == (8, 4, 1024) and cache.rows("novel").tolist() == list(range(9))
     assert all(np.isfinite(cache.maps(row)).all() and cache.maps(row).any() for row in range(9))
     assert not np.array_equal(cache.maps(0), cache.maps(1))
 

@@ -1,6 +1,7 @@
 """Frames become maps in order, whatever the batch size."""
 
 import numpy as np
+import pytest
 import torch
 
 from hcl.extract.config import ExtractConfig
@@ -10,12 +11,13 @@ from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.preparation import choose_backbone
 
 
-def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> None:
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig, inputs: int) -> None:
     backbone = choose_backbone(config)
     rng = np.random.default_rng(0)
     items: list[Decoded | Failed] = []
     for row in range(5):
-        images = rng.integers(0, 255, (1 + row % 2, 3, 64, 64, 3), dtype=np.uint8)
+        images = rng.integers(0, 255, (1 + row % 2, 3, inputs, 64, 64, 3), dtype=np.uint8)
         source = Source(f"hash {row}", row, 9)
         items.append(Decoded(row, images, 30, "pyav", source) if row != 2 else Failed(row, "broken", source))
     for batch in (1, 4, 64):
@@ -25,5 +27,11 @@ def test_maps_come_in_order_whatever_the_batch_size(config: ExtractConfig) -> No
         for item, record in zip(items, found, strict=True):
             if isinstance(item, Decoded) and record.maps is not None:
                 views = [record.maps, *(record.views if record.views is not None else ())]
-                expected = [backbone(torch.from_numpy(images)).numpy() for images in item.images]
+                expected = [  # each image alone; the channels of a frame's images side by side
+                    [
+                        np.concatenate([backbone(torch.from_numpy(image[None])).numpy()[0] for image in frame], axis=1)
+                        for frame in view
+                    ]
+                    for view in item.images
+                ]
                 np.testing.assert_allclose(np.stack(views), np.stack(expected), rtol=2e-2, atol=2e-2)

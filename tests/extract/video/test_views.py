@@ -14,7 +14,7 @@ from hcl.extract.decoding.source import read_source
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
 from hcl.extract.video.frames import VideoFrames, middle_frames
 from hcl.extract.video.reading import read_frames
-from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
+from hcl.extract.video.views import View, ViewChoice, difference_image, draw_views, view_images
 
 CONTENT = hashlib.sha256(b"a video").hexdigest()
 
@@ -57,7 +57,7 @@ def test_a_view_shows_its_part_of_the_frames() -> None:
     image[..., 0], image[..., 1] = np.arange(200), np.arange(100)[:, None]
     video = VideoFrames(np.stack([image, 255 - image]), (3, 7), 10, "pyav")
     view = View((7, 3, 3), (0.25, 0.5, 0.75, 1.0))
-    images = view_images(video, view, 32)
+    images = view_images(video, view, 32)[:, 0]
     assert images.shape == (3, 32, 32, 3)
     centres = (np.arange(32) + 0.5) / 32
     np.testing.assert_allclose(images[1, 5, :, 0], 50 + 100 * centres - 0.5, atol=1)
@@ -65,26 +65,67 @@ def test_a_view_shows_its_part_of_the_frames() -> None:
     np.testing.assert_array_equal(images[1], images[2])
     np.testing.assert_allclose(images[0, ..., :2], 255.0 - images[1, ..., :2], atol=1)
     mirrored = View(view.indices, view.box, is_mirrored=True)
-    np.testing.assert_array_equal(view_images(video, mirrored, 32), images[:, :, ::-1])
+    np.testing.assert_array_equal(view_images(video, mirrored, 32)[:, 0], images[:, :, ::-1])
 
 
-@pytest.mark.parametrize("frames", [3, 60])
-def test_all_views_are_read_at_once_and_the_first_is_as_alone(tmp_path: Path, write_video: Any, frames: int) -> None:
+@pytest.mark.parametrize("motion", ["none", "rgbdiff"])
+@pytest.mark.parametrize("frames", [1, 3, 60])
+def test_all_views_are_read_at_once_and_the_first_is_as_alone(
+    tmp_path: Path, write_video: Any, frames: int, motion: str
+) -> None:
     path = write_video(tmp_path / "video.mp4", frames=frames)
     source = read_source(path)
-    several = ViewChoice(views=3, seed=5, flip=True)
+    several = ViewChoice(views=3, seed=5, flip=True, motion=motion)
     task = {"frames": 8, "size": 64, "decoder": "auto", "mib_per_video": 1000}
     result = decode_video(0, path, DecodeTask(**task, views=several), source).result
-    alone = decode_video(0, path, DecodeTask(**task), source).result
+    alone = decode_video(0, path, DecodeTask(**task, views=ViewChoice(motion=motion)), source).result
     assert isinstance(result, Decoded) and isinstance(alone, Decoded)
     np.testing.assert_array_equal(result.images[:1], alone.images)
     every = read_frames(path, frames).images  # as many segments as frames: all of them
     for view, images in zip(
         draw_views(several, frames=8, frame_count=frames, content=source.content), result.images, strict=True
     ):
-        for index, image in zip(view.indices, images, strict=True):
-            sides = np.array([every.shape[2], every.shape[1]] * 2)
-            expected = np.asarray(
-                Image.fromarray(every[index]).resize((64, 64), Image.Resampling.BILINEAR, box=tuple(view.box * sides))
-            )
-            np.testing.assert_array_equal(image, expected[:, ::-1] if view.is_mirrored else expected)
+        sides = np.array([every.shape[2], every.shape[1]] * 2)
+        small = [
+            np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR, box=tuple(view.box * sides)))
+            for image in every
+        ]
+        small = [image[:, ::-1] if view.is_mirrored else image for image in small]
+        for place, (index, shown) in enumerate(zip(view.indices, images, strict=True)):
+            np.testing.assert_array_equal(shown[0], small[index])
+            assert len(shown) == (2 if motion == "rgbdiff" else 1)
+            if motion == "rgbdiff":
+                before, after = view.around[place]
+                np.testing.assert_array_equal(shown[1], difference_by_loop(small[before], small[after]))
+
+
+def difference_by_loop(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    values = [128 + 2 * (int(new) - int(old)) for old, new in zip(before.ravel(), after.ravel(), strict=True)]
+    return np.array([min(255, max(0, value)) for value in values]).reshape(before.shape)
+
+
+@given(st.integers(1, 12), st.integers(1, 400), st.integers(0, 2**32))
+def test_the_frames_around_are_a_quarter_of_a_segment_away(frames: int, count: int, seed: int) -> None:
+    choice = ViewChoice(views=3, seed=seed, motion="rgbdiff")
+    views = draw_views(choice, frames=frames, frame_count=count, content=CONTENT)
+    plain = draw_views(ViewChoice(views=3, seed=seed), frames=frames, frame_count=count, content=CONTENT)
+    assert [(view.indices, view.box) for view in views] == [(view.indices, view.box) for view in plain]
+    assert not any(view.around for view in plain)
+    for view in views:
+        for index, (before, after) in zip(view.indices, view.around, strict=True):
+            assert 0 <= before <= index <= after < count
+            assert before < after or count == 1
+            step = max(1, round(count / frames / 4))
+            assert (index - before, after - index) == (min(step, index), min(step, count - 1 - index))
+            assert view.numbers >= {before, index, after}
+
+
+def test_difference_images_show_what_moves_and_in_which_direction() -> None:
+    still, lit = np.full((4, 4, 3), 100, np.uint8), np.full((4, 4, 3), 100, np.uint8)
+    lit[1, 2] = 130
+    difference = difference_image(still, lit)
+    assert difference.dtype == np.uint8 and difference[1, 2].tolist() == [188] * 3
+    assert difference_image(lit, still)[1, 2].tolist() == [68] * 3
+    assert (np.delete(difference.reshape(-1, 3), 6, axis=0) == 128).all()
+    black, white = np.zeros_like(still), np.full_like(still, 255)
+    assert (difference_image(black, white) == 255).all() and (difference_image(white, black) == 0).all()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
+from hcl.match.config import KNOWN_LEVELS
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import EmbeddingStore, write_store
@@ -23,7 +24,8 @@ def draw_known() -> Callable[..., dict[str, Tensor]]:
 
     def draw(seed: int = 0, **signals: float) -> dict[str, Tensor]:
         generator, found = torch.Generator().manual_seed(seed), {}
-        for name, width in {"appearance": 8, "motion": 8, "untrained": 10, "untrained_motion": 20}.items():
+        for name in KNOWN_LEVELS:
+            width = 8 if not name.startswith("untrained") else 20 if name.endswith("motion") else 10
             centres = torch.randn(CLASSES, width, generator=generator).repeat_interleave(SIZE, dim=0)
             noise = torch.randn(CLASSES * SIZE, width, generator=generator)
             found[name] = (signals.get(name, 0.7) * centres + noise) / width**0.5

@@ -12,12 +12,13 @@ from torch import Tensor
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, LEVELS, WEIGHTED
 from hcl.match.embeddings import Embeddings
-from hcl.match.evaluation import class_scoring
+from hcl.match.evaluation import class_scoring, level_weights
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.known_levels import domain_shift, known_scores
 from hcl.match.evaluation.level_weights import (
     NEAR,
     PRIOR,
+    UNTRAINED,
     LevelWeights,
     choose_level_weights,
     fit_weights,
@@ -122,7 +123,7 @@ def test_without_weights_all_levels_count_by_the_fixed_ratios(write_known: Write
 def test_weights_of_this_store_or_of_one_nearby_are_trusted(
     write_known: WriteKnown, draw_known: DrawKnown, is_own: bool, shift: float
 ) -> None:
-    weights = dict(zip(ALL, (1.0, 0.5, 0.0, 2.0, 0.1, 0.3, 0.2), strict=True))
+    weights = dict(zip(ALL, (1.0, 0.5, 0.0, 2.0, 0.1, 0.3, 0.2, 0.4, 0.7, 0.6, 0.8), strict=True))
     known = draw_known()
     known["untrained"] = known["untrained"] - known["untrained"].mean(dim=0) + shift
     store = write_known(known=known, level_weights=EQUAL | {"weights": weights, "is_own": is_own})
@@ -145,12 +146,14 @@ def test_far_from_their_domain_the_untrained_levels_rank(
     known = draw_known()
     known["untrained"] = known["untrained"] + 50
     if still:
-        known["untrained_motion"] = known["untrained_motion"] * 0
+        known |= {name: known[name] * 0 for name in UNTRAINED if name.endswith("motion")}
     store = write_known(known=known, level_weights=EQUAL | {"is_own": False})
     pairs, levels, scores, rows = scores_of(store)
     found = weighted_scores(store, pairs, levels, scores, rows)
-    alone = known_scores(store, pairs, ("untrained", "untrained_motion"), centred=True)
-    untrained = alone[:, 0] / alone[:, 0].std() + (0 if still else alone[:, 1] / alone[:, 1].std())
+    alone = known_scores(store, pairs, UNTRAINED, centred=True)
+    moving = [column for column in alone.T if column.any()]
+    assert len(moving) == (2 if still else 4)
+    untrained = sum(column / column.std() for column in moving)
     trust = NEAR / domain_shift(store, rows)
     plain = np.concatenate((levels, scores), axis=1).sum(axis=1)
     assert trust < 1e-3
@@ -211,7 +214,7 @@ def test_known_levels_of_an_evaluation_equal_loops(write_known: WriteKnown) -> N
         found = evaluate(store, way=3, shot=2, queries=2, episodes=10, aggregate=aggregate)
         outcome = found.outcomes[0]
         pairs = np.array([(query, support) for query in range(30) for support in range(30)])
-        tables = dict(zip(KNOWN_LEVELS, known_scores(store, pairs).T.reshape(4, 30, 30), strict=True))
+        tables = dict(zip(KNOWN_LEVELS, known_scores(store, pairs).T.reshape(8, 30, 30), strict=True))
         for name, table in tables.items():
             for number, predicted in enumerate(outcome.predictions[name]):
                 support, query = found.scored.support[number], found.scored.query[number].ravel()
@@ -236,14 +239,37 @@ def test_an_interrupted_evaluation_scores_what_is_finished(
 def test_the_level_that_tells_val_classes_apart_gets_the_weight(
     write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
 ) -> None:
-    known = draw_known(appearance=0.0, motion=8.0, untrained=0.0, untrained_motion=0.0)
+    known = draw_known(**dict.fromkeys(KNOWN_LEVELS, 0.0) | {"motion": 8.0})
     noise = make_embeddings(signal=0.0)
     chosen = choose_level_weights(write_known(embeddings=noise, known=known, splits=("val",) * 4 + ("novel",) * 2))
     assert chosen is not None and (chosen.chosen_on, chosen.is_own) == ("4 val classes", True)
     assert tuple(chosen.weights) == ALL
     spread = {name: float(known_scores_of(known, name).std()) for name in KNOWN_LEVELS}
     shares = {name: chosen.weights[name] * spread[name] for name in KNOWN_LEVELS}
-    assert shares["motion"] > 5 * shares["appearance"]
+    assert shares["motion"] > 3 * max(share for name, share in shares.items() if name != "motion")
+
+
+def test_the_most_accurate_of_the_candidates_is_kept(
+    write_known: WriteKnown,
+    draw_known: DrawKnown,
+    make_embeddings: Callable[..., Embeddings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the fit of all levels is spoilt, the fit without gradients takes its place, else the untrained levels'."""
+    store = write_known(splits=("val",) * 6)
+
+    def spoilt(names: set[str]) -> Callable[..., np.ndarray]:
+        def fit(of_classes: Any, truth: Any, spread: np.ndarray, prior: np.ndarray) -> np.ndarray:
+            counted = {name for name, value in zip(ALL, spread, strict=True) if value}
+            weights = fit_weights(of_classes, truth, spread, prior)
+            return -weights if counted & names else weights
+
+        return fit
+
+    for names, left in (({"global"}, KNOWN_LEVELS), ({"appearance"}, UNTRAINED)):
+        monkeypatch.setattr(level_weights, "fit_weights", spoilt(names))
+        chosen = choose_level_weights(store)
+        assert chosen is not None and {name for name, value in chosen.weights.items() if value > 0} == set(left)
 
 
 def known_scores_of(known: dict[str, Tensor], name: str) -> Tensor:

@@ -264,7 +264,7 @@ def test_baselines_read_no_text_and_say_who_they_are(said: list[str]) -> None:
     begins, *_ = (line for line in said if line.startswith("run run: "))
     assert "12 base classes and 12 " in begins and "method protonet" in begins
     config = read_config(Path("run"))
-    assert config.text_model is None and set(config.encoder) == {"channels", "frames", "patches"}
+    assert config.text_model is None and set(config.encoder) == {"channels", "frames", "patches", "inputs"}
 
 
 def test_triples_need_three_frames() -> None:

@@ -109,9 +109,9 @@ def test_whitening_does_not_depend_on_the_order_of_videos(
     torch.testing.assert_close(second @ second.T, product, rtol=1e-6, atol=1e-8 * product.abs().max().item())
 
 
-def fitted(videos: list[tuple[Tensor, int]], width: int = 16) -> Geometry:
+def fitted(videos: list[tuple[Tensor, int]], width: int = 16, inputs: int = 1) -> Geometry:
     _, frames, _, channels = videos[0][0].shape
-    geometry = Geometry(channels=channels, frames=frames, width=width)
+    geometry = Geometry(channels=channels, frames=frames, width=width, inputs=inputs)
     geometry.fit(videos)
     return geometry
 
@@ -150,7 +150,7 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
     lengths = [float(((mean - means.mean(dim=0)) ** 2).sum()) for mean in means]
     asked = random(6, 2, FRAMES, PATCHES, CHANNELS)
     found = geometry.vectors(asked.half())
-    assert tuple(sorted(found)) == tuple(sorted(KNOWN_LEVELS))
+    assert {name for name in KNOWN_LEVELS if "difference" not in name} == set(found)
     for place, maps in enumerate(asked.half().float()):
         frames = torch.stack([geometry.rotate(patches).mean(dim=0) for patches in maps])
         mean, motion = frames.mean(dim=0), torch.cat([frame - frames.mean(dim=0) for frame in frames])
@@ -165,6 +165,32 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
                 found[name][place][:length].square().sum(), (vector @ whitening).square().sum(), rtol=1e-3, atol=1e-3
             )
             assert found[name].shape == (2, MOST_DIRECTIONS) and not found[name][:, length:].any()
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_differences_have_a_geometry_of_their_own(views: int) -> None:
+    """What is known of the frames is as without differences; what is known of these, as if they were the frames."""
+    frames, differences = some_videos(views), [(maps.square() - 3, label) for maps, label in some_videos(views)]
+    both = [
+        (torch.cat((maps, other), dim=3), label) for (maps, label), (other, _) in zip(frames, differences, strict=True)
+    ]
+    geometry, of_frames, of_differences = fitted(both, inputs=2), fitted(frames, 8), fitted(differences, 8)
+    asked = random(6, 2, FRAMES, PATCHES, 2 * CHANNELS)
+    found, first = geometry.vectors(asked), of_frames.vectors(asked[..., :CHANNELS])
+    second = of_differences.vectors(asked[..., CHANNELS:])
+    assert set(found) == set(KNOWN_LEVELS)
+    expected = first | {
+        "difference": second["appearance"],
+        "difference_motion": second["motion"],
+        "untrained_difference": second["untrained"],
+        "untrained_difference_motion": second["untrained_motion"],
+    }
+    for name, vectors in expected.items():
+        torch.testing.assert_close(found[name], vectors, rtol=1e-3, atol=1e-3)
+    rotated = geometry.rotate(asked)
+    assert rotated.shape[-1] == geometry.axis_count == 2 * CHANNELS
+    torch.testing.assert_close(rotated[..., ::2], of_frames.rotate(asked[..., :CHANNELS]), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(rotated[..., 1::2], of_differences.rotate(asked[..., CHANNELS:]), rtol=1e-3, atol=1e-3)
 
 
 def test_patches_that_are_many_are_thinned_out() -> None:

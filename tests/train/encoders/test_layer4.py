@@ -20,6 +20,7 @@ from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.match.config import KNOWN_LEVELS
+from hcl.match.evaluation.known_levels import known_levels
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
@@ -77,7 +78,7 @@ def closely_known(one: EmbeddingStore, other: EmbeddingStore) -> bool:
     The signs of principal axes say nothing, so the vectors themselves may differ.
     """
     rows, same_cosines = np.arange(len(one.videos)), []
-    for name in KNOWN_LEVELS:
+    for name in known_levels(one):
         unit = [l2_normalise(store.arrays([name], rows)[name].float()) for store in (one, other)]
         same_cosines.append((unit[0] @ unit[0].T - unit[1] @ unit[1].T).abs().max().item() < 0.02)
     return all(same_cosines)
@@ -112,7 +113,7 @@ def close(found: Any, expected: Any, least: float = 0.9999) -> bool:
 @pytest.mark.parametrize("kind", ["layer3", "bytes"])
 def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str, kind: str) -> None:
     cache, whole = ZarrCache.open(made / f"{kind}.zarr"), ZarrCache.open(made / "layer4.zarr")
-    assert (cache.shape, whole.shape) == ((3, 25, 256), (3, 9, 512)) and cache.videos.path == whole.videos.path
+    assert (cache.shape, whole.shape) == ((3, 25, 512), (3, 9, 1024)) and cache.videos.path == whole.videos.path
     layer4 = load_layer4(cache.settings, weights)
     assert layer4 is not None and load_layer4(whole.settings, weights) is None
     assert shape_of_layer4(cache.shape, cache.settings) == whole.shape == shape_of_layer4(whole.shape, whole.settings)
@@ -140,7 +141,7 @@ def test_a_layer3_cache_goes_through_everything(made: Path, tmp_path: Path, smal
     with pytest.raises(InputError, match="backbone_layer layer3 there, layer4 now"):
         extract(made / "videos", cache.path, replace(small, backbone_layer="layer4", views=2))
     assert extract(made / "videos", cache.path, replace(small, views=2)).extracted == 0
-    raw = 12 * 100 * 3 * 25 * 256 * 2
+    raw = 12 * 100 * 3 * 25 * (2 * 256) * 2
     told = forecast(made / "videos", tmp_path / "none", replace(small, views=100))
     assert (told.raw_bytes, told.bytes_on_disk) == (raw, round(0.54 * raw))
     convert(cache.path, tmp_path / "cache.h5")
@@ -175,21 +176,21 @@ def test_layer4_can_be_skipped(made: Path, tmp_path: Path, weights: str, method:
     cache = made / "layer3.zarr"
     skipped = run_on(cache, tmp_path / "run", method=method, skip_layer4=True, weights=weights)
     encoder, config = load_encoder(tmp_path / "run"), read_config(tmp_path / "run")
-    assert encoder.projection.in_features == 256 and config.encoder["patches"] == 9  # type: ignore[union-attr]
+    assert encoder.projection.in_features == 2 * 256 and config.encoder["patches"] == 9  # type: ignore[union-attr]
     assert not any(name.startswith("layer4") for name in load_file(tmp_path / "run" / WEIGHTS))
     assert "layer 4 skipped" in describe(tmp_path / "run").facts["encoder"]
     embed_cache(cache, tmp_path / "again.zarr", run=tmp_path / "run", weights=weights)
     again = EmbeddingStore.open(tmp_path / "again.zarr")
     row = again.videos.path.index(skipped.videos.path[0])
     np.testing.assert_array_equal(skipped.mean_map[0], again.mean_map[row])  # the baseline's, with layer 4
-    assert skipped.mean_map.shape[1] == 512
+    assert skipped.mean_map.shape[1] == 1024
 
 
 @pytest.mark.parametrize("method", ["hcl", "otam"])
 def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Path, weights: str, method: str) -> None:
     pooled, whole = ZarrCache.open(made / "pooled.zarr"), ZarrCache.open(made / "layer3.zarr")
     assert (
-        pooled.shape == (3, 9, 256) and pooled.grid == (3, 3) and pooled.settings["backbone_layer"] == "layer3-pooled"
+        pooled.shape == (3, 9, 512) and pooled.grid == (3, 3) and pooled.settings["backbone_layer"] == "layer3-pooled"
     )
     for view in range(2):
         maps = torch.from_numpy(np.stack([whole.view(row, view) for row in range(12)]))
@@ -201,7 +202,7 @@ def test_a_pooled_cache_does_what_skipping_layer4_does(made: Path, tmp_path: Pat
     for name in set(found.names) - {"mean_map", *KNOWN_LEVELS}:
         rows = np.arange(len(found.videos))
         assert close(found.arrays([name], rows)[name], skipped.arrays([name], rows)[name], 0.99), name
-    assert found.mean_map.shape[1] == 256  # the baseline's: no layer 4 ran
+    assert found.mean_map.shape[1] == 512  # the baseline's: no layer 4 ran
     if method == "hcl":
         given["start"] = "maps"
         found = run_on(pooled.path, tmp_path / "pooled from maps", **given)
@@ -235,7 +236,7 @@ def test_a_frozen_layer4_trains_as_a_cache_of_its_maps_does(
 def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) -> None:
     cache = ZarrCache.open(made / "layer3.zarr")
     frames, patches, channels = shape_of_layer4(cache.shape, cache.settings)
-    shape = {"channels": channels, "frames": frames, "patches": patches, "classes": 2}
+    shape = {"channels": channels, "frames": frames, "patches": patches, "inputs": 2, "classes": 2}
     batch = Batch(torch.from_numpy(np.stack([cache.maps(row) for row in range(4)])), torch.tensor([0, 0, 1, 1]), 0.0)
     frozen = load_layer4(cache.settings, weights)
     assert frozen is not None
@@ -257,7 +258,7 @@ def test_gradients_reach_layer4_only_when_it_is_tuned(made: Path, weights: str) 
 def test_what_is_tuned_has_its_own_rate_and_does_not_decay(made: Path, weights: str) -> None:
     config = TrainConfig(finetune="layer4", backbone_lr=0.003, learning_rate=0.01, weight_decay=0.5)
     settings = ZarrCache.open(made / "layer3.zarr").settings
-    shape = {"channels": 512, "frames": 3, "patches": 9, "classes": 2}
+    shape = {"channels": 1024, "frames": 3, "patches": 9, "inputs": 2, "classes": 2}
     for optimiser in ("adamw", "sgd"):
         chosen = replace(config, optimiser=optimiser)
         encoder = make_encoder(chosen, shape, load_layer4(settings, weights))

@@ -15,8 +15,9 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS, KNOWN_LEVELS
+from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.evaluation.known_levels import known_levels
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
 from hcl.train.embedding import embed
@@ -69,7 +70,8 @@ def test_a_run_holds_everything(small_train: Train, make_cache: MakeCache, here:
     epochs = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]  # 0: the encoder as it began
     assert all(0 <= epoch["validation"] <= 100 for epoch in epochs) and epochs[0]["terms"] == {}
-    known = store.arrays(KNOWN_LEVELS, np.arange(16))
+    assert known_levels(store) == ("appearance", "motion", "untrained", "untrained_motion")
+    known = store.arrays(known_levels(store), np.arange(16))
     shapes = {name: tuple(array.shape) for name, array in known.items()}
     assert shapes == {"appearance": (16, 200), "motion": (16, 200), "untrained": (16, 12), "untrained_motion": (16, 48)}
     assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
