@@ -26,11 +26,11 @@ EPISODES = 400
 SHOTS = (5, 1)  # weights suit both where classes have the videos, else the fewer
 UNTRAINED = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
 PRIOR = dict.fromkeys(LEVELS, 1.0) | {  # ratios of the weights of scores of spread 1
-    "appearance": 1.0,
-    "motion": 0.5,
+    "appearance": 0.6,
+    "motion": 0.4,
     "difference": 1.0,
-    "difference_motion": 0.5,
-    **dict.fromkeys(UNTRAINED, 0.1),
+    "difference_motion": 0.4,
+    **dict.fromkeys(UNTRAINED, 0.05),
 }
 PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
 NEAR = 0.25  # domain shift up to which weights are trusted; three real sets: 0.02 to 0.08 within one, 0.6 to 24 between

@@ -100,8 +100,10 @@ def weights_text(evaluation: Evaluation) -> str:
     chosen = LevelWeights.of(store)
     if chosen is None:
         return "weights of the levels: fixed ratios; there were no classes to choose them on"
-    shares = ", ".join(f"{level_name(name)} {weight:.2g}" for name, weight in chosen.weights.items())
-    line = f"weights of the levels, chosen on {chosen.chosen_on}: {shares}"
+    total = sum(chosen.weights.values()) or 1.0
+    largest = sorted(chosen.weights.items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{level_name(name)} {100 * weight / total:.0f} %" for name, weight in largest if weight > 0)
+    line = f"weights of the levels, chosen on {chosen.chosen_on}: {shares or 'none counts'}"
     shift = foreign_shift(store, chosen, np.unique(evaluation.scored.query))
     if shift is None:
         return line
