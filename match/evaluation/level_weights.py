@@ -116,9 +116,9 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
 
 
 def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
-    """Fit the weights of all levels, of those without gradients and of the untrained ones; keep the most accurate.
+    """Fit the weights of all levels, and of the untrained ones alone: these are kept where they are more accurate.
 
-    So what was learned counts only where the episodes say that it adds to what was known.
+    So on the episodes that choose, the weighted sum is never behind what the training began with.
     """
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
     scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial=EvaluationConfig.spatial)
@@ -128,7 +128,7 @@ def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     of_classes = [pool_supports(levels, scored.pairs.lookup[..., :shot], "mean") for shot in shots]
     prior, truth, spread = np.array([PRIOR[name] for name in names]), true_places(episodes), levels.std(axis=0)
     candidates = []
-    for counted in (names, names[len(LEVELS) :], [name for name in names if name in UNTRAINED]):
+    for counted in (names, UNTRAINED):
         is_counted = np.array([name in counted for name in names])
         candidates.append(fit_weights(of_classes, truth, np.where(is_counted, spread, 0), prior))
     weights = max(candidates, key=partial(weighted_accuracy, of_classes, truth))  # the first of equals
