@@ -30,7 +30,8 @@ COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "m
 
 def map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a cache that another one must share for its maps to mean the same."""
-    return {name: settings.get(name, LAYERS[0] if name == "backbone_layer" else None) for name in COMPARED}
+    where_absent = {"backbone_layer": LAYERS[0], "motion": "none"}
+    return {name: settings.get(name, where_absent.get(name)) for name in COMPARED}
 
 
 @dataclass(frozen=True)

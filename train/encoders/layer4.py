@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hcl.extract.backbones.resnet import blank_layer4, resnet_trunk
 from hcl.extract.backbones.weights import TORCHVISION, content_hash, read_weights
-from hcl.extract.config import LAYERS, inputs_of
+from hcl.extract.config import LAYERS, MOTIONS, inputs_of
 from hcl.extract.system.errors import InputError
 
 Settings = Mapping[str, Any]  # of a cache
@@ -76,8 +76,18 @@ def to_matmul_dtype(maps: Tensor, weights: Tensor) -> Tensor:
 
 
 def inputs_in(settings: Settings) -> int:
-    """I, the number of images that were mapped for each frame of a cache; their channels stand side by side."""
-    return inputs_of(settings.get("motion", "none"))
+    """I, the number of images that were mapped for each frame of a cache; their channels stand side by side.
+
+    Raises:
+        InputError: if the cache has motion of a kind that is not known
+    """
+    motion = settings.get("motion", "none")
+    if motion not in MOTIONS:
+        raise InputError(
+            f"the cache's maps are of motion {motion!r}, which is none of {', '.join(MOTIONS)}; use the hcl that made"
+            " it, or extract it anew with: hcl extract VIDEOS CACHE"
+        )
+    return inputs_of(motion)
 
 
 def lacks_layer4(settings: Settings) -> bool:

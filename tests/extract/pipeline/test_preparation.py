@@ -19,11 +19,12 @@ def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
     views = plain | {"views": 2, "view_seed": 0, "flip": False}
     for then, now, message in (
         (plain, plain | {"cache_dtype": "uint8"}, "cache_dtype float16 there, uint8 now"),
+        (plain, plain | {"motion": "rgbdiff"}, "motion none there, rgbdiff now"),
         (plain, views, "views 1 there, 2 now"),
         (views, plain, "views 2 there, 1 now"),
         (views, views | {"view_seed": 1, "flip": True}, "view_seed 0 there, 1 now; flip False there, True now"),
     ):
-        cache = ZarrCache.create(tmp_path / f"{message[:8]}.zarr", then, shape=(8, 4, 2))
+        cache = ZarrCache.create(tmp_path / f"{message[:12]}.zarr", then, shape=(8, 4, 2))
         refuse_other_settings(cache, then | {"split_origin": "all-novel"})
         with pytest.raises(InputError, match=message):
             refuse_other_settings(cache, now)

@@ -29,7 +29,7 @@ from hcl.train.data.batches import Batch
 from hcl.train.data.cached_maps import CachedMaps
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
-from hcl.train.encoders.layer4 import Averaged, Layer4, load_layer4, make_layer4, shape_of_layer4
+from hcl.train.encoders.layer4 import Averaged, Layer4, inputs_in, load_layer4, make_layer4, shape_of_layer4
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.step import Stepper
@@ -78,6 +78,7 @@ def closely_known(one: EmbeddingStore, other: EmbeddingStore) -> bool:
     The signs of principal axes say nothing, so the vectors themselves may differ.
     """
     rows, same_cosines = np.arange(len(one.videos)), []
+    assert known_levels(one) == known_levels(other) == KNOWN_LEVELS  # with those of difference images
     for name in known_levels(one):
         unit = [l2_normalise(store.arrays([name], rows)[name].float()) for store in (one, other)]
         same_cosines.append((unit[0] @ unit[0].T - unit[1] @ unit[1].T).abs().max().item() < 0.02)
@@ -120,6 +121,12 @@ def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str
     maps = torch.from_numpy(np.stack([cache.maps(row) for row in range(4)]))
     assert close(layer4(maps), np.stack([whole.maps(row) for row in range(4)]))
     assert describe(cache.path).facts["settings"]["backbone_layer"] == "layer3"
+
+
+def test_motion_of_an_unknown_kind_is_refused_with_the_remedy() -> None:
+    assert [inputs_in(settings) for settings in ({}, {"motion": "none"}, {"motion": "rgbdiff"})] == [1, 1, 2]
+    with pytest.raises(InputError, match="of motion 'flow', which is none of rgbdiff, none; .*extract it anew"):
+        inputs_in({"motion": "flow"})
 
 
 @pytest.mark.parametrize("name", BACKBONES)
