@@ -25,10 +25,13 @@ from hcl.match.store.embedding_store import EmbeddingStore
 EPISODES = 400
 SHOTS = (5, 1)  # weights suit both where classes have the videos, else the fewer
 UNTRAINED = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
-PRIOR = dict.fromkeys(LEVELS, 1.0) | {  # ratios of the weights of scores of spread 1
+PRIOR = {  # ratios of the weights of scores of spread 1
+    "global": 1.0,
+    "temporal": 1.0,
+    "spatial": 0.5,
     "appearance": 0.6,
     "motion": 0.4,
-    "difference": 1.0,
+    "difference": 1.2,
     "difference_motion": 0.4,
     **dict.fromkeys(UNTRAINED, 0.05),
 }
