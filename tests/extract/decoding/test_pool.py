@@ -60,7 +60,7 @@ def test_results_come_in_order_with_the_state_of_the_file(tmp_path: Path) -> Non
         files = [images / "9.png", images / "10.png"] if path == images else [path]
         video = read_frames(path, 4)
         expected = [Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR) for image in video.images]
-        np.testing.assert_array_equal(result.images, [[np.asarray(image) for image in expected]])
+        np.testing.assert_array_equal(result.images, [[[np.asarray(image)] for image in expected]])
         assert (result.frame_count, result.decoder) == (video.frame_count, video.decoder)
         assert result.source.content == hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
         assert result.source.bytes == sum(file.stat().st_size for file in files)

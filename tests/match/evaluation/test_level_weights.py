@@ -116,7 +116,9 @@ def test_without_weights_all_levels_count_by_the_fixed_ratios(write_known: Write
     np.testing.assert_allclose(weighted_scores(store, pairs, levels, known, rows), expected, rtol=1e-6)
     levels[:, 2] = np.nan  # left out
     without = weighted_scores(store, pairs, levels, known, rows)
-    np.testing.assert_allclose(without, expected - columns[2] / np.std(columns[2]), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        without, expected - PRIOR["spatial"] * columns[2] / np.std(columns[2]), rtol=1e-6, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(("is_own", "shift"), [(True, 50.0), (False, 0.0)])

@@ -62,7 +62,14 @@ def test_planning_writes_nothing(make_cache: MakeCache, here: Path) -> None:
     run = plan_run(cache, None, "quick", {"dim": 32, "seed": None})
     assert run.config.training.dim == 32 and run.config.base_classes == ("a", "b", "c") and not run.is_finished
     assert {entry.name for entry in here.iterdir()} == {"cache.zarr"}
-    assert run.config.encoder == {"channels": 12, "frames": 4, "patches": 4, "classes": 6, "text_width": 5}
+    assert run.config.encoder == {
+        "channels": 12,
+        "frames": 4,
+        "patches": 4,
+        "inputs": 1,
+        "classes": 6,
+        "text_width": 5,
+    }
 
 
 def test_an_unfinished_run_gives_its_settings_to_a_plan_without_preset(make_cache: MakeCache, here: Path) -> None:
