@@ -31,6 +31,7 @@ from hcl.match.scoring.zoom import zoom_in
 from hcl.train.config import TrainConfig, preset_config
 from hcl.train.data.batches import Batch
 from hcl.train.data.map_source import MapSource
+from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.step import Stepper
 from hcl.train.runs.fit_run import base_batches, base_texts
@@ -88,6 +89,7 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
     batch = Batch(maps, torch.arange(given.videos) // 2, 0.0)
     text = torch.randn(given.videos // 2, 384, generator=torch.Generator().manual_seed(0)).to(device)
     shape = dict(zip(("frames", "patches", "channels"), cache.shape, strict=True))
+    shape["inputs"] = inputs_in(cache.settings)
     encoder = VideoEncoder(config, **shape, classes=given.videos // 2, text_width=384).to(device)
     stepper = Stepper(encoder, config, text)
     first = dict(zip(stepper.names, stepper.step(0, batch).tolist(), strict=True))

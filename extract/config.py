@@ -64,7 +64,7 @@ class ExtractConfig:
         choices=SPLIT_POLICIES,
     )
     split_seed: int = setting(0, "Seed of the shuffle of classes into splits.", group=INPUT, at_least=0)
-    batch_size: int = setting(64, "Frames per backbone call; the last batch is padded.", group=SPEED, at_least=1)
+    batch_size: int = setting(64, "Images per backbone call; the last batch is padded.", group=SPEED, at_least=1)
     workers: int = setting(0, "Decoding processes; 0: one per core.", group=SPEED, at_least=0)
     compile: bool = setting(False, "Run torch.compile on the backbone first (GPU only, about 30 s).", group=SPEED)
     precision: str = setting(

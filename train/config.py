@@ -25,7 +25,8 @@ class TrainConfig:
     """The encoder, its objective and its schedule.
 
     The defaults are those of the quick preset. The paper preset takes what section 4.1 of the paper gives: batches,
-    weights of the losses, T, S, SGD, learning rate and schedule; it adds nothing that the paper has not. What the paper
+    weights of the losses, T, S, SGD, learning rate and schedule; it adds nothing that the paper has not, given a
+    cache without difference images and further views. What the paper
     leaves open there is our choice: D, heads, width of the block, momentum and weight decay.
     """
 

@@ -18,7 +18,7 @@ from hcl.extract.decoding.source import Source
 from hcl.extract.decoding.worker import MEMORY_EXIT_CODE, Answer, Decoded, DecodeTask, Failed, serve
 from hcl.extract.system.threads import cores
 
-_AHEAD = 16  # decoded videos that may wait for the caller; 1.2 MB each at 8 frames of 224 x 224
+_AHEAD = 16  # decoded videos that may wait for the caller; 4.8 MB each at the defaults
 
 
 def decode_ahead(

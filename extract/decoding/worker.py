@@ -24,7 +24,7 @@ from hcl.extract.system.threads import end_with_parent
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
 
-MIB_PER_VIDEO, SECONDS_PER_VIDEO = 2048, 120.0
+MIB_PER_VIDEO, SECONDS_PER_VIDEO = 2048, 120.0  # with one image a frame
 MEMORY_EXIT_CODE = 77  # exit code of a worker that took too much memory
 _VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
 
@@ -63,7 +63,13 @@ class DecodeTask:
     @classmethod
     def of(cls, config: ExtractConfig) -> Self:
         """The task that an extraction gives its workers."""
-        return cls(frames=config.frames, size=config.size, decoder=config.decoder, views=ViewChoice.of(config))
+        return cls(
+            frames=config.frames,
+            size=config.size,
+            decoder=config.decoder,
+            views=ViewChoice.of(config),
+            mib_per_video=config.inputs * MIB_PER_VIDEO,  # a difference image needs two further frames at full size
+        )
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
 def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     """Fit the weights of all levels, and of the untrained ones alone: these are kept where they are more accurate.
 
-    So on the episodes that choose, the weighted sum is never behind what the training began with.
+    So on the episodes that choose, the weighted sum is never behind that of the untrained levels.
     """
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
     scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial=EvaluationConfig.spatial)

@@ -100,10 +100,9 @@ def weights_text(evaluation: Evaluation) -> str:
     chosen = LevelWeights.of(store)
     if chosen is None:
         return "weights of the levels: fixed ratios; there were no classes to choose them on"
-    total = sum(chosen.weights.values()) or 1.0
-    largest = sorted(chosen.weights.items(), key=lambda item: -item[1])
-    shares = ", ".join(f"{level_name(name)} {100 * weight / total:.0f} %" for name, weight in largest if weight > 0)
-    line = f"weights of the levels, chosen on {chosen.chosen_on}: {shares or 'none counts'}"
+    largest = max(chosen.weights.values(), default=0.0) or 1.0  # ratios alone matter
+    factors = ", ".join(f"{level_name(name)} {weight / largest:.2g}" for name, weight in chosen.weights.items())
+    line = f"weights of the levels, chosen on {chosen.chosen_on}: {factors or 'none counts'}"
     shift = foreign_shift(store, chosen, np.unique(evaluation.scored.query))
     if shift is None:
         return line

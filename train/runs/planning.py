@@ -20,7 +20,7 @@ from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.train.config import LARGE_SET, TrainConfig, preset_config
 from hcl.train.data.cached_maps import finished_classes
-from hcl.train.data.class_augmentation import class_versions
+from hcl.train.data.class_augmentation import VERSIONS, class_versions
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.data.joining import join_caches, refuse_two_splits
 from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
@@ -102,6 +102,7 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
             finetuned or skipped and the cache's maps are not what it takes, or if the cache holds too few views
     """
     _check_layer4(cache, training)
+    _check_class_augmentation(cache, training)
     base = finished_classes(cache, "base")
     if len(base) < 2 and training.method != "resnet":
         raise InputError(
@@ -167,6 +168,15 @@ def record_cache(cache: FrameMapCache) -> dict[str, Any]:
         record["sets"] = {name: one.identity for name, one in cache.sets.items()}
         record["merge_classes"] = cache.merge_classes
     return record
+
+
+def _check_class_augmentation(cache: FrameMapCache, training: TrainConfig) -> None:
+    """Refuse to run videos backwards whose difference images, which cannot be turned once mapped, run forwards."""
+    if any(version.reversed for version in VERSIONS[training.class_augmentation]) and inputs_in(cache.settings) > 1:
+        raise InputError(
+            f"--class-augmentation {training.class_augmentation}: {cache.path} holds maps of difference images, which"
+            " cannot be run backwards; take hflip or none, or extract with: hcl extract --motion none"
+        )
 
 
 def _check_layer4(cache: FrameMapCache, training: TrainConfig) -> None:

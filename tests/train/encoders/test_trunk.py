@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hcl.extract.system.errors import InputError
 from hcl.train.config import TrainConfig
-from hcl.train.encoders.trunk import Augmentation, random_places
+from hcl.train.encoders.trunk import Augmentation, normalised, random_places
 from hcl.train.encoders.video_encoder import VideoEncoder
 
 Perturb = Callable[[VideoEncoder], VideoEncoder]
@@ -37,6 +37,17 @@ def test_channels_are_dropped_of_a_whole_video_and_the_mean_stays() -> None:
     assert places is None and (maps == maps[:, :1, :1]).all()
     assert maps.unique().tolist() == pytest.approx([0, 4 / 3])
     assert maps.mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_the_images_of_a_frame_are_normalised_each_for_itself() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frame, difference = torch.randn(2, 3, 4, 5, generator=generator), 7 * torch.rand(2, 3, 4, 5, generator=generator)
+    found = normalised(torch.cat((frame, difference), dim=-1), inputs=2)
+    for half, image in ((found[..., :5], frame), (found[..., 5:], difference)):
+        centred = image - image.mean(dim=-1, keepdim=True)
+        expected = centred / (centred.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt()
+        torch.testing.assert_close(half, expected)
+        torch.testing.assert_close(normalised(image, inputs=1), expected)
 
 
 def test_nothing_happens_outside_training() -> None:

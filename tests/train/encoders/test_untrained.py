@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.train.encoders.untrained import untrained_embeddings
+from hcl.train.encoders.untrained import Untrained, untrained_embeddings
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
@@ -26,3 +26,19 @@ def test_untrained_clips_know_the_order_of_frames() -> None:
 def test_a_video_of_one_frame_can_be_embedded_untrained() -> None:
     found = untrained_embeddings(torch.rand(2, 1, 3, 8))
     assert found.clip_frames == ((0,),) and found.clips.shape == (2, 1, 8)
+
+
+@pytest.mark.parametrize("is_centred", [False, True])
+def test_what_moves_is_known_as_what_is_seen(is_centred: bool) -> None:
+    """Of the difference images as if they were the frames of another cache."""
+    maps = torch.rand(3, 4, 5, 12, generator=torch.Generator().manual_seed(0))  # six channels an image
+    mean = maps.mean(dim=(0, 1, 2)) if is_centred else None
+    found = Untrained(mean, inputs=2).known(maps)
+    first, second = (
+        Untrained(None if mean is None else mean[half]).known(maps[..., half]) for half in (slice(6), slice(6, 12))
+    )
+    assert set(first) == set(second) == {"untrained", "untrained_motion"}
+    renamed = {name.replace("untrained", "untrained_difference"): vectors for name, vectors in second.items()}
+    assert found.keys() == (first | renamed).keys()
+    for name, vectors in (first | renamed).items():
+        torch.testing.assert_close(found[name], vectors)

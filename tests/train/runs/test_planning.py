@@ -166,3 +166,14 @@ def test_classes_of_one_video_neither_validate_nor_are_held_out(make_cache: Make
     spared = [row for row, name in enumerate(cache.videos.label) if name == chosen[0]][1:]
     cache.write([MapRecord(row, None, reason="damaged") for row in spared])
     assert len(held_out(cache)) == 3 and chosen[0] not in held_out(cache)
+
+
+@pytest.mark.parametrize("augmentation", ["reverse", "both"])
+def test_difference_images_are_not_run_backwards(make_cache: MakeCache, here: Path, augmentation: str) -> None:
+    moving, still = make_cache(here / "moving.zarr", motion="rgbdiff"), make_cache(here / "still.zarr")
+    training = TrainConfig(class_augmentation=augmentation)
+    message = f"--class-augmentation {augmentation}: .*moving.zarr holds maps of difference images.*take hflip or none"
+    with pytest.raises(InputError, match=message):
+        make_run_config(moving, training)
+    assert make_run_config(still, training).encoder["inputs"] == 1
+    assert make_run_config(moving, TrainConfig()).encoder["inputs"] == 2
