@@ -20,6 +20,7 @@ KNOWN_LEVELS = (  # of scores that need no gradients; those of differences where
     "untrained_difference",
     "untrained_difference_motion",
 )
+UNTRAINED_LEVELS = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
 WEIGHTED = "weighted"  # the sum of all levels of both kinds, with weights chosen on classes that are not novel
 AGGREGATES = ("mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")

@@ -26,8 +26,8 @@ class TrainConfig:
 
     The defaults are those of the quick preset. The paper preset takes what section 4.1 of the paper gives: batches,
     weights of the losses, T, S, SGD, learning rate and schedule; it adds nothing that the paper has not, given a
-    cache without difference images and further views. What the paper
-    leaves open there is our choice: D, heads, width of the block, momentum and weight decay.
+    cache without difference images and further views. What the paper leaves open there is our choice: D, heads, width
+    of the block, momentum and weight decay.
     """
 
     preset: str = setting("quick", "Preset that the settings start from.", choices=PRESETS, paper="paper")

@@ -91,10 +91,7 @@ def train_on(cache: FrameMapCache, classes: Sequence[str], method: str, folder: 
 
 def accuracies(result: Evaluation, score: str) -> tuple[float, ...]:
     """The accuracy of a score by number of shots, in percent."""
-    return tuple(
-        outcome.accuracies[score if score in outcome.accuracies else outcome.headline].accuracy
-        for outcome in result.outcomes
-    )
+    return tuple(outcome.accuracies[score].accuracy for outcome in result.outcomes)
 
 
 def table(reached: dict[Line, dict[int, tuple[float, ...]]], counts: Sequence[int]) -> str:

@@ -79,7 +79,8 @@ def _finished(waiting: "deque[Decoded | Failed]", maps: list[Maps]) -> Iterator[
             yield MapRecord(item.row, None, source=item.source, reason=item.reason)
         elif len(maps) >= (count := math.prod(item.images.shape[:3])):
             of_inputs = np.stack(maps[:count]).reshape(*item.images.shape[:3], *maps[0].shape)  # (views, T, I, P, C)
-            views = np.concatenate(list(of_inputs.transpose(2, 0, 1, 3, 4)), axis=-1)  # (views, T, P, I * C)
+            of_patches = of_inputs.transpose(0, 1, 3, 2, 4)  # (views, T, P, I, C)
+            views = of_patches.reshape(*of_patches.shape[:3], -1)  # (views, T, P, I * C)
             del maps[:count]
             yield MapRecord(item.row, views[0], item.frame_count, item.decoder, item.source, views=views[1:])
         else:

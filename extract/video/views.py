@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,15 +56,14 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
         frame_count: frames that the video shows
         content: SHA-256 of the source in hexadecimal; equal videos have equal views, whatever was drawn before
     """
-    canonical = middle_frames(frame_count, frames)
-    shows_motion = choice.motion != "none"
-    views = [View(canonical, around=frames_around(canonical, frame_count) if shows_motion else ())]
+    views = [View(middle_frames(frame_count, frames))]
     for number in range(1, choice.views):
         rng = np.random.default_rng([choice.seed, number, int(content or "0", 16)])
         indices, box, coin = _draw_indices(rng, frames, frame_count), _draw_box(rng), rng.random()
-        around = frames_around(indices, frame_count) if shows_motion else ()
-        views.append(View(indices, box, choice.flip and coin < 0.5, around))
-    return views
+        views.append(View(indices, box, choice.flip and coin < 0.5))
+    if choice.motion == "none":
+        return views
+    return [replace(view, around=frames_around(view.indices, frame_count)) for view in views]
 
 
 def frames_around(indices: Sequence[int], frame_count: int) -> tuple[tuple[int, int], ...]:

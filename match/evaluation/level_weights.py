@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.errors import InputError
-from hcl.match.config import HCL, KNOWN_LEVELS, LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import HCL, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.aggregation import pool_supports, true_places
 from hcl.match.episodes.drawing import Episodes, draw_for_choice
 from hcl.match.evaluation.class_scoring import score_levels
@@ -24,7 +24,6 @@ from hcl.match.store.embedding_store import EmbeddingStore
 
 EPISODES = 400
 SHOTS = (5, 1)  # weights suit both where classes have the videos, else the fewer
-UNTRAINED = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
 PRIOR = {  # ratios of the weights of scores of spread 1
     "global": 1.0,
     "temporal": 1.0,
@@ -33,7 +32,7 @@ PRIOR = {  # ratios of the weights of scores of spread 1
     "motion": 0.4,
     "difference": 1.2,
     "difference_motion": 0.4,
-    **dict.fromkeys(UNTRAINED, 0.05),
+    **dict.fromkeys(UNTRAINED_LEVELS, 0.05),
 }
 PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
 NEAR = 0.25  # domain shift up to which weights are trusted; three real sets: 0.02 to 0.08 within one, 0.6 to 24 between
@@ -131,7 +130,7 @@ def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     of_classes = [pool_supports(levels, scored.pairs.lookup[..., :shot], "mean") for shot in shots]
     prior, truth, spread = np.array([PRIOR[name] for name in names]), true_places(episodes), levels.std(axis=0)
     candidates = []
-    for counted in (names, UNTRAINED):
+    for counted in (names, UNTRAINED_LEVELS):
         is_counted = np.array([name in counted for name in names])
         candidates.append(fit_weights(of_classes, truth, np.where(is_counted, spread, 0), prior))
     weights = max(candidates, key=partial(weighted_accuracy, of_classes, truth))  # the first of equals
@@ -223,7 +222,7 @@ def weighted_scores(
     trust = 1.0 if shift is None else trusted(shift)
     if trust == 1:
         return np.asarray(total)
-    untrained = known_scores(store, pairs, [name for name in UNTRAINED if name in names], centred=True)
+    untrained = known_scores(store, pairs, [name for name in UNTRAINED_LEVELS if name in names], centred=True)
     alone = _in_spreads(untrained).sum(axis=1)
     return np.asarray(trust * _in_spreads(total) + (1 - trust) * _in_spreads(alone))
 

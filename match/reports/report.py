@@ -12,20 +12,14 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.system.errors import write_errors
-from hcl.match.config import BASELINE, WEIGHTED, EvaluationConfig
+from hcl.match.config import BASELINE, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
-WITHOUT_TRAINING = (
-    BASELINE,
-    "untrained",
-    "untrained_motion",
-    "untrained_difference",
-    "untrained_difference_motion",
-)  # scores
+WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
 

@@ -118,6 +118,7 @@ class EmbeddedBatch:
                     "patch embeddings pass the range of float16 (65504); train with a lower --learning-rate"
                 )
             arrays["patches"] = patches.numpy()
-            for name in {"untrained_motion", "untrained_difference_motion"} & set(arrays):  # T times as wide
-                arrays[name] = self.arrays[name].half().numpy()
+            for name in arrays:
+                if "frame and axis" in KNOWN_AXES.get(name, ()):  # T times as wide as the others
+                    arrays[name] = self.arrays[name].half().numpy()
         return arrays | {"mean_map": self.mean_map}

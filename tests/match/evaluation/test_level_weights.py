@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, LEVELS, WEIGHTED
+from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, WEIGHTED
 from hcl.match.embeddings import Embeddings
 from hcl.match.evaluation import class_scoring, level_weights
 from hcl.match.evaluation.evaluate import evaluate
@@ -18,7 +18,6 @@ from hcl.match.evaluation.known_levels import domain_shift, known_scores
 from hcl.match.evaluation.level_weights import (
     NEAR,
     PRIOR,
-    UNTRAINED,
     LevelWeights,
     choose_level_weights,
     fit_weights,
@@ -148,11 +147,11 @@ def test_far_from_their_domain_the_untrained_levels_rank(
     known = draw_known()
     known["untrained"] = known["untrained"] + 50
     if still:
-        known |= {name: known[name] * 0 for name in UNTRAINED if name.endswith("motion")}
+        known |= {name: known[name] * 0 for name in UNTRAINED_LEVELS if name.endswith("motion")}
     store = write_known(known=known, level_weights=EQUAL | {"is_own": False})
     pairs, levels, scores, rows = scores_of(store)
     found = weighted_scores(store, pairs, levels, scores, rows)
-    alone = known_scores(store, pairs, UNTRAINED, centred=True)
+    alone = known_scores(store, pairs, UNTRAINED_LEVELS, centred=True)
     moving = [column for column in alone.T if column.any()]
     assert len(moving) == (2 if still else 4)
     untrained = sum(column / column.std() for column in moving)
@@ -265,7 +264,7 @@ def test_what_was_learned_counts_nothing_where_it_is_behind_the_start(
     assert chosen is not None and all(value > 0 for value in chosen.weights.values())
     monkeypatch.setattr(level_weights, "fit_weights", spoilt)
     chosen = choose_level_weights(store)
-    assert chosen is not None and {name for name, value in chosen.weights.items() if value > 0} == set(UNTRAINED)
+    assert chosen is not None and {name for name, value in chosen.weights.items() if value > 0} == set(UNTRAINED_LEVELS)
 
 
 def known_scores_of(known: dict[str, Tensor], name: str) -> Tensor:
