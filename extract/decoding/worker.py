@@ -19,7 +19,7 @@ import numpy as np
 
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import Source, read_source
-from hcl.extract.system.errors import VideoError
+from hcl.extract.system.errors import VideoError, first_line, lacks_resources
 from hcl.extract.system.threads import end_with_parent
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
@@ -113,7 +113,10 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
         return Answer(Failed(row, str(error), source), is_last)
     except MemoryError:
         return Answer(Failed(row, "the machine's memory does not suffice for it", source), is_spent=True)
-    except Exception:  # of a decoder library: the run continues, and the list of failures shows what it was
+    except Exception as error:  # of a decoder library: the run continues, and the list of failures shows what it was
+        if lacks_resources(error):
+            reason = f"the machine had no thread or file to spare for it ({first_line(error)}); use fewer --workers"
+            return Answer(Failed(row, reason, source), is_spent=True)
         reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
         return Answer(Failed(row, reason, source), is_spent=True)
     return Answer(Decoded(row, images, video.frame_count, video.decoder, source), is_last)

@@ -1,5 +1,6 @@
 """The errors that the person at the keyboard can mend, and what is told of all others."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,14 @@ class InputError(Exception):
 
 class VideoError(Exception):
     """One video cannot be read; the message is the reason, in words that a person understands."""
+
+
+_OUT_OF_RESOURCES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # threads and processes, memory, files
+
+
+def lacks_resources(error: BaseException) -> bool:
+    """Whether the operating system had no memory, thread or open file to spare, which says nothing about the input."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES)
 
 
 def first_line(error: BaseException) -> str:

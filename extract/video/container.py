@@ -7,7 +7,7 @@ from typing import cast
 
 import av
 
-from hcl.extract.system.errors import VideoError
+from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.truncation import bytes_missing
 
 _NOT_VIDEOS = ("tty", "image2", "ffmetadata", "lrc")  # demuxers that take text and pictures
@@ -26,6 +26,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
     except PermissionError as error:
         raise VideoError("no permission to read it") from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if lacks_resources(error):
+            raise
         missing = bytes_missing(path)
         raise VideoError(f"truncated: {missing}" if missing else "not a video, or its header is damaged") from error
     with container:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hcl.extract.catalog import IMAGE_SUFFIXES
-from hcl.extract.system.errors import VideoError
+from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.frames import FrameChoice, VideoFrames
 
 
@@ -48,4 +48,6 @@ def _read_image(path: Path) -> np.ndarray:
     except PermissionError as error:
         raise VideoError(f"no permission to read {path.name}") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if lacks_resources(error):
+            raise
         raise VideoError(f"broken image {path.name}: {error}") from error

@@ -12,7 +12,7 @@ def apply_display_matrix(frame: av.VideoFrame) -> np.ndarray:
 
     Right angles only: a matrix that slants the picture leaves it as it is.
     """
-    image: np.ndarray = frame.to_ndarray(format="rgb24")
+    image: np.ndarray = frame.to_ndarray(format="rgb24", threads=1)  # by default as many as the machine has cores
     across_x, down_x, across_y, down_y = _matrix(frame)  # where a step to the right, and one down, lead
     if across_x == down_y == 0 and across_y and down_x:
         image, right, down = image.transpose(1, 0, 2), across_y, down_x

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import av
 
-from hcl.extract.system.errors import VideoError
+from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.bitstream import PacketFacts, packet_facts
 from hcl.extract.video.container import capture_ffmpeg_errors, open_video
 from hcl.extract.video.orientation import is_mirrored
@@ -69,6 +69,8 @@ def read_packet_index(path: Path) -> PacketIndex:
                         first = first or packet
                         notes.append(_noted(packet, stream.codec_context))
             except av.FFmpegError as error:
+                if lacks_resources(error):
+                    raise
                 raise VideoError(f"damaged: reading stops after {len(notes)} frames") from error
         if missing := bytes_missing(path):
             raise VideoError(f"truncated: {missing}")
@@ -89,7 +91,9 @@ def _noted(packet: Packet, context: av.VideoCodecContext) -> PacketNote:
 def _first_frame(context: av.VideoCodecContext, packet: Packet) -> av.VideoFrame | None:
     try:
         return next(iter([*context.decode(packet), *context.decode(None)]), None)
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        if lacks_resources(error):
+            raise
         return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hcl.extract.system.errors import VideoError
+from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.container import open_video
 from hcl.extract.video.frames import FrameChoice, VideoFrames
 from hcl.extract.video.orientation import apply_display_matrix
@@ -50,9 +50,9 @@ def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], in
                 if count in wanted:
                     images[count] = apply_display_matrix(frame)
                 count += 1
-        except MemoryError:
-            raise  # FFmpeg's own, too: it says nothing about the video
         except av.FFmpegError as error:
+            if lacks_resources(error):
+                raise
             raise VideoError(f"damaged: decoding stops after {count} frames ({error.strerror})") from error
     return images, count
 
@@ -74,9 +74,9 @@ def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_o
         try:
             for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
                 images |= _decode_span(container, stream, starts[number], set(stamps), leave_out=leave_out)
-        except MemoryError:
-            raise  # FFmpeg's own, too: it says nothing about the video
         except av.FFmpegError as error:
+            if lacks_resources(error):
+                raise
             raise VideoError(f"damaged: a frame cannot be decoded ({error.strerror})") from error
     if len(images) < len(wanted):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,7 +16,7 @@ from hcl.match.config import LEVELS, PairSettings
 from hcl.match.embeddings import Embeddings
 from hcl.match.fast_scoring.int8_patches import PatchTable, int8_serves
 from hcl.match.fast_scoring.pair_scorer import PairScorer
-from hcl.match.scoring.cosines import chosen_dots, l2_normalise, sorted_dots
+from hcl.match.scoring.cosines import chosen_dots, l2_normalise, quiet_sparse_tensors
 from hcl.match.scoring.scores import check_match_settings, match
 
 TABLE_BYTES = 1280 * 2**20  # of the patches of support videos that are held in float32 and int8 at a time
@@ -125,7 +124,7 @@ def _scores_on_host(
     globals_ = l2_normalise(embeddings.global_.float())
     of_global = chosen_dots(globals_, globals_, *torch.from_numpy(pairs).unbind(dim=1)).numpy()  # (N,)
     scorer = PairScorer.of(embeddings, **settings, int8=int8)
-    _warm_up()
+    quiet_sparse_tensors()
     with single_threaded_pool(torch.get_num_threads()) as pool:
         for block, places in _blocks(pairs, embeddings.patches[0].numel() if spatial else 0):
             # In a function of its own, so that a block's table is gone before the next one's is made.
@@ -184,11 +183,3 @@ def _tasks(pairs: Rows, places: Rows, size: int) -> Iterator[Rows]:
     order = places[np.argsort(pairs[places, 0], kind="stable")]
     for group in np.split(order, np.flatnonzero(np.diff(pairs[order, 0])) + 1):
         yield from (group[start : start + size] for start in range(0, len(group), size))
-
-
-def _warm_up() -> None:
-    """Use a sparse tensor once, for its warning comes once and cannot be caught in a thread."""
-    one, first = torch.ones(1, 1), torch.zeros(1, dtype=torch.int64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        sorted_dots(one, one, first, first)

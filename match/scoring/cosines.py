@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -90,3 +91,12 @@ def sorted_dots(left: Tensor, right: Tensor, left_rows: Tensor, right_rows: Tens
     places = torch.sparse_csr_tensor(starts, right_rows, zeros, (len(left), len(right)), check_invariants=False)
     dots: Tensor = torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
     return dots
+
+
+def quiet_sparse_tensors() -> None:
+    """Use sparse tensors once, for torch warns once of their beta and of their checks, in threads beyond our reach."""
+    one, first = torch.ones(1, 1), torch.zeros(1, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
+        sorted_dots(one, one, first, first)
+        _spread(one[0], first, first, one, 1)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hcl.extract.system.device import cpu_has_bfloat16
+from hcl.match.scoring.cosines import quiet_sparse_tensors
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
 from hcl.train.distributed import rank, sum_gradients, summed
@@ -32,6 +33,7 @@ class Stepper:
     """
 
     def __init__(self, encoder: Trainable, config: TrainConfig, text: Tensor | None) -> None:
+        quiet_sparse_tensors()
         self.encoder, self.config = encoder, config
         self.device = next(encoder.parameters()).device
         self.losses = make_losses(encoder, config, text, autocast_dtype(config.precision, self.device))

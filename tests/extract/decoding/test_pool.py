@@ -1,5 +1,6 @@
 """Workers that decode ahead: same frames, same order, and no harm from one that crashes, hangs or swells."""
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ from PIL import Image
 
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.source import Source
-from hcl.extract.decoding.worker import DecodeTask, Failed
+from hcl.extract.decoding.worker import DecodeTask, Failed, decode_video
 from hcl.extract.video.reading import read_frames
 
 TASK = DecodeTask(frames=4, size=64, decoder="auto")
@@ -161,3 +162,17 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path, slow: Path) -> None:
 def test_workers_are_small() -> None:
     script = "import sys, hcl.extract.decoding.worker; print(*{'torch', 'zarr', 'transformers'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE])
+def test_a_machine_out_of_threads_or_files_is_not_taken_for_a_damaged_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "none to spare")
+
+    monkeypatch.setattr("hcl.extract.decoding.worker.read_chosen_frames", refuse)
+    answer = decode_video(0, tmp_path / "a.mp4", TASK, Source())
+    assert isinstance(answer.result, Failed) and answer.is_spent
+    assert answer.result.reason.startswith("the machine had no thread or file to spare for it (")
+    assert answer.result.reason.endswith("none to spare); use fewer --workers")

@@ -1,8 +1,12 @@
 """The frames of every kind of file against a full sequential decode, and against the numbers drawn into them."""
 
+import errno
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -11,6 +15,7 @@ from PIL import Image
 
 from hcl.extract.system.errors import VideoError
 from hcl.extract.video.decord_reader import decord_module, decord_version
+from hcl.extract.video.orientation import apply_display_matrix
 from hcl.extract.video.reading import decoder_note, read_frames
 
 WIDTH, HEIGHT, BLOCK = 112, 80, 16
@@ -320,3 +325,42 @@ def test_decoder_note_names_what_is_in_use() -> None:
     assert ("decord" in decoder_note()) and "\n" not in decoder_note()
     with pytest.raises(ValueError, match="none of auto, decord, pyav"):
         read_frames(Path("x.mp4"), 8, decoder="opencv")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+def test_a_process_without_open_files_to_spare_says_so(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4")
+    Image.new("RGB", (40, 30)).save(tmp_path / "1.png")
+    program = """
+import os, resource
+from pathlib import Path
+from hcl.extract.video import container, image_folder
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+for read in (container.open_video(Path("a.mp4")).__enter__, lambda: image_folder._read_image(Path("1.png"))):
+    try:
+        read()
+    except OSError as error:
+        os.write(1, f"{error.errno} ".encode())
+"""
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == [str(errno.EMFILE)] * 2, found.stderr
+
+
+def test_frames_are_converted_by_one_thread() -> None:
+    given: dict[str, object] = {}
+
+    class Frame:
+        side_data: ClassVar[dict[str, object]] = {}
+
+        def to_ndarray(self, **options: object) -> np.ndarray:
+            given.update(options)
+            return np.zeros((2, 2, 3), dtype=np.uint8)
+
+    apply_display_matrix(Frame())  # type: ignore[arg-type]
+    assert given == {"format": "rgb24", "threads": 1}  # PyAV's own choice: a thread per core, in every worker
