@@ -153,6 +153,13 @@ class TrainConfig:
         "Scale of Eq. 5; mean_one: weights of mean 1, paper: weights that sum to 1; hcl only.",
         choices=ATTENTION_SCALES,
     )
+    attention_gate: str = advanced(
+        "similarity",
+        "How much semantic attention a class gets that was not trained on. similarity: as much as its text is like that"
+        " of a base class; none: all of it, as in the paper; hcl only.",
+        choices=("similarity", "none"),
+        paper="none",
+    )
     contrast_normalisation: str = advanced(
         "per_positive",
         "Divisor of Eq. 7; per_positive: number of positive pairs; literal: B squared, as printed in the paper; hcl"

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Clips, Embeddings
+from hcl.match.scoring.cosines import l2_normalise
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.layer4 import Layer4
 from hcl.train.encoders.trunk import Trunk, begin_at_zero, first_weights
 from hcl.train.encoders.untrained import ordered_frames
+
+GATE_POWER = 3  # of the cosine to the most similar base class; chosen on val classes of two real sets
 
 
 def all_clips(frames: int, sizes: tuple[int, ...]) -> Clips:
@@ -64,10 +67,16 @@ class VideoEncoder(Trunk):
             self.clip_mlps = nn.ModuleDict(mlps)
             self.class_projection = nn.Linear(text_width, config.dim, bias=False) if text_width else None
             self.classifier = nn.Linear(config.dim, classes)
+        self.is_gated = config.attention_gate == "similarity"
+        self.register_buffer("mean_text", torch.zeros(text_width) if text_width else None)
+        self.register_buffer("base_texts", torch.zeros(classes, text_width) if text_width else None)  # of length 1
         if self.starts_at_maps:
             for mlp in mlps.values():
                 begin_at_zero(mlp.out)
         self.clip_frames = all_clips(frames, config.clip_sizes)
+
+    mean_text: Tensor
+    base_texts: Tensor
 
     @property
     def reads_text(self) -> bool:
@@ -100,11 +109,33 @@ class VideoEncoder(Trunk):
         return logits
 
     def class_keys(self, text: Tensor) -> Tensor:
-        """Project text embeddings to the keys W e_y of Eq. 5: (K, E) to (K, D)."""
+        """Project text embeddings to the keys W e_y of Eq. 5: (K, E) to (K, D).
+
+        In evaluation, those of classes that are unlike the base classes are made shorter (`text_gate`).
+        """
         if self.class_projection is None:
             raise ValueError("this encoder was made without text_width and has no class projection")
         keys: Tensor = self.class_projection(text)
-        return keys.float()
+        is_gated = self.is_gated and not self.training and bool(self.base_texts.any())
+        return self.text_gate(text)[:, None] * keys.float() if is_gated else keys.float()
+
+    def remember_texts(self, text: Tensor) -> None:
+        """Keep the text embeddings (classes, E) of the base classes, which `text_gate` compares others with."""
+        self.mean_text.copy_(text.mean(dim=0))
+        self.base_texts.copy_(l2_normalise(text - self.mean_text))
+
+    def text_gate(self, text: Tensor) -> Tensor:
+        """How far W is trusted on texts: it has learned from those of the base classes alone.
+
+        Args:
+            text: (K, E), text embeddings of classes
+
+        Returns:
+            (K,), the cosine to the most similar base text, both minus the mean of the base texts, to the power of
+            GATE_POWER: 1 for a base class, near 0 for a class unlike all of them, whose patches then weigh alike
+        """
+        cosines = l2_normalise(text.float() - self.mean_text) @ self.base_texts.T  # (K, classes)
+        return cosines.amax(dim=1).clamp(0, 1) ** GATE_POWER
 
     def _clips(self, frame_features: Tensor) -> Tensor:
         """Embed the clips, in the order of clip_frames: (B, T, D) to (B, Nc, D), Eq. 1.

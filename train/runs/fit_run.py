@@ -23,6 +23,7 @@ from hcl.train.data.sampler import ClassBalancedSampler
 from hcl.train.distributed import is_main_process, processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps
+from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.loop import Fitted, fit
 from hcl.train.fitting.set_validation import validation_of
 from hcl.train.runs.metrics_log import metrics_log
@@ -54,6 +55,9 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
         return encoder
     if encoder.geometry is not None:
         encoder.fit_geometry(base_videos(source, encoder, training))
+    texts = base_texts(source, config)
+    if isinstance(encoder, VideoEncoder) and texts is not None:
+        encoder.remember_texts(texts)
     batches = base_batches(source, training)
     validate = validation_of(source, training, config.scoring) if epochs is None else None
     if epochs is not None:
@@ -65,7 +69,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
             encoder,
             batches,
             training,
-            text=base_texts(source, config),
+            text=texts,
             validate=validate,
             checkpoint=run / CHECKPOINT,
             on_steps=log.steps,

@@ -23,7 +23,7 @@ from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.layer4 import make_layer4
 from hcl.train.encoders.untrained import MeanMaps
 
-SCHEMA, VERSION = "hcl-run", 4
+SCHEMA, VERSION = "hcl-run", 5
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
 CHOICE = "choice"  # a run within a run: what was trained without some base classes to choose the epoch

@@ -123,3 +123,23 @@ def test_what_does_not_fit_is_refused() -> None:
     without = VideoEncoder(config, channels=CHANNELS, frames=FRAMES, patches=PATCHES, classes=2)
     with pytest.raises(ValueError, match="without text_width"):
         without.class_keys(random(11, 1, TEXT))
+
+
+def test_the_keys_of_classes_unlike_the_base_classes_are_short() -> None:
+    model, base = encoder(), random(30, CLASSES, TEXT) + 2
+    novel = torch.cat((base[:1], 2 * base[1:2] - base.mean(dim=0), random(31, 6, TEXT) + 2))
+    with torch.no_grad():
+        plain = model.class_keys(novel)
+        torch.testing.assert_close(plain, novel @ model.class_projection.weight.T)  # type: ignore[union-attr]
+        model.remember_texts(base)
+        gated, trained = model.class_keys(novel), model.train().class_keys(novel)
+    torch.testing.assert_close(trained, plain)  # what is trained on are base classes
+    mean = base.mean(dim=0)
+    for text, key, found in zip(novel, plain, gated, strict=True):
+        cosines = [float(torch.cosine_similarity(text - mean, of_base - mean, dim=0)) for of_base in base]
+        torch.testing.assert_close(found, max(0.0, *cosines) ** 3 * key)
+    torch.testing.assert_close(gated[:2], plain[:2])  # a base class, and one in its direction from the mean
+    with torch.no_grad():
+        ungated = encoder(attention_gate="none")
+        ungated.remember_texts(base)
+        torch.testing.assert_close(ungated.class_keys(novel), plain)
