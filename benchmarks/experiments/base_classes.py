@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.catalog import read_splits
+from hcl.extract.system.device import choose_device
 from hcl.match.config import ALL_LEVELS, HCL, WEIGHTED
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.results import Evaluation
@@ -82,8 +82,11 @@ def train_on(cache: FrameMapCache, classes: Sequence[str], method: str, folder: 
         for name, split in cache.class_splits.items()
     }
     limited = cache.with_splits(splits)
-    training = preset_config("quick", method=method, seed=seed, device="cpu")
-    source, run = MapSource(limited, device=torch.device("cpu")), Run(folder, make_run_config(limited, training))
+    training = preset_config("quick", method=method, seed=seed)
+    source, run = (
+        MapSource(limited, device=choose_device(training.device)),
+        Run(folder, make_run_config(limited, training)),
+    )
     source.load()
     begin(run)
     embed_held_out(fit_run(folder, source, run.config), source, run, splits=("novel",))

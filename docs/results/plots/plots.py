@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-STYLES = (("#0072B2", "o"), ("#D55E00", "s"))  # of a figure's series: colour-blind safe, and told apart by shape
+STYLES = (  # of a figure's series: colour-blind safe, and told apart by shape
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#009E73", "^"),
+    ("#CC79A7", "D"),
+    ("#E69F00", "v"),
+    ("#56B4E9", "P"),
+)
 WIDTH = 7.2  # inches: about 700 pixels on a page
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "hcl", "font.family": "DejaVu Sans", "font.size": 10}
 
@@ -78,7 +85,9 @@ def plot_lines(figure: dict[str, Any]) -> Any:
 
     drawn = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = drawn.subplots()
-    for (label, values), (colour, marker) in zip(figure["series"].items(), STYLES, strict=False):
+    for (label, values), (colour, marker) in zip(
+        figure["series"].items(), STYLES[: len(figure["series"])], strict=True
+    ):
         axes.plot(figure["x"], values, marker=marker, color=colour, label=label)
     mark_reference(axes.axhline, figure)
     axes.set(title=figure["title"], xlabel=figure["xlabel"], ylabel=figure["ylabel"])
@@ -105,7 +114,7 @@ def finish(axes: Any, *, grid: str) -> None:
 def add_legend(drawn: Any) -> None:
     """Put one legend above all panels."""
     handles, labels = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    drawn.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
 
 
 if __name__ == "__main__":
