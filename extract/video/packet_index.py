@@ -15,8 +15,8 @@ import av
 from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.bitstream import PacketFacts, packet_facts
 from hcl.extract.video.container import capture_ffmpeg_errors, open_video
+from hcl.extract.video.container_fields import bytes_missing
 from hcl.extract.video.orientation import is_mirrored
-from hcl.extract.video.truncation import bytes_missing
 
 _SOUND_CONTAINERS = ("mov", "matroska")  # mov is the whole family: mp4, m4v, 3gp; matroska is webm, too
 _SOUND_CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d")

@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 
 from hcl.extract.system.errors import VideoError
+from hcl.extract.video.container import refuse_other_files
 from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, decord_version, read_with_decord
 from hcl.extract.video.frames import FrameChoice, VideoFrames, middle_frames
 from hcl.extract.video.image_folder import read_image_folder
@@ -51,6 +52,7 @@ def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = 
     if path.is_dir():
         return read_image_folder(path, choose)
     if decoder == "decord":
+        refuse_other_files(path)
         return read_with_decord(path, choose)
     index = read_packet_index(path)
     if decoder == "auto" and decord_module() and not decord_inexact_reason(index):

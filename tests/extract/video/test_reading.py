@@ -281,7 +281,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "text.mp4": ("not a video", lambda p: silent(p, b"these are words, not pictures\n" * 9)),
     "text.txt": ("not a video", lambda p: silent(p, b"these are words, not pictures\n" * 9)),
     "picture.mp4": ("not a video", lambda p: Image.fromarray(picture(0)).save(p, "png") or p),
-    "playlist.mp4": ("not a video", lambda p: silent(p, b"#EXTM3U\n#EXTINF:1,\nhttp://192.0.2.1/a.ts\n")),
+    "playlist.mp4": ("a playlist", lambda p: silent(p, b"#EXTM3U\n#EXTINF:1,\nhttp://192.0.2.1/a.ts\n")),
     "sound.m4a": ("audio only", sound_only),
     "missing.mp4": ("does not exist", lambda p: p),
     "no_images": ("no JPEG or PNG", lambda p: image_folder(p, "")),
