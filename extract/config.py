@@ -82,7 +82,7 @@ class ExtractConfig:
     )
     decoder: str = setting(
         "auto",
-        "Video reader; auto: decord for files where its frames equal a full decode, else PyAV.",
+        "Video reader; auto: PyAV, whose frames are those of a full decode; decord notices little damage.",
         group=ADVANCED,
         choices=DECODERS,
     )

@@ -31,6 +31,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         if stream.codec_context is None:
             raise VideoError("the video's codec is unknown here")
         stream.codec_context.thread_count = 1
+        if stream.codec_context.name in ("hevc", "gif"):  # else they hide damage, and picture hashes go unchecked
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         yield container, stream
 
 
@@ -49,7 +51,8 @@ def _open(path: Path, opened: ExitStack) -> av.container.InputContainer:
         refuse_other_files(path)
         # FFmpeg gets the opened file and may open nothing by itself, a playlist's segments for instance.
         file = opened.enter_context(path.absolute().open("rb", buffering=0))
-        return opened.enter_context(av.open(file, options={"protocol_whitelist": "none"}))
+        container: av.container.InputContainer = av.open(file, options={"protocol_whitelist": "none"})
+        return opened.enter_context(container)  # type: ignore[return-value]  # it returns itself
     except PermissionError as error:
         raise VideoError("no permission to read it") from error
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -1,5 +1,6 @@
-"""What a container's own fields tell: that the end of the file is missing, or that its pictures lie in other files."""
+"""What a container's fields tell: that its end is missing, a part is damaged, or its pictures lie in other files."""
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -86,6 +87,10 @@ def bytes_missing(path: Path) -> str:
             declared = _matroska_end(head)
         elif head[:1] == head[_TS_PACKET : _TS_PACKET + 1] == bytes([_TS_SYNC]):
             declared = -(-length // _TS_PACKET) * _TS_PACKET
+        elif head[:3] == b"GIF":
+            return "" if _gif_ends(path.read_bytes()) else "the file ends before the end mark of a GIF"
+        elif head[:4] == b"OggS":
+            return "" if _ogg_ends(file) else "the file ends before the last page of its streams"
         else:
             declared = 0
     return f"the file has {length} of the {declared} bytes it declares" if declared > length else ""
@@ -105,6 +110,69 @@ def _mp4_end(file: BinaryIO, length: int) -> tuple[int, bool]:
         names.add(name)
         end += size
     return end, bool({b"moov", b"moof"} & names)
+
+
+def _gif_ends(data: bytes) -> bool:
+    """Return whether a GIF's blocks lead to its end mark."""
+
+    def table(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    at = 13 + table(data[10]) if len(data) > 10 else len(data)
+    while at + 10 < len(data) and data[at] != 0x3B:
+        if data[at] not in (0x21, 0x2C):
+            return True  # no block: damage, which the decoder meets
+        at += 2 if data[at] == 0x21 else 11 + table(data[at + 9])  # an extension, or an image
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+    return 0x3B in data[at : at + 11]
+
+
+def _ogg_ends(file: BinaryIO) -> bool:
+    """Return whether each stream of an Ogg file has its last page."""
+    at, streams = 0, {}
+    while True:
+        file.seek(at)
+        page = file.read(27 + 255)
+        if page[:4] != b"OggS" or len(page) < 27:
+            return not page and all(streams.values())
+        streams[page[14:18]] = bool(page[5] & 4)
+        at += 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def failed_checksum(path: Path) -> str:
+    """Say which part of a Matroska file fails its checksum; "" if none does, or there is none.
+
+    FFmpeg's muxer and mkvmerge write them, of mkv; FFmpeg's demuxer does not check them.
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+        if head[:4] != b"\x1a\x45\xdf\xa3":
+            return ""
+        _, size, at = _element(head, 0)
+        name, size, at = _element(head, at + size)
+        length = path.stat().st_size
+        end = min(at + size, length) if size else length
+        while name == _MATROSKA_SEGMENT and at < end:
+            file.seek(at)
+            head = file.read(18)
+            _, size, start = _element(head, 0)
+            if not size:
+                return ""  # of unknown length
+            if head[start : start + 2] == b"\xbf\x84":
+                file.seek(at + start + 6)
+                if _crc32(file, size - 6) != int.from_bytes(head[start + 2 : start + 6], "little"):
+                    return f"the part from byte {at} on fails its checksum"
+            at += start + size
+    return ""
+
+
+def _crc32(file: BinaryIO, length: int) -> int:
+    checksum = 0
+    while length > 0 and (block := file.read(min(length, 1 << 20))):
+        checksum, length = zlib.crc32(block, checksum), length - len(block)
+    return checksum
 
 
 def _matroska_end(head: bytes) -> int:
