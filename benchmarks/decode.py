@@ -82,7 +82,7 @@ def measure(path: Path, rounds: int = 7) -> list[float]:
     readers: list[Callable[[], object]] = [
         lambda: read_packet_index(path),
         lambda: read_with_decord(path, MIDDLES, index),
-        lambda: read_sequentially(path, MIDDLES, index.shown),
+        lambda: read_sequentially(path, MIDDLES, index),
         lambda: read_indexed(path, MIDDLES, index, leave_out=False),
         lambda: read_indexed(path, MIDDLES, index),
     ]

@@ -66,6 +66,13 @@ class ExtractConfig:
     split_seed: int = setting(0, "Seed of the shuffle of classes into splits.", group=INPUT, at_least=0)
     batch_size: int = setting(64, "Images per backbone call; the last batch is padded.", group=SPEED, at_least=1)
     workers: int = setting(0, "Decoding processes; 0: one per core.", group=SPEED, at_least=0)
+    video_timeout: int = setting(
+        120,
+        "Seconds of processor time to decode one video, and one more per MB of its file; a video that takes longer"
+        " fails, and so does one that takes ten times as long by the clock.",
+        group=ADVANCED,
+        at_least=1,
+    )
     compile: bool = setting(False, "Run torch.compile on the backbone first (GPU only, about 30 s).", group=SPEED)
     precision: str = setting(
         "auto",
@@ -75,7 +82,7 @@ class ExtractConfig:
     )
     decoder: str = setting(
         "auto",
-        "Video reader; auto: decord for files where its frames equal a full decode, else PyAV.",
+        "Video reader; auto: PyAV, whose frames are those of a full decode; decord notices little damage.",
         group=ADVANCED,
         choices=DECODERS,
     )

@@ -15,10 +15,22 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from hcl.extract.decoding.source import Source
-from hcl.extract.decoding.worker import MEMORY_EXIT_CODE, Answer, Decoded, DecodeTask, Failed, serve
+from hcl.extract.decoding.worker import (
+    MEMORY_EXIT_CODE,
+    TIME_EXIT_CODE,
+    Answer,
+    Decoded,
+    DecodeTask,
+    Failed,
+    serve,
+)
+from hcl.extract.system.errors import InputError, first_line
+from hcl.extract.system.progress import logger
 from hcl.extract.system.threads import cores
 
 _AHEAD = 16  # decoded videos that may wait for the caller; 4.8 MB each at the defaults
+_CLOCK = 10  # a video may take so many times its processor time by the clock: others use the machine, too
+_STARTS, _REST = 5, 0.2  # tries to start a worker, and the seconds between them
 
 
 def decode_ahead(
@@ -48,6 +60,7 @@ class _Worker:
 
     process: SpawnProcess
     connection: Connection
+    starts: int  # tries that it took
     is_ready: bool = False
     number: int | None = None  # of its video among the paths
     source: Source = field(default_factory=Source)
@@ -106,7 +119,8 @@ class DecodePool:
 
     def _run(self) -> None:
         try:
-            self._workers = [self._start() for _ in range(self._size)]
+            for _ in range(self._size):
+                self._start()
             while not self._is_closing:
                 self._hand_out()
                 self._listen()
@@ -119,13 +133,31 @@ class DecodePool:
             with self._changed:
                 self._changed.notify_all()
 
-    def _start(self) -> _Worker:
+    def _start(self, starts: int = 1) -> None:
+        """Start a worker; `starts` counts the tries."""
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._task), name="decode", daemon=True)
-        process.start()
+        try:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(theirs, self._task), name="decode", daemon=True)
+            process.start()
+        except OSError as error:
+            self._start_again(starts, first_line(error))
+            return
         theirs.close()  # so that the end of the worker is the end of the pipe
-        return _Worker(process, ours)
+        self._workers.append(_Worker(process, ours, starts))
+
+    def _start_again(self, starts: int, ending: str) -> None:
+        """Replace a worker that ended while it started; after a few tries, do with those that live."""
+        if starts < _STARTS:
+            time.sleep(_REST)
+            self._start(starts + 1)
+            return
+        self._size -= 1
+        told = f"a decoding process ended {starts} times while it started ({ending})"
+        remedy = "use fewer --workers, or free memory"
+        if not self._size:
+            raise InputError(f"{told}, and none is left; {remedy}, and see what it printed above, if anything")
+        logger.warning(f"{told}; {self._size} others go on; to avoid this, {remedy}")
 
     def _hand_out(self) -> None:
         limit = min(len(self._paths), self._taken + self._size + _AHEAD)
@@ -136,7 +168,7 @@ class DecodePool:
                 except OSError:
                     continue  # it ended while idle: its pipe says so next, and another takes over
                 worker.number, worker.source = self._next, Source()
-                worker.deadline = time.monotonic() + self._task.seconds_per_video
+                worker.deadline = time.monotonic() + self._clock(worker.source)
                 self._next += 1
 
     def _listen(self) -> None:
@@ -156,6 +188,7 @@ class DecodePool:
             return
         if isinstance(message, Source):
             worker.source = message
+            worker.deadline = time.monotonic() + self._clock(message)
         elif isinstance(message, Answer):
             self._finish(worker, message.result)
             if message.is_spent:
@@ -167,18 +200,20 @@ class DecodePool:
         now = time.monotonic()
         for worker in list(self._workers):
             if worker.deadline < now and not worker.connection.poll():
-                self._replace(worker, f"decoding it took longer than {self._task.seconds_per_video:g} seconds")
+                clock = f"{self._clock(worker.source):.0f} seconds by the clock"
+                self._replace(worker, f"decoding it took longer than {clock}; raise --video-timeout")
 
     def _replace(self, worker: _Worker, reason: str) -> None:
         """End a worker, let the video that it had fail, and start another worker."""
         code = worker.end(patience=0.0 if reason else 5.0)  # a closed pipe comes just before the exit code
         self._workers.remove(worker)
         if not worker.is_ready:
-            raise RuntimeError(f"a decoding process ended with code {code} while it started")
+            self._start_again(worker.starts, _how(code))
+            return
         if worker.number is not None:
             row = self._paths[worker.number][0]
-            self._finish(worker, Failed(row, reason or self._ending(code), worker.source))
-        self._workers.append(self._start())
+            self._finish(worker, Failed(row, reason or self._ending(code, worker.source), worker.source))
+        self._start()
 
     def _finish(self, worker: _Worker, result: Decoded | Failed) -> None:
         if worker.number is None:
@@ -188,10 +223,21 @@ class DecodePool:
             self._changed.notify_all()
         worker.number, worker.deadline = None, float("inf")
 
-    def _ending(self, code: int) -> str:
+    def _clock(self, source: Source) -> float:
+        """The seconds by the clock after which a worker is killed."""
+        return _CLOCK * self._task.processor_seconds(source)
+
+    def _ending(self, code: int, source: Source) -> str:
         """Say in words how a process ended by itself."""
         if code == MEMORY_EXIT_CODE:
             return f"decoding it takes more than {self._task.mib_per_video} MiB of memory"
-        names = {int(each): each.name for each in signal.Signals}
-        how = names.get(-code, "an unknown signal") if code < 0 else f"exit code {code}"
-        return f"the decoder crashed on it ({how})"
+        if code == TIME_EXIT_CODE:
+            seconds = f"{self._task.processor_seconds(source):.0f} seconds of processor time"
+            return f"decoding it took longer than {seconds}; raise --video-timeout"
+        return f"the decoder crashed on it ({_how(code)})"
+
+
+def _how(code: int) -> str:
+    """Name what ended a process: a signal, or its exit code."""
+    names = {int(each): each.name for each in signal.Signals}
+    return names.get(-code, "an unknown signal") if code < 0 else f"exit code {code}"

@@ -3,6 +3,7 @@
 It imports neither torch nor zarr: a worker is small, and quick to replace.
 """
 
+import math
 import os
 import signal
 import sys
@@ -24,8 +25,8 @@ from hcl.extract.system.threads import end_with_parent
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
 
-MIB_PER_VIDEO, SECONDS_PER_VIDEO = 2048, 120.0  # with one image a frame
-MEMORY_EXIT_CODE = 77  # exit code of a worker that took too much memory
+MIB_PER_VIDEO = 2048  # with one image a frame
+MEMORY_EXIT_CODE, TIME_EXIT_CODE = 77, 78  # of a worker that took too much memory, or too much processor time
 _VIDEOS_PER_WORKER = 500  # decord loses some memory with every file that it cannot open
 
 
@@ -58,7 +59,8 @@ class DecodeTask:
     decoder: str  # see `read_frames`
     views: ViewChoice = field(default_factory=ViewChoice)  # all read in one pass
     mib_per_video: int = MIB_PER_VIDEO  # that a worker may grow by
-    seconds_per_video: float = SECONDS_PER_VIDEO  # after which a worker is killed
+    seconds_per_video: float = ExtractConfig.video_timeout  # of processor time, before a video is given up
+    seconds_per_mb: float = 1.0  # more, of its file: a long recording takes long
 
     @classmethod
     def of(cls, config: ExtractConfig) -> Self:
@@ -69,7 +71,12 @@ class DecodeTask:
             decoder=config.decoder,
             views=ViewChoice.of(config),
             mib_per_video=config.inputs * MIB_PER_VIDEO,  # a difference image needs two further frames at full size
+            seconds_per_video=config.video_timeout,
         )
+
+    def processor_seconds(self, source: Source) -> float:
+        """The processor time after which a worker gives a video up."""
+        return self.seconds_per_video + self.seconds_per_mb * source.bytes / 1e6
 
 
 @dataclass(frozen=True)
@@ -85,14 +92,19 @@ def serve(connection: Connection, task: DecodeTask) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _silence_stderr()
-    threading.Thread(target=_end_when_too_large, args=(task.mib_per_video,), daemon=True).start()
+    time_limit = _TimeLimit()
+    threading.Thread(target=_end_beyond_limits, args=(task.mib_per_video, time_limit), daemon=True).start()
     connection.send("ready")
     for videos in count(1):
         try:
             row, path = connection.recv()
+            time_limit.set(task.processor_seconds(Source()))
             source = read_source(path)
             connection.send(source)
-            connection.send(decode_video(row, path, task, source, is_last=videos >= _VIDEOS_PER_WORKER))
+            time_limit.set(task.processor_seconds(source))
+            answer = decode_video(row, path, task, source, is_last=videos >= _VIDEOS_PER_WORKER)
+            time_limit.set(math.inf)
+            connection.send(answer)
         except (EOFError, BrokenPipeError):
             return
 
@@ -129,13 +141,33 @@ def _silence_stderr() -> None:
     os.close(nowhere)
 
 
-def _end_when_too_large(mib: int) -> None:
-    """Watch this process and end it once it has grown by more than `mib`; Windows does not say how large it is.
+class _TimeLimit:
+    """The processor time at which this process gives its video up: that of all its threads, however busy the machine.
 
-    A limit set on the process would do, but then the decoders take what they cannot allocate for damage in the video.
+    The parent watches the clock, for a process that waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._end = math.inf
+
+    def set(self, seconds: float) -> None:
+        """Allow some processor time from now on."""
+        self._end = time.process_time() + seconds
+
+    def is_over(self) -> bool:
+        return time.process_time() > self._end
+
+
+def _end_beyond_limits(mib: int, time_limit: _TimeLimit) -> None:
+    """Watch this process and end it once it has grown by more than `mib`, or its time is over.
+
+    Windows does not say how large a process is. A limit set on the process would do, but then the decoders take what
+    they cannot allocate for damage in the video.
     """
     start = _resident_mib()
     while _resident_mib() - start <= mib:
+        if time_limit.is_over():
+            os._exit(TIME_EXIT_CODE)
         time.sleep(0.05)
     os._exit(MEMORY_EXIT_CODE)
 

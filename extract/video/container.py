@@ -1,36 +1,27 @@
 """Open a video file: its best video stream, or the reason why there is none."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
 import av
 
 from hcl.extract.system.errors import VideoError, lacks_resources
-from hcl.extract.video.truncation import bytes_missing
+from hcl.extract.video.container_fields import bytes_missing, other_files
 
 _NOT_VIDEOS = ("tty", "image2", "ffmetadata", "lrc")  # demuxers that take text and pictures
 
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a file's best video stream for one thread.
+    """Open a file's best video stream for one thread; no other file is opened.
 
     Raises:
-        VideoError: the file is no video, or its header is gone
+        VideoError: the file is no video, its header is gone, or it leads to other files
     """
-    try:
-        # Only plain files: a playlist under a video's name must not reach the network.
-        container = av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
-    except PermissionError as error:
-        raise VideoError("no permission to read it") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if lacks_resources(error):
-            raise
-        missing = bytes_missing(path)
-        raise VideoError(f"truncated: {missing}" if missing else "not a video, or its header is damaged") from error
-    with container:
+    with ExitStack() as opened:
+        container = _open(path, opened)
         name = container.format.name
         if name.endswith("_pipe") or name in _NOT_VIDEOS:
             raise VideoError(f"not a video (it reads as {name})")
@@ -40,7 +31,35 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         if stream.codec_context is None:
             raise VideoError("the video's codec is unknown here")
         stream.codec_context.thread_count = 1
+        if stream.codec_context.name in ("hevc", "gif"):  # else they hide damage, and picture hashes go unchecked
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         yield container, stream
+
+
+def refuse_other_files(path: Path) -> None:
+    """Refuse a file that leads to others: it came from a stranger, perhaps, and the others did not.
+
+    Raises:
+        VideoError: with the name of what it is, or of the other file
+    """
+    if told := other_files(path):
+        raise VideoError(told)
+
+
+def _open(path: Path, opened: ExitStack) -> av.container.InputContainer:
+    try:
+        refuse_other_files(path)
+        # FFmpeg gets the opened file and may open nothing by itself, a playlist's segments for instance.
+        file = opened.enter_context(path.absolute().open("rb", buffering=0))
+        container: av.container.InputContainer = av.open(file, options={"protocol_whitelist": "none"})
+        return opened.enter_context(container)  # type: ignore[return-value]  # it returns itself
+    except PermissionError as error:
+        raise VideoError("no permission to read it") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if lacks_resources(error):
+            raise
+        missing = bytes_missing(path)
+        raise VideoError(f"truncated: {missing}" if missing else "not a video, or its header is damaged") from error
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import av
 from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.bitstream import PacketFacts, packet_facts
 from hcl.extract.video.container import capture_ffmpeg_errors, open_video
+from hcl.extract.video.container_fields import bytes_missing, failed_checksum
 from hcl.extract.video.orientation import is_mirrored
-from hcl.extract.video.truncation import bytes_missing
 
 _SOUND_CONTAINERS = ("mov", "matroska")  # mov is the whole family: mp4, m4v, 3gp; matroska is webm, too
 _SOUND_CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d")
@@ -40,6 +40,7 @@ class PacketIndex:
     size: tuple[int, int] = (0, 0)  # height and width of the first frame, as stored
     rotation: int = 0
     mirrored: bool = False
+    upright: bool = False  # the first frame has no display matrix
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def read_packet_index(path: Path) -> PacketIndex:
                 raise VideoError(f"damaged: reading stops after {len(notes)} frames") from error
         if missing := bytes_missing(path):
             raise VideoError(f"truncated: {missing}")
+        if failed := failed_checksum(path):
+            raise VideoError(f"damaged: {failed}")
         if first is None:
             raise VideoError("the video stream is empty")
         for _, source, message in complained:
@@ -107,6 +110,7 @@ def _index(
         pixel_format=str(context.pix_fmt),
         shown=sum(not note.is_hidden for note in notes),
         flaw=_container_flaw(container, context.name, damaged) or packets_flaw(notes),
+        upright=frame is not None and "DISPLAYMATRIX" not in frame.side_data,
     )
     if base.flaw:
         return base

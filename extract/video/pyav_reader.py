@@ -1,6 +1,7 @@
 """Read frames with PyAV: by the packet index where that is sound, else from the first frame to the last."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hcl.extract.system.errors import VideoError, lacks_resources
 from hcl.extract.video.container import open_video
 from hcl.extract.video.frames import FrameChoice, VideoFrames
 from hcl.extract.video.orientation import apply_display_matrix
-from hcl.extract.video.packet_index import PacketIndex
+from hcl.extract.video.packet_index import Packet, PacketIndex
 
 
 def read_with_pyav(path: Path, choose: FrameChoice, index: PacketIndex) -> VideoFrames:
@@ -21,35 +22,49 @@ def read_with_pyav(path: Path, choose: FrameChoice, index: PacketIndex) -> Video
         VideoError: the video is damaged
     """
     video = None if index.flaw else read_indexed(path, choose, index)
-    return video or read_sequentially(path, choose, index.shown)
+    return video or read_sequentially(path, choose, index)
 
 
-def read_sequentially(path: Path, choose: FrameChoice, expected: int) -> VideoFrames:
+def read_sequentially(path: Path, choose: FrameChoice, index: PacketIndex) -> VideoFrames:
     """Decode a video from its first frame to its last, and keep the chosen frames.
 
     Args:
-        expected: a guess of the number of frames; a wrong one costs a second pass
+        index: where the number of frames that it expects is wrong, a second pass is made
     """
-    indices = choose(max(expected, 1))
-    images, count = _decode_all(path, set(indices))
+    indices = choose(max(index.shown, 1))
+    images, count = _decode_all(path, set(indices), index)
     if count == 0:
         raise VideoError("no frame of the video can be decoded")
-    if count != expected:
+    if count != index.shown:
         indices = choose(count)
-        images, _ = _decode_all(path, set(indices))
+        images, _ = _decode_all(path, set(indices), index)
     return VideoFrames(_stack([images[number] for number in indices]), indices, count, "pyav")
 
 
-def _decode_all(path: Path, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+def _decoder(stream: av.VideoStream, index: PacketIndex) -> av.VideoCodecContext:
+    """The decoder of a stream: FFmpeg's own, but for VP9.
+
+    libvpx gives the same frames and notices damage. It knows nothing of a display matrix.
+    """
+    if index.codec != "vp9" or not index.upright or "libvpx-vp9" not in av.codecs_available:
+        return stream.codec_context
+    context: av.VideoCodecContext = av.CodecContext.create("libvpx-vp9", "r")
+    context.thread_count = 1
+    return context
+
+
+def _decode_all(path: Path, wanted: set[int], index: PacketIndex) -> tuple[dict[int, np.ndarray], int]:
     images: dict[int, np.ndarray] = {}
     count = 0
     with open_video(path) as (container, stream):
+        decoder = _decoder(stream, index)
         try:
-            for frame in container.decode(stream):
-                _check(frame)
-                if count in wanted:
-                    images[count] = apply_display_matrix(frame)
-                count += 1
+            for packet in container.demux(stream):
+                for frame in decoder.decode(packet):
+                    _check(frame)
+                    if count in wanted:
+                        images[count] = apply_display_matrix(frame)
+                    count += 1
         except av.FFmpegError as error:
             if lacks_resources(error):
                 raise
@@ -71,9 +86,13 @@ def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_o
     wanted = sorted({order[number] for number in indices})
     images: dict[int, np.ndarray] = {}
     with open_video(path) as (container, stream):
+        decoder = _decoder(stream, index)
         try:
             for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
-                images |= _decode_span(container, stream, starts[number], set(stamps), leave_out=leave_out)
+                container.seek(starts[number], stream=stream)
+                decoder.flush_buffers()
+                packets = container.demux(stream)
+                images |= _decode_span(packets, decoder, starts[number], set(stamps), leave_out=leave_out)
         except av.FFmpegError as error:
             if lacks_resources(error):
                 raise
@@ -84,18 +103,17 @@ def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_o
 
 
 def _decode_span(
-    container: av.container.InputContainer, stream: av.VideoStream, start: int, wanted: set[int], *, leave_out: bool
+    packets: Iterator[Packet], decoder: av.VideoCodecContext, start: int, wanted: set[int], *, leave_out: bool
 ) -> dict[int, np.ndarray]:
     """Decode from the packet with timestamp `start` until all wanted timestamps were seen."""
     images: dict[int, np.ndarray] = {}
-    container.seek(start, stream=stream)
-    for number, packet in enumerate(container.demux(stream)):
+    for number, packet in enumerate(packets):
         if number == 0 and packet.pts != start:
             break  # the container's own seeking went elsewhere
         # Where no other frame refers to a frame, the others stay the same without it.
         may_go = leave_out and packet.size and packet.pts not in wanted
-        stream.codec_context.skip_frame = "NONREF" if may_go else "DEFAULT"
-        for frame in packet.decode():
+        decoder.skip_frame = "NONREF" if may_go else "DEFAULT"
+        for frame in decoder.decode(packet):
             _check(frame)
             if frame.pts in wanted:
                 images[frame.pts] = apply_display_matrix(frame)

@@ -12,7 +12,8 @@ from pathlib import Path
 import av
 
 from hcl.extract.system.errors import VideoError
-from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, decord_version, read_with_decord
+from hcl.extract.video.container import refuse_other_files
+from hcl.extract.video.decord_reader import decord_version, read_with_decord
 from hcl.extract.video.frames import FrameChoice, VideoFrames, middle_frames
 from hcl.extract.video.image_folder import read_image_folder
 from hcl.extract.video.packet_index import read_packet_index
@@ -39,7 +40,7 @@ def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = 
     Args:
         path: a video file, or a folder of frame images
         choose: the indices that are wanted, told how many frames the video shows
-        decoder: "decord" or "pyav" whatever the file is; "auto": decord where its frames equal a full decode, else PyAV
+        decoder: "auto" or "pyav": PyAV; "decord": decord whatever the file is, which notices little damage
 
     Raises:
         VideoError: the video cannot be read, with a reason for people
@@ -51,14 +52,9 @@ def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = 
     if path.is_dir():
         return read_image_folder(path, choose)
     if decoder == "decord":
+        refuse_other_files(path)
         return read_with_decord(path, choose)
-    index = read_packet_index(path)
-    if decoder == "auto" and decord_module() and not decord_inexact_reason(index):
-        try:
-            return read_with_decord(path, choose, index)
-        except VideoError:
-            pass  # what PyAV makes of the file decides
-    return read_with_pyav(path, choose, index)
+    return read_with_pyav(path, choose, read_packet_index(path))
 
 
 def _check_readable(path: Path) -> None:
@@ -78,11 +74,8 @@ def _check_readable(path: Path) -> None:
 
 def decoder_note(decoder: str = "auto") -> str:
     """Say in one line which reader is in use."""
-    pyav, decord = f"PyAV {av.__version__}", decord_version()
-    if decoder == "pyav":
-        return f"videos are read with {pyav}"
-    if not decord:
-        return f"videos are read with {pyav}: decord is not installed or has no build for this machine"
-    if decoder == "decord":
-        return f"videos are read with {decord}, whether or not its frames equal a full decode"
-    return f"videos are read with {decord} where its frames equal a full decode, else with {pyav}"
+    if decoder != "decord":
+        return f"videos are read with PyAV {av.__version__}"
+    if not (decord := decord_version()):
+        return "decord is not installed or has no build for this machine: no video can be read with it"
+    return f"videos are read with {decord}, which notices little damage and may miss the frames of a full decode"

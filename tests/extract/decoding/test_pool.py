@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import count
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import av
@@ -16,9 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.source import Source
-from hcl.extract.decoding.worker import DecodeTask, Failed, decode_video
+from hcl.extract.decoding.worker import Decoded, DecodeTask, Failed, decode_video
+from hcl.extract.system.errors import InputError
 from hcl.extract.video.reading import read_frames
 
 TASK = DecodeTask(frames=4, size=64, decoder="auto")
@@ -75,11 +79,18 @@ def test_no_videos_take_no_workers() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize(
     ("blow", "reason"),
-    [("SIGSEGV", "the decoder crashed on it (SIGSEGV)"), ("SIGSTOP", "decoding it took longer than 4 seconds")],
+    [
+        ("SIGSEGV", "the decoder crashed on it (SIGSEGV)"),
+        ("SIGSTOP", "decoding it took longer than 4 seconds by the clock; raise --video-timeout"),
+    ],
 )
-def test_a_worker_that_ends_or_hangs_costs_one_video(slow: Path, blow: str, reason: str) -> None:
+def test_a_worker_that_ends_or_hangs_costs_one_video(
+    slow: Path, blow: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hcl.extract.decoding.pool._CLOCK", 1)
+    task = replace(TASK, seconds_per_video=4, seconds_per_mb=0)
     results = []
-    for result in decode_ahead([(row, slow) for row in range(5)], replace(TASK, seconds_per_video=4), workers=1):
+    for result in decode_ahead([(row, slow) for row in range(5)], task, workers=1):
         if not results:
             (worker,) = multiprocessing.active_children()
             os.kill(worker.pid or 0, getattr(signal, blow))
@@ -88,6 +99,90 @@ def test_a_worker_that_ends_or_hangs_costs_one_video(slow: Path, blow: str, reas
     (failed,) = [result for result in results if isinstance(result, Failed)]
     assert failed.reason == reason
     assert failed.source.content in ("", hashlib.sha256(slow.read_bytes()).hexdigest())
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_busy_machine_does_not_use_up_a_videos_time(slow: Path) -> None:
+    """A worker that gets no processor for longer than its limit loses nothing."""
+    limit = 3.0
+    task = replace(TASK, seconds_per_video=limit, seconds_per_mb=0)
+    results = decode_ahead([(row, slow) for row in range(2)], task, workers=1)
+    first = next(results)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid or 0, signal.SIGSTOP)
+    time.sleep(limit + 1)
+    os.kill(worker.pid or 0, signal.SIGCONT)
+    assert [type(result) for result in (first, *results)] == [Decoded, Decoded]
+
+
+def test_a_video_that_takes_too_much_processor_time_is_ended(slow: Path) -> None:
+    (result,) = decode_ahead([(1, slow)], replace(TASK, seconds_per_video=0.1, seconds_per_mb=0), workers=1)
+    assert isinstance(result, Failed)
+    assert result.reason == "decoding it took longer than 0 seconds of processor time; raise --video-timeout"
+
+
+def test_a_long_recording_is_given_time_by_its_size() -> None:
+    hour = Source("hash", bytes=1_500_000_000)
+    assert TASK.processor_seconds(hour) == TASK.seconds_per_video + 1500
+    assert DecodeTask.of(ExtractConfig(video_timeout=7)).seconds_per_video == 7
+
+
+def kill_starting(monkeypatch: pytest.MonkeyPatch, *, times: int) -> list[int]:
+    """Kill the first workers as they start, as the kernel does without memory; returns their numbers as they go."""
+    killed: list[int] = []
+    start = SpawnProcess.start
+
+    def start_and_kill(process: SpawnProcess) -> None:
+        start(process)
+        if len(killed) < times:
+            killed.append(process.pid or 0)
+            process.kill()
+
+    monkeypatch.setattr(SpawnProcess, "start", start_and_kill)
+    return killed
+
+
+def refuse_after(monkeypatch: pytest.MonkeyPatch, *, allowed: int) -> None:
+    """Let the machine have no process to spare after some."""
+    start, numbers = SpawnProcess.start, count(1)
+
+    def start_or_refuse(process: SpawnProcess) -> None:
+        if next(numbers) > allowed:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_or_refuse)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_worker_that_dies_while_it_starts_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    killed = kill_starting(monkeypatch, times=4)
+    assert [result.row for result in decode_ahead([(0, path), (1, path)], TASK, workers=1)] == [0, 1]
+    assert len(killed) == 4 and not said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_worker_that_never_starts_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    refuse_after(monkeypatch, allowed=1)
+    results = list(decode_ahead([(row, path) for row in range(3)], TASK, workers=2))
+    assert [type(result) for result in results] == [Decoded] * 3
+    (line,) = said
+    assert "ended 5 times while it started" in line and "1 others go on" in line and "fewer --workers" in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_workers_that_never_start_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    kill_starting(monkeypatch, times=1000)
+    with pytest.raises(InputError, match=r"ended 5 times while it started \(SIGKILL\), .* use fewer --workers"):
+        list(decode_ahead([(0, path)], TASK, workers=1))
     assert multiprocessing.active_children() == []
 
 
@@ -130,6 +225,7 @@ def test_a_caller_that_rests_is_not_swamped(tmp_path: Path) -> None:
 ORPHANS = """
 import multiprocessing, sys
 from pathlib import Path
+from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.worker import DecodeTask
 if __name__ == "__main__":

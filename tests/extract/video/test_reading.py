@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,8 +15,10 @@ import pytest
 from PIL import Image
 
 from hcl.extract.system.errors import VideoError
-from hcl.extract.video.decord_reader import decord_module, decord_version
+from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, decord_version, read_with_decord
+from hcl.extract.video.frames import middle_frames
 from hcl.extract.video.orientation import apply_display_matrix
+from hcl.extract.video.packet_index import read_packet_index
 from hcl.extract.video.reading import decoder_note, read_frames
 
 WIDTH, HEIGHT, BLOCK = 112, 80, 16
@@ -178,11 +181,25 @@ def test_frames_equal_a_sequential_decode(folder: Path, name: str) -> None:
 
 @pytest.mark.skipif(decord_module() is None, reason="decord has no build for this machine")
 @pytest.mark.parametrize("name", FILES)
-def test_auto_trusts_decord_where_it_is_exact(folder: Path, name: str) -> None:
-    expected = FILES[name][0]
+def test_where_decord_is_exact_its_frames_are_those_of_a_full_decode(folder: Path, name: str) -> None:
+    path, is_exact = built(folder, name), FILES[name][0] == "decord"
+    index = read_packet_index(path)
+    try:
+        video = (
+            None if decord_inexact_reason(index) else read_with_decord(path, partial(middle_frames, frames=8), index)
+        )
+    except VideoError:
+        video = None
     if name == "streams.mp4" and decord_version().startswith("decord2"):  # takes the larger of two streams, as FFmpeg
-        expected = "decord"
-    assert read_frames(built(folder, name), 8).decoder == expected
+        is_exact = True
+    assert (video is not None) == is_exact
+    if video is not None:
+        np.testing.assert_array_equal(video.images, read_frames(path, 8).images)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pyav_reads_by_default(folder: Path, name: str) -> None:
+    assert read_frames(built(folder, name), 8).decoder == "pyav"
 
 
 @pytest.mark.skipif(decord_module() is None, reason="decord has no build for this machine")
@@ -224,6 +241,20 @@ def test_edit_list_hides_whole_leading_groups_and_the_end(tmp_path: Path) -> Non
         assert video.frame_count == len(every) < 30
         np.testing.assert_array_equal(video.images, np.stack([every[i] for i in video.indices]))
         assert numbers(video.images)[0] >= 14
+
+
+VP8 = "g=12 b=2000000 auto-alt-ref=0"
+
+
+def encode_gif(path: Path) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("gif", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "rgb8"
+        for number in range(10):
+            image = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(format="rgb8")
+            output.mux(stream.encode(image))
+        output.mux(stream.encode(None))
+    return path
 
 
 def cut_short(path: Path, share: float = 0.5) -> Path:
@@ -272,6 +303,10 @@ BROKEN: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "half.mp4": ("truncated: the file has", lambda p: cut_short(encode(p, container="movflags=faststart"))),
     "half.mkv": ("truncated: the file has", lambda p: cut_short(encode(p))),
     "half.avi": ("truncated: the file has", lambda p: cut_short(encode(p))),
+    "half.gif": ("truncated: the file ends before the end mark of a GIF", lambda p: cut_short(encode_gif(p))),
+    "no_mark.gif": ("truncated: the file ends before the end mark of a GIF", lambda p: cut_short(encode_gif(p), 0.999)),
+    "half.ogv": ("truncated: the file ends before the last page", lambda p: cut_short(encode(p, "libvpx", VP8))),
+    "hole.ogv": ("damaged", lambda p: dig_hole(encode(p, "libvpx", VP8), 9)),
     "half.ts": ("truncated: the file has", lambda p: cut_short(encode(p))),
     "fragments.mp4": ("truncated", lambda p: cut_short(encode(p, options="g=12", container="movflags=frag_keyframe"))),
     "hole.mp4": ("damaged", lambda p: dig_hole(encode(p), 3_000)),
@@ -281,7 +316,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "text.mp4": ("not a video", lambda p: silent(p, b"these are words, not pictures\n" * 9)),
     "text.txt": ("not a video", lambda p: silent(p, b"these are words, not pictures\n" * 9)),
     "picture.mp4": ("not a video", lambda p: Image.fromarray(picture(0)).save(p, "png") or p),
-    "playlist.mp4": ("not a video", lambda p: silent(p, b"#EXTM3U\n#EXTINF:1,\nhttp://192.0.2.1/a.ts\n")),
+    "playlist.mp4": ("a playlist", lambda p: silent(p, b"#EXTM3U\n#EXTINF:1,\nhttp://192.0.2.1/a.ts\n")),
     "sound.m4a": ("audio only", sound_only),
     "missing.mp4": ("does not exist", lambda p: p),
     "no_images": ("no JPEG or PNG", lambda p: image_folder(p, "")),
@@ -322,7 +357,8 @@ def test_image_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> Non
 
 def test_decoder_note_names_what_is_in_use() -> None:
     assert f"PyAV {av.__version__}" in decoder_note("pyav")
-    assert ("decord" in decoder_note()) and "\n" not in decoder_note()
+    assert decoder_note() == decoder_note("pyav")
+    assert "decord" in decoder_note("decord") and "\n" not in decoder_note("decord")
     with pytest.raises(ValueError, match="none of auto, decord, pyav"):
         read_frames(Path("x.mp4"), 8, decoder="opencv")
 
