@@ -49,9 +49,7 @@ def as_text(summary: Summary) -> str:
     if summary.quantisation_error is not None:
         lines.append(f"stored as uint8: mean relative l2 error {summary.quantisation_error:.4f}")
     lines.append(f"class texts: {summary.text_model or 'none (semantic attention will be off)'}")
-    if plan.catalog.ignored:
-        shown = ", ".join(plan.catalog.ignored[:5]) + (", ..." if len(plan.catalog.ignored) > 5 else "")
-        lines.append(f"{len(plan.catalog.ignored)} files are neither videos nor frame folders, ignored: {shown}")
+    lines += plan.catalog.notes()
     if summary.duplicates:
         lines.append("byte-identical videos (an evaluation draws only the first of each):")
         lines += [f"  {' = '.join(paths)}" for paths in summary.duplicates]

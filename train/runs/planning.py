@@ -13,7 +13,7 @@ import torch
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.catalog import read_splits
+from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger

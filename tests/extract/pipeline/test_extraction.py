@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -148,6 +149,46 @@ def test_names_of_every_kind_are_taken_as_they_are(tmp_path: Path, config: Extra
     assert summary.plan.catalog.ignored == ("nod/notes.txt",)
     assert set(cache.class_names) == {"a clap", "jump", "nod"}
     assert len({cache.maps(row).tobytes() for row in range(5)}) == 5
+
+
+def test_names_that_are_no_utf8_are_extracted_like_others(
+    tmp_path: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    odd = tmp_path / "videos" / os.fsdecode(b"gr\xfc\xdfen")
+    try:
+        odd.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes names of UTF-8 alone")
+    write_video(tmp_path / "1.mp4", seed=1).rename(odd / os.fsdecode(b"\xe4.mp4"))
+    (odd / os.fsdecode(b"\xf6.mp4")).write_bytes(b"no video")
+    for name in (b"\xfc1.png", b"\xfc2.png"):
+        (odd / os.fsdecode(b"frames \xff")).mkdir(exist_ok=True)
+        (odd / os.fsdecode(b"frames \xff") / os.fsdecode(name)).write_bytes(b"no image")
+    write_video(tmp_path / "videos" / "nod" / "1.mp4", seed=2)
+    summary = extract(tmp_path / "videos", tmp_path / "cache.zarr", replace(config, decoder="auto"))
+    assert summary.extracted == 2
+    assert [path for path, _ in summary.failed] == [r"gr\xfc\xdfen/\xf6.mp4", r"gr\xfc\xdfen/frames \xff"]
+    assert r"broken image \xfc1.png: it reads as none" in as_text(summary)
+    assert set(ZarrCache.open(tmp_path / "cache.zarr").class_names) == {r"gr\xfc\xdfen", "nod"}
+
+
+def test_frames_that_become_ambiguous_are_named(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    folder = videos / "nod" / "frames"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(folder / f"img_{number}.png")
+    assert not extract(videos, tmp_path / "cache.zarr", config).failed
+    for number in range(2):
+        Image.new("RGB", (64, 48), (number, 9, 0)).save(folder / f"flow_{number}.png")
+    ((path, reason),) = extract(videos, tmp_path / "cache.zarr", config).failed
+    assert path == "nod/frames" and "flow_* (2), img_* (2): choose one by --frame-names" in reason
+    mended = extract(videos, tmp_path / "cache.zarr", replace(config, frame_names="img_*"))
+    assert (mended.extracted, mended.failed) == (1, ())
+    kept = extract(videos, tmp_path / "cache.zarr", replace(config, frame_names="img_*"))
+    assert kept.extracted == 0
+    assert extract(videos, tmp_path / "cache.zarr", replace(config, frame_names="flow_*")).plan.changed == (
+        "nod/frames",
+    )
 
 
 class Disk:
