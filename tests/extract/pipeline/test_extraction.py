@@ -90,6 +90,24 @@ def test_duplicates_are_noticed(videos: Path, tmp_path: Path, config: ExtractCon
     assert "nod/0.mp4 = nod/copy.mp4" in as_text(summary)
 
 
+def test_a_video_of_two_splits_is_left_out_of_the_later_one(
+    videos: Path, tmp_path: Path, config: ExtractConfig
+) -> None:
+    for split, name in (("base", "clap"), ("val", "jump"), ("novel", "nod")):
+        (tmp_path / "sorted" / split).mkdir(parents=True)
+        (videos / name).rename(tmp_path / "sorted" / split / name)
+    root = tmp_path / "sorted"
+    (root / "novel/nod/copy.mp4").write_bytes((root / "base/clap/0.mp4").read_bytes())
+    summary = extract(root, tmp_path / "cache.zarr", replace(config, split_policy="auto"))
+    assert summary.left_out == ("novel novel/nod/copy.mp4 = base base/clap/0.mp4",)
+    assert "in several splits; training and evaluation leave them out of the later one" in as_text(summary)
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
+    assert [len(cache.rows(split)) for split in ("base", "val", "novel", None)] == [3, 3, 3, 10]
+    assert "novel/nod/copy.mp4" not in cache.videos.take(cache.rows("novel")).path
+    seen = cache.with_splits({"clap": "novel", "jump": "val", "nod": "base"})
+    assert [len(seen.rows(split)) for split in ("base", "val", "novel")] == [4, 3, 2]
+
+
 @pytest.mark.parametrize("store", ["float16", "uint8"])
 def test_further_views_leave_the_first_as_it_is(
     videos: Path, tmp_path: Path, config: ExtractConfig, store: str
