@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 
 BATCH = 48
 SHAPE = (8, 49, 2048)

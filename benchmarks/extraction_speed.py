@@ -15,7 +15,7 @@ from tabulate import tabulate
 from hcl.extract.backbones.backbone import Backbone
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import VIDEO_SUFFIXES, Video
+from hcl.extract.catalog.videos import VIDEO_SUFFIXES, Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import read_source
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video

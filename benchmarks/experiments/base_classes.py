@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.catalog import read_splits
+from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.system.device import choose_device
 from hcl.match.config import ALL_LEVELS, HCL, WEIGHTED
 from hcl.match.evaluation.evaluate import evaluate

@@ -244,10 +244,16 @@ class FrameMapCache(ABC):
         videos = sorted(zip(self.videos.path, self.videos.content, self.sources.status.tolist(), strict=True))
         return hashlib.sha256(json.dumps([self.settings, videos], sort_keys=True).encode()).hexdigest()
 
+    @property
+    def left_out(self) -> Mapping[int, int]:
+        """Rows that `rows` leaves out of their split, and the row of the byte-identical video of an earlier split."""
+        return self.videos.in_earlier_split
+
     def rows(self, split: str | None = None) -> NDArray[np.int64]:
-        """Row numbers of the finished videos, of one split or of all."""
+        """Row numbers of the finished videos, of all, or of one split without those of `left_out`."""
         rows = self.videos.rows(split)
-        return np.asarray(rows[self.sources.status[rows] == DONE])
+        rows = np.asarray(rows[self.sources.status[rows] == DONE])
+        return rows if split is None or not self.left_out else np.setdiff1d(rows, list(self.left_out)).astype(np.int64)
 
     @property
     def quantisation_error(self) -> float | None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcl.extract.config import SPLITS
+
+SHOWN = 10  # videos that a line names, of many
 Rows = NDArray[np.int64]
 
 
@@ -51,3 +55,30 @@ class VideoTable:
             if self.content[row]:
                 sets.setdefault(self.content[row], []).append(int(row))
         return tuple(np.array(members, dtype=np.int64) for members in sets.values() if len(members) > 1)
+
+    @cached_property
+    def in_earlier_split(self) -> dict[int, int]:
+        """Rows of val and novel videos that are byte-identical to a video of an earlier split, and the row of that.
+
+        Base comes before val, val before novel. A test of such a video would ask for what was trained on.
+        """
+        order = [SPLITS.index(split) if split in SPLITS else 0 for split in self.split]
+        found: dict[int, int] = {}
+        for rows in (rows.tolist() for rows in self.duplicates()):
+            first = min(rows, key=lambda row: order[row])
+            found |= {row: first for row in rows if order[row] > order[first]}
+        return found
+
+    def same_as(self, pairs: Mapping[int, int]) -> tuple[str, ...]:
+        """Name byte-identical videos by their splits and paths: "novel b/1.mp4 = base a/1.mp4"."""
+        named = [f"{split} {path}" for split, path in zip(self.split, self.path, strict=True)] if pairs else []
+        return tuple(f"{named[row]} = {named[other]}" for row, other in sorted(pairs.items()))
+
+
+def left_out_text(same: tuple[str, ...]) -> str:
+    """Say in one line which videos are left out of a later split, as `VideoTable.same_as` names them."""
+    more = f" and {len(same) - SHOWN} more" if len(same) > SHOWN else ""
+    return (
+        f"left out, {len(same)} val or novel videos that are byte-identical to a video of an earlier split:"
+        f" {'; '.join(same[:SHOWN])}{more}"
+    )

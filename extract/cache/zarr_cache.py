@@ -23,7 +23,7 @@ from hcl.extract.cache.chunk_reader import read_chunk
 from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import compressors, open_group

@@ -18,6 +18,7 @@ from typing import Self
 
 import numpy as np
 
+from hcl.extract.catalog.frame_names import ALL
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import Source, read_source
 from hcl.extract.system.errors import VideoError, first_line, lacks_resources
@@ -57,6 +58,7 @@ class DecodeTask:
     frames: int  # per view
     size: int  # pixels; frames are resized to size x size
     decoder: str  # see `read_frames`
+    frame_names: str = ALL  # pattern of the names of the images of a folder that are frames
     views: ViewChoice = field(default_factory=ViewChoice)  # all read in one pass
     mib_per_video: int = MIB_PER_VIDEO  # that a worker may grow by
     seconds_per_video: float = ExtractConfig.video_timeout  # of processor time, before a video is given up
@@ -69,6 +71,7 @@ class DecodeTask:
             frames=config.frames,
             size=config.size,
             decoder=config.decoder,
+            frame_names=config.frame_names,
             views=ViewChoice.of(config),
             mib_per_video=config.inputs * MIB_PER_VIDEO,  # a difference image needs two further frames at full size
             seconds_per_video=config.video_timeout,
@@ -99,7 +102,7 @@ def serve(connection: Connection, task: DecodeTask) -> None:
         try:
             row, path = connection.recv()
             time_limit.set(task.processor_seconds(Source()))
-            source = read_source(path)
+            source = read_source(path, task.frame_names)
             connection.send(source)
             time_limit.set(task.processor_seconds(source))
             answer = decode_video(row, path, task, source, is_last=videos >= _VIDEOS_PER_WORKER)
@@ -119,7 +122,7 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
         return tuple(sorted({number for view in views_of(frame_count) for number in view.numbers}))
 
     try:
-        video = read_chosen_frames(path, choose, decoder=task.decoder)
+        video = read_chosen_frames(path, choose, decoder=task.decoder, frame_names=task.frame_names)
         images = np.stack([view_images(video, view, task.size) for view in views_of(video.frame_count)])
     except VideoError as error:
         return Answer(Failed(row, str(error), source), is_last)

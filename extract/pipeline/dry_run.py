@@ -32,10 +32,11 @@ class Forecast:
     splits: tuple[str, ...]  # one line a split
     to_read: int  # videos
     cached: int  # videos that are not read again
-    ignored: int  # files that are no videos
+    ignored: int  # files and folders that were not taken for videos
     bytes_on_disk: int  # of the new maps, about
     raw_bytes: int  # the same before compression
     seconds: float  # about, on this machine
+    notes: tuple[str, ...] = ()  # what was not taken for a video, and what may be meant otherwise, in lines
 
     def to_dict(self) -> dict[str, Any]:
         """The forecast in plain types."""
@@ -69,6 +70,7 @@ def forecast(
         bytes_on_disk=round(raw_bytes * COMPRESSED[config.backbone_layer][config.cache_dtype]),
         raw_bytes=raw_bytes,
         seconds=len(plan.pending) * seconds_per_video(plan, config, prepared.backbone),
+        notes=tuple(plan.catalog.notes()),
     )
 
 
@@ -85,7 +87,7 @@ def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> 
     start = time.perf_counter()
     for place in chosen:
         row, video = plan.pending[place]
-        decode_video(row, video, task, read_source(video))
+        decode_video(row, video, task, read_source(video, config.frame_names))
     decoding = (time.perf_counter() - start) / max(1, len(chosen)) / (config.workers or cores())
     return per_video + decoding if backbone.device.type == "cpu" else max(per_video, decoding)
 
@@ -98,6 +100,7 @@ def describe_forecast(forecast: Forecast) -> str:
         [
             *forecast.splits,
             f"{counts}, {forecast.ignored} other files ignored",
+            *forecast.notes,
             f"disk: about {disk} ({raw} before compression)",
             f"time: about {duration} on this machine (measured on one batch and up to {SAMPLED} videos)",
             "nothing was written",

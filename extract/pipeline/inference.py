@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.backbones.backbone import CPU_FRAMES, Backbone
 from hcl.extract.cache.layout import MapRecord
+from hcl.extract.catalog.videos import readable
 from hcl.extract.decoding.worker import Decoded, Failed
 from hcl.extract.system.threads import cores, single_threaded_pool
 
@@ -76,7 +77,7 @@ def _finished(waiting: "deque[Decoded | Failed]", maps: list[Maps]) -> Iterator[
     while waiting:
         item = waiting[0]
         if isinstance(item, Failed):
-            yield MapRecord(item.row, None, source=item.source, reason=item.reason)
+            yield MapRecord(item.row, None, source=item.source, reason=readable(item.reason))
         elif len(maps) >= (count := math.prod(item.images.shape[:3])):
             of_inputs = np.stack(maps[:count]).reshape(*item.images.shape[:3], *maps[0].shape)  # (views, T, I, P, C)
             of_patches = of_inputs.transpose(0, 1, 3, 2, 4)  # (views, T, P, I, C)

@@ -1,12 +1,16 @@
 """What an extraction has to do: the catalog compared with what the cache holds already."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Catalog, Video, count_splits, read_catalog, read_names, split_classes, split_lines
+from hcl.extract.catalog.csv_files import read_names
+from hcl.extract.catalog.listing import read_catalog
+from hcl.extract.catalog.splits import count_splits, split_classes, split_lines
+from hcl.extract.catalog.videos import Catalog, Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import read_source, stat_source
 from hcl.extract.hub.class_texts import clean_name
@@ -54,9 +58,13 @@ def make_plan(
     rows = {path: row for row, path in enumerate(cache.videos.path)} if cache else {}
     new_videos = tuple(video for video in catalog.videos if video.path not in rows)
     stored = {rows[video.path]: video for video in catalog.videos if video.path in rows}
-    states = {row: _state(video, cache, row, repair) for row, video in stored.items()} if cache else {}
+    names_of_frames = config.frame_names
+    states = {row: _state(video, cache, row, repair, names_of_frames) for row, video in stored.items()} if cache else {}
     pending = [(row, video.source) for row, video in stored.items() if states[row] != "kept"]
     pending += [(len(rows) + place, video.source) for place, video in enumerate(new_videos)]
+    kept = list(states.values()).count("kept")
+    if not kept:
+        _refuse_missing(videos, catalog)
     stored_classes = cache.class_splits if cache else {}
     return Plan(
         catalog=catalog,
@@ -65,13 +73,23 @@ def make_plan(
         new_classes=tuple(name for name in catalog.class_names if name not in stored_classes),
         new_videos=new_videos,
         pending=tuple(pending),
-        kept=list(states.values()).count("kept"),
+        kept=kept,
         changed=tuple(video.path for row, video in stored.items() if states[row] == "changed"),
         damaged=tuple(video.path for row, video in stored.items() if states[row] == "damaged"),
     )
 
 
-def _state(video: Video, cache: ZarrCache, row: int, repair: bool) -> str:
+def _refuse_missing(videos: Path, catalog: Catalog) -> None:
+    """Refuse a list of several videos of which not one is there: their paths count from another folder."""
+    first = catalog.videos[0]
+    if len(catalog.videos) > 1 and not any(os.path.exists(video.source) for video in catalog.videos):
+        raise InputError(
+            f"{videos}: none of its {len(catalog.videos)} videos is there, such as {first.path} (looked for at"
+            f" {first.source}); paths count from the folder of the manifest"
+        )
+
+
+def _state(video: Video, cache: ZarrCache, row: int, repair: bool, frame_names: str) -> str:
     """Whether a video of the cache is "kept", or must be read: "pending", "changed" or "damaged".
 
     Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
@@ -84,9 +102,9 @@ def _state(video: Video, cache: ZarrCache, row: int, repair: bool) -> str:
         return "pending"
     if repair and not cache.intact(row):
         return "damaged"
-    now = stat_source(video.source)
+    now = stat_source(video.source, frame_names)
     then = (int(cache.sources.source_bytes[row]), int(cache.sources.source_modified[row]))
-    if now is None or now == then or read_source(video.source).content == cache.videos.content[row]:
+    if now is None or now == then or read_source(video.source, frame_names).content == cache.videos.content[row]:
         return "kept"  # a source that was removed after it was read is not missed
     return "changed"
 

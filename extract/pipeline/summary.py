@@ -18,6 +18,7 @@ class Summary:
     extracted: int
     failed: tuple[tuple[str, str], ...]  # path and reason, of every failed video of the cache
     duplicates: tuple[tuple[str, ...], ...]  # paths of byte-identical videos
+    left_out: tuple[str, ...]  # videos of a later split that an earlier one has, too, see `VideoTable.same_as`
     text_model: str | None
     readers: tuple[tuple[str, int], ...]  # what read the finished videos of the cache, and how many each
     quantisation_error: float | None  # of the cache's maps
@@ -32,6 +33,7 @@ def summarise(cache: ZarrCache, plan: Plan) -> Summary:
         extracted=sum(1 for row, _ in plan.pending if sources.status[row] != FAILED),
         failed=tuple((videos.path[row], sources.reason[row]) for row in failed),
         duplicates=tuple(videos.take(rows).path for rows in videos.duplicates()),
+        left_out=videos.same_as(cache.left_out),
         text_model=model["model"] if model else None,
         readers=tuple(sorted(Counter(map(str, cache.column("decoder")[sources.status == DONE])).items())),
         quantisation_error=cache.quantisation_error,
@@ -49,12 +51,13 @@ def as_text(summary: Summary) -> str:
     if summary.quantisation_error is not None:
         lines.append(f"stored as uint8: mean relative l2 error {summary.quantisation_error:.4f}")
     lines.append(f"class texts: {summary.text_model or 'none (semantic attention will be off)'}")
-    if plan.catalog.ignored:
-        shown = ", ".join(plan.catalog.ignored[:5]) + (", ..." if len(plan.catalog.ignored) > 5 else "")
-        lines.append(f"{len(plan.catalog.ignored)} files are neither videos nor frame folders, ignored: {shown}")
+    lines += plan.catalog.notes()
     if summary.duplicates:
         lines.append("byte-identical videos (an evaluation draws only the first of each):")
         lines += [f"  {' = '.join(paths)}" for paths in summary.duplicates]
+    if summary.left_out:
+        lines.append("in several splits; training and evaluation leave them out of the later one (base, val, novel):")
+        lines += [f"  {same}" for same in summary.left_out]
     if summary.failed:
         lines.append(f"{len(summary.failed)} videos failed and were left out:")
         lines += [f"  {path}: {reason}" for path, reason in summary.failed]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 
+from hcl.extract.catalog.frame_names import ALL
 from hcl.extract.system.errors import VideoError
 from hcl.extract.video.container import refuse_other_files
 from hcl.extract.video.decord_reader import decord_version, read_with_decord
@@ -34,13 +35,16 @@ def read_frames(path: str | Path, frames: int, *, decoder: str = "auto") -> Vide
     return read_chosen_frames(path, partial(middle_frames, frames=frames), decoder=decoder)
 
 
-def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = "auto") -> VideoFrames:
+def read_chosen_frames(
+    path: str | Path, choose: FrameChoice, *, decoder: str = "auto", frame_names: str = ALL
+) -> VideoFrames:
     """Read frames of a video in one pass, upright.
 
     Args:
         path: a video file, or a folder of frame images
         choose: the indices that are wanted, told how many frames the video shows
         decoder: "auto" or "pyav": PyAV; "decord": decord whatever the file is, which notices little damage
+        frame_names: of a folder, pattern of the names of the images that are frames, such as "img_*"
 
     Raises:
         VideoError: the video cannot be read, with a reason for people
@@ -50,7 +54,7 @@ def read_chosen_frames(path: str | Path, choose: FrameChoice, *, decoder: str = 
     path = Path(path)
     _check_readable(path)
     if path.is_dir():
-        return read_image_folder(path, choose)
+        return read_image_folder(path, choose, frame_names)
     if decoder == "decord":
         refuse_other_files(path)
         return read_with_decord(path, choose)

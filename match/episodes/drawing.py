@@ -65,7 +65,8 @@ def draw_episodes(
     shots are the first of those of more, with the same queries.
 
     Args:
-        videos: of a store or a cache; of byte-identical ones the first alone is drawn. Or the class of each video
+        videos: of a store or a cache; of byte-identical ones the first alone is drawn, and none that an earlier split
+            holds, too. Or the class of each video
         way: N, classes per episode
         shot: K, supports per class
         queries: M, per class
@@ -90,7 +91,7 @@ def draw_episodes(
 
 
 def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, *, where: str = "videos") -> EpisodeSet:
-    """Draw episodes from one split of a table.
+    """Draw episodes from one split of a table; a video that an earlier split holds, too, is never drawn.
 
     Args:
         videos: the table
@@ -105,6 +106,7 @@ def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, *, where: st
     if not len(rows):
         held = ", ".join(sorted(set(videos.split))) or "no videos"
         raise InputError(f"{where}: no videos of split {split!r}, it holds {held}; choose with --split")
+    rows = np.setdiff1d(rows, list(videos.in_earlier_split)).astype(np.int64)
     duplicates = videos.duplicates(rows)  # as a support, a duplicate would give its query away
     rows = np.setdiff1d(rows, [row for members in duplicates for row in members[1:]]).astype(np.int64)
     of_rows = videos.take(rows)

@@ -44,11 +44,14 @@ class EpisodeList:
         """Find the videos of these episodes in a store.
 
         Raises:
-            InputError: if one is missing, of another class, content or split
+            InputError: if one is missing, of another class, content or split, or left out as an earlier split has it
         """
+        left_out = store.left_out(split)
         places = {path: row for row, path in enumerate(store.videos.path)}
         rows = np.empty(len(self.paths), dtype=np.int64)
         for number, (path, label, content) in enumerate(zip(self.paths, self.labels, self.contents, strict=True)):
+            if same := next((line for line in left_out if line.startswith(f"{split} {path} = ")), ""):
+                raise InputError(f"{store.path}: an episode's video is left out, {same}; draw the episodes anew")
             if path not in places:
                 raise InputError(f"{store.path}: no video {path!r}, which the episodes name; embed its cache")
             row = rows[number] = places[path]

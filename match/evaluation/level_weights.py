@@ -103,7 +103,8 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
     """Draw episodes over the classes of some splits, of as many supports as they have videos for; None if too few."""
     videos = store.videos
     rows = np.concatenate([videos.rows(split) for split in splits])
-    rows = np.array([row for row in rows if videos.label[row] not in without], dtype=np.int64)
+    usable_rows = [row for row in rows if videos.label[row] not in without and row not in videos.in_earlier_split]
+    rows = np.array(usable_rows, dtype=np.int64)
     counts = Counter(videos.take(rows).label)
     for shot in SHOTS:
         usable = np.array([row for row in rows if counts[videos.label[row]] > shot], dtype=np.int64)

@@ -12,10 +12,10 @@ from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreCon
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.statistics import Accuracy
-from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
 
 CONFUSED_SHOWN = 10  # pairs of classes
-LENGTHY = ("arrays", "clip_frames")  # attributes of a store that no report repeats
+LENGTHY = ("arrays", "clip_frames", LEFT_OUT)  # attributes of a store that no report repeats
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class Evaluation:
     duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """Videos of the split that were not drawn, since an earlier split has the same ones."""
+        return self.store.left_out(self.plan.split)
+
+    @property
     def interrupted(self) -> bool:
         """Whether fewer episodes were scored than requested."""
         return len(self.scored) < self.episodes.episodes
@@ -109,6 +114,7 @@ class Evaluation:
             "outcomes": outcomes,
             "spread": {name: {"mean": mean, "std": std} for name, (mean, std) in self.spread.items()},
             "duplicates": [list(paths) for paths in self.duplicates],
+            "left_out": list(self.left_out),
         }
 
     def to_pandas(self) -> Any:

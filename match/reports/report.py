@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
@@ -67,6 +68,8 @@ def as_text(evaluation: Evaluation) -> str:
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
     if weights := weights_text(evaluation):
         parts.append(weights)
+    if evaluation.left_out:
+        parts.append(left_out_text(evaluation.left_out))
     if evaluation.duplicates:
         sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.duplicates)
         parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")

@@ -23,6 +23,7 @@ from hcl.match.store.locate import find_store
 SCHEMA, VERSION = "hcl-embeddings", 3
 REMEDY = "write the store anew with: hcl embed"
 FACTS = ("path", "label", "split", "group", "content")
+LEFT_OUT = "left_out"  # attribute: videos that are not in the store, see `VideoTable.same_as`
 IDENTIFYING = FACTS[:3]
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
@@ -62,6 +63,15 @@ class EmbeddingStore:
     def identity(self) -> str:
         """A SHA-256 that is the same for the same embeddings of the same videos."""
         return str(self.attributes["identity"])
+
+    def left_out(self, split: str) -> tuple[str, ...]:
+        """Videos of a split that are left out, since an earlier split has the same ones: "novel b.mp4 = base a.mp4".
+
+        They are not in the store, or are in it and are not drawn.
+        """
+        before = [str(line) for line in self.attributes.get(LEFT_OUT) or ()]
+        here = self.videos.same_as(self.videos.in_earlier_split)
+        return tuple(line for line in (*before, *here) if line.startswith(f"{split} "))
 
     @property
     def names(self) -> tuple[str, ...]:

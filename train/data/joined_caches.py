@@ -22,7 +22,8 @@ class JoinedCaches(FrameMapCache):
 
     A *set* is what one cache holds. A class is called `SET/class`, or, with merged classes, as in its cache: classes
     of the same name are then one, with the class text of the first set that has it. Videos are called `SET/path`.
-    Base videos that are byte-identical to a val or novel video of another set are left out: `rows` does not give them.
+    Base videos that are byte-identical to a val or novel video of another set are left out, as are val and novel videos
+    that are byte-identical to one of an earlier split of their own set: `rows` does not give them.
     The path names all caches, for messages; nothing can be opened by it.
 
     Args:
@@ -116,13 +117,15 @@ class JoinedCaches(FrameMapCache):
         return count or self.n_views
 
     def rows(self, split: str | None = None) -> NDArray[np.int64]:
-        """Row numbers of the finished videos, of one split or of all, without the base videos that are left out."""
+        """Row numbers of the finished videos, of one split or of all, without those that are left out."""
         return np.setdiff1d(super().rows(split), list(self.left_out)).astype(np.int64)
 
     @cached_property
-    def left_out(self) -> dict[int, int]:
-        """Rows of base videos that are byte-identical to a val or novel video of another set, and the row of that."""
-        found, splits = {}, self.videos.split
+    def left_out(self) -> Mapping[int, int]:
+        """Rows of videos that are left out, and the row of the video that they are byte-identical to."""
+        found, splits = dict[int, int](), self.videos.split
+        for start, cache in zip(self._starts.tolist(), self._caches, strict=False):
+            found |= {start + row: start + other for row, other in cache.left_out.items()}
         for rows in (rows.tolist() for rows in self.videos.duplicates()):
             for row in (row for row in rows if splits[row] == "base"):
                 elsewhere = [other for other in rows if self.set_numbers[other] != self.set_numbers[row]]

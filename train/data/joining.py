@@ -97,8 +97,9 @@ def log_sets(joined: JoinedCaches) -> None:
     fewest = min(joined.sets.values(), key=lambda cache: cache.n_views)
     if any(cache.n_views > fewest.n_views for cache in joined.sets.values()):
         logger.info(f"views of each video to draw from: {fewest.n_views}; {fewest.path} holds no more")
-    path = joined.videos.path
-    if twins := [f"{path[row]} = {path[other]}" for row, other in joined.left_out.items()]:
+    path, splits_of = joined.videos.path, joined.videos.split
+    of_base = {row: other for row, other in joined.left_out.items() if splits_of[row] == "base"}
+    if twins := [f"{path[row]} = {path[other]}" for row, other in of_base.items()]:
         logger.warning(
             f"left out, {len(twins)} base videos that are byte-identical to a val or novel video of another set:"
             f" {_shortened(twins)}"

@@ -18,7 +18,7 @@ from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import list_differences
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
 from hcl.match.evaluation.level_weights import LevelWeights, choose_level_weights
-from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
@@ -26,6 +26,7 @@ from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
+from hcl.train.runs.planning import log_left_out
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
@@ -55,6 +56,8 @@ def embed_cache(
 ) -> EmbeddedCache:
     """Embed every finished video of a cache, keeping its splits.
 
+    A val or novel video that is byte-identical to one of an earlier split is left out, and named.
+
     Args:
         cache: path of the cache
         out: embedding store to write
@@ -75,7 +78,8 @@ def embed_cache(
         weights = trained.config.training.weights if weights == "auto" else weights
     source = MapSource(opened, weights, choose_device(device))
     source.load()
-    rows = opened.rows()
+    rows = np.setdiff1d(opened.rows(), list(opened.left_out)).astype(np.int64)
+    log_left_out(opened)
     if not len(rows):
         raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
     if encoder is None:
@@ -134,6 +138,7 @@ def write_embeddings(
         "origin": origin | {"hcl": package_version()},
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
         "text_model": config.text_model if config else None,
+        LEFT_OUT: list(cache.videos.same_as(cache.left_out)),
     }
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
-from hcl.extract.catalog import SplitCounts, count_splits, split_lines
+from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore

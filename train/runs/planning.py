@@ -13,7 +13,8 @@ import torch
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.catalog import read_splits
+from hcl.extract.cache.video_table import left_out_text
+from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
@@ -77,6 +78,14 @@ def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None
     else:
         training = preset_config(preset or default_preset(cache), **settings)
     return Run(folder, make_run_config(cache, training))
+
+
+def log_left_out(cache: FrameMapCache) -> None:
+    """Warn of the val and novel videos that are not embedded, since base or val holds the same ones."""
+    videos = cache.videos
+    held_out = {row: other for row, other in cache.left_out.items() if videos.split[row] != "base"}
+    if held_out:
+        logger.warning(left_out_text(videos.same_as(held_out)))
 
 
 def default_preset(cache: FrameMapCache) -> str:

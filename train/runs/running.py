@@ -30,6 +30,7 @@ from hcl.train.runs.planning import (
     describe_differences,
     describe_run,
     held_out_classes,
+    log_left_out,
     make_run_config,
     open_with_splits,
     plan_run,
@@ -98,6 +99,8 @@ def train(
         opened = open_with_splits(cache, splits, merge_classes=merge_classes)
         if on_main and isinstance(opened, JoinedCaches):
             log_sets(opened)
+        if on_main:
+            log_left_out(opened)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         training = planned.config.training
         device = own_gpu(choose_device(training.device))

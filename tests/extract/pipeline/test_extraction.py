@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -89,6 +90,24 @@ def test_duplicates_are_noticed(videos: Path, tmp_path: Path, config: ExtractCon
     assert "nod/0.mp4 = nod/copy.mp4" in as_text(summary)
 
 
+def test_a_video_of_two_splits_is_left_out_of_the_later_one(
+    videos: Path, tmp_path: Path, config: ExtractConfig
+) -> None:
+    for split, name in (("base", "clap"), ("val", "jump"), ("novel", "nod")):
+        (tmp_path / "sorted" / split).mkdir(parents=True)
+        (videos / name).rename(tmp_path / "sorted" / split / name)
+    root = tmp_path / "sorted"
+    (root / "novel/nod/copy.mp4").write_bytes((root / "base/clap/0.mp4").read_bytes())
+    summary = extract(root, tmp_path / "cache.zarr", replace(config, split_policy="auto"))
+    assert summary.left_out == ("novel novel/nod/copy.mp4 = base base/clap/0.mp4",)
+    assert "in several splits; training and evaluation leave them out of the later one" in as_text(summary)
+    cache = ZarrCache.open(tmp_path / "cache.zarr")
+    assert [len(cache.rows(split)) for split in ("base", "val", "novel", None)] == [3, 3, 3, 10]
+    assert "novel/nod/copy.mp4" not in cache.videos.take(cache.rows("novel")).path
+    seen = cache.with_splits({"clap": "novel", "jump": "val", "nod": "base"})
+    assert [len(seen.rows(split)) for split in ("base", "val", "novel")] == [4, 3, 2]
+
+
 @pytest.mark.parametrize("store", ["float16", "uint8"])
 def test_further_views_leave_the_first_as_it_is(
     videos: Path, tmp_path: Path, config: ExtractConfig, store: str
@@ -148,6 +167,46 @@ def test_names_of_every_kind_are_taken_as_they_are(tmp_path: Path, config: Extra
     assert summary.plan.catalog.ignored == ("nod/notes.txt",)
     assert set(cache.class_names) == {"a clap", "jump", "nod"}
     assert len({cache.maps(row).tobytes() for row in range(5)}) == 5
+
+
+def test_names_that_are_no_utf8_are_extracted_like_others(
+    tmp_path: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    odd = tmp_path / "videos" / os.fsdecode(b"gr\xfc\xdfen")
+    try:
+        odd.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes names of UTF-8 alone")
+    write_video(tmp_path / "1.mp4", seed=1).rename(odd / os.fsdecode(b"\xe4.mp4"))
+    (odd / os.fsdecode(b"\xf6.mp4")).write_bytes(b"no video")
+    for name in (b"\xfc1.png", b"\xfc2.png"):
+        (odd / os.fsdecode(b"frames \xff")).mkdir(exist_ok=True)
+        (odd / os.fsdecode(b"frames \xff") / os.fsdecode(name)).write_bytes(b"no image")
+    write_video(tmp_path / "videos" / "nod" / "1.mp4", seed=2)
+    summary = extract(tmp_path / "videos", tmp_path / "cache.zarr", replace(config, decoder="auto"))
+    assert summary.extracted == 2
+    assert [path for path, _ in summary.failed] == [r"gr\xfc\xdfen/\xf6.mp4", r"gr\xfc\xdfen/frames \xff"]
+    assert r"broken image \xfc1.png: it reads as none" in as_text(summary)
+    assert set(ZarrCache.open(tmp_path / "cache.zarr").class_names) == {r"gr\xfc\xdfen", "nod"}
+
+
+def test_frames_that_become_ambiguous_are_named(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    folder = videos / "nod" / "frames"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(folder / f"img_{number}.png")
+    assert not extract(videos, tmp_path / "cache.zarr", config).failed
+    for number in range(2):
+        Image.new("RGB", (64, 48), (number, 9, 0)).save(folder / f"flow_{number}.png")
+    ((path, reason),) = extract(videos, tmp_path / "cache.zarr", config).failed
+    assert path == "nod/frames" and "flow_* (2), img_* (2): choose one by --frame-names" in reason
+    mended = extract(videos, tmp_path / "cache.zarr", replace(config, frame_names="img_*"))
+    assert (mended.extracted, mended.failed) == (1, ())
+    kept = extract(videos, tmp_path / "cache.zarr", replace(config, frame_names="img_*"))
+    assert kept.extracted == 0
+    assert extract(videos, tmp_path / "cache.zarr", replace(config, frame_names="flow_*")).plan.changed == (
+        "nod/frames",
+    )
 
 
 class Disk:

@@ -17,6 +17,19 @@ def test_a_new_cache_needs_every_video(videos: Path, config: ExtractConfig) -> N
     assert plan.new_classes == ("clap", "jump", "nod") and set(plan.splits.values()) == {"novel"}
 
 
+def test_a_list_of_which_nothing_is_there_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+    (tmp_path / "lists").mkdir()
+    manifest = tmp_path / "lists" / "videos.csv"
+    lines = [f"videos/nod/{copy}.mp4,nod" for copy in range(3)]
+    manifest.write_text("\n".join(["path,label", *lines]))
+    with pytest.raises(
+        InputError, match=r"none of its 3 videos is there, such as videos/nod/0\.mp4 .*looked for at .*list"
+    ):
+        make_plan(manifest, None, config)
+    manifest.write_text("\n".join(["path,label", *lines, "../videos/nod/2.mp4,nod"]))
+    assert len(make_plan(manifest, None, config).pending) == 4  # missing ones are named after the extraction
+
+
 def test_a_video_that_changed_its_class_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     manifest = tmp_path / "videos.csv"
     manifest.write_text("path,label\nvideos/nod/0.mp4,nod\n")

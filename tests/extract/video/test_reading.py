@@ -319,7 +319,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "playlist.mp4": ("a playlist", lambda p: silent(p, b"#EXTM3U\n#EXTINF:1,\nhttp://192.0.2.1/a.ts\n")),
     "sound.m4a": ("audio only", sound_only),
     "missing.mp4": ("does not exist", lambda p: p),
-    "no_images": ("no JPEG or PNG", lambda p: image_folder(p, "")),
+    "no_images": ("holds no images", lambda p: image_folder(p, "")),
     "broken_image": ("broken image 2.png", with_broken_image),
 }
 

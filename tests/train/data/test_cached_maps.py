@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.extract.system.errors import InputError
 from hcl.train.data.cached_maps import CachedMaps, finished_classes
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from hcl.extract.cache.formats import convert, open_cache
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.train.data.cached_maps import CachedMaps
 from hcl.train.data.joined_caches import JoinedCaches
@@ -100,6 +102,17 @@ def test_base_videos_that_another_set_tests_on_are_left_out(make_cache: MakeCach
     assert {path[row].rpartition("/")[0] for row in joined.rows("base")} == {"A/a", "B/a"}
     assert len(joined.rows("val")) == len(joined.rows("novel")) == 4 and len(joined.rows()) == 16
     assert JoinedCaches({"A": sets["A"]}).left_out == {}
+
+
+def test_a_set_leaves_out_what_its_own_earlier_split_has(make_cache: MakeCache, tmp_path: Path) -> None:
+    """Row 4 of A (val) and row 0 (base) are the same video, as are row 1 (base) and the first novel one of B."""
+    first = make_cache(tmp_path / "A.zarr", splits={"a": "base", "b": "val"}, content="A")
+    other = make_cache(tmp_path / "B.zarr", splits={"x": "novel", "y": "base"}, content="B")
+    first.write([MapRecord(4, first.maps(4), source=Source("A0")), MapRecord(1, first.maps(1), source=Source("B0"))])
+    joined = JoinedCaches({"A": first, "B": other})
+    assert dict(joined.left_out) == {4: 0, 1: 8}
+    assert joined.rows("base").tolist() == [0, 2, 3, 12, 13, 14, 15]
+    assert joined.rows("val").tolist() == [5, 6, 7] and joined.rows("novel").tolist() == [8, 9, 10, 11]
 
 
 def test_other_splits_are_those_of_the_caches_too(sets: dict[str, ZarrCache]) -> None:

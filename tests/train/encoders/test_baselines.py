@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.episodes.drawing import Episodes

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.reports.report import as_text
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.runs.embed_cache import embed_cache
@@ -27,6 +30,32 @@ def test_another_cache_is_embedded_with_its_splits(small_train: Train, make_cach
     store = EmbeddingStore.open(here / "other store.zarr")
     assert len(store.videos) == 20 and store.videos.split == other.videos.split
     assert evaluate(store.path, way=4, episodes=10).class_names == ("w", "x", "y", "z")
+
+
+def share_content(cache: ZarrCache, row: int, other: int) -> None:
+    """Make two videos of a cache byte-identical, as far as the cache knows."""
+    cache.write([MapRecord(row, cache.maps(row), source=Source(cache.videos.content[other]))])
+
+
+def test_what_base_has_is_neither_embedded_nor_scored_and_named(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
+) -> None:
+    cache = make_cache(here / "cache.zarr")
+    share_content(cache, 27, 0)  # the last novel one and the first of base
+    share_content(cache, 12, 1)
+    small_train(cache, here / "one")
+    same = ("val d/0.mp4 = base a/1.mp4", "novel g/3.mp4 = base a/0.mp4")
+    told = [line for line in said if line.startswith("left out, 2 val or novel videos that are byte-identical")]
+    assert len(told) == 1 and told[0].endswith("; ".join(same))
+    store = EmbeddingStore.open(here / "one" / STORE)
+    assert len(store.videos) == 14 and not {"d/0.mp4", "g/3.mp4"} & {*store.videos.path}
+    evaluation = evaluate(store, way=2, episodes=10)
+    assert evaluation.left_out == same[1:] and evaluation.class_sizes == (4, 3)
+    assert f"earlier split: {same[1]}" in as_text(evaluation)
+    embed_cache(cache.path, here / "all.zarr", run=here / "one", device="cpu")
+    every = EmbeddingStore.open(here / "all.zarr")
+    assert len(every.videos) == 26 and evaluate(every, way=2, episodes=10).left_out == same[1:]
+    assert len([line for line in said if line.startswith("left out, 2")]) == 2
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(

@@ -8,7 +8,7 @@ import pytest
 
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import count_splits, split_lines
+from hcl.extract.catalog.splits import count_splits, split_lines
 from hcl.extract.system.errors import InputError
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig

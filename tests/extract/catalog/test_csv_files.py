@@ -1,12 +1,15 @@
 """Folders, manifests and splits."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcl.extract.catalog import count_splits, read_catalog, read_names, read_splits, split_classes, split_lines
+from hcl.extract.catalog.csv_files import read_names, read_splits
+from hcl.extract.catalog.listing import read_catalog
+from hcl.extract.catalog.splits import count_splits, split_classes, split_lines
 from hcl.extract.system.errors import InputError
 
 
@@ -84,7 +87,11 @@ def test_manifest_columns_come_in_any_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na,b\n", "no column 'path'"),
+        ("file,label\na,b\n", "no column 'path'; the header must name path,label .* first line is 'file,label'"),
+        ("x/1.mp4 0\nx/2.mp4 1\n", "no column 'path'.* the first line is 'x/1.mp4 0'"),
+        ("path,label,label\na,b,c\n", "column 'label' stands twice in the header"),
+        ("path;label\na,b\n", "line 2: path and label must not be empty"),
+        ('path,label\n"a,b\nc,d\n', "not a readable UTF-8 CSV file .*unexpected end of data"),
         ("path,label\na,\n", "line 2: path and label must not be empty"),
         ("path,label,split\na,b,train\n", "line 2: split 'train' is not one of base, val, novel"),
         ("path,label\na,b\n./a,b\n", "line 3: ./a is listed twice"),
@@ -97,6 +104,36 @@ def test_manifest_columns_come_in_any_order(tmp_path: Path) -> None:
 def test_bad_manifests_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_catalog(manifest(tmp_path, text))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("first", ["", "sep=;\n", "\ufeff", "\ufeffsep=,\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_have_commas_semicolons_or_tabs(tmp_path: Path, separator: str, first: str, end: str) -> None:
+    rows = [("Path", "Label", "group"), ("x/1.mp4", "wave", "a b"), (), ('"y,;2.mp4"', "nod", "")]
+    text = first.replace("\n", end) + "".join(separator.join(row) + end for row in rows)
+    for name in ("videos.csv", "videos.TSV"):
+        (tmp_path / name).write_bytes(text.encode())
+        videos = read_catalog(tmp_path / name).videos
+        assert [(v.path, v.label, v.group) for v in videos] == [("x/1.mp4", "wave", "a b"), ("y,;2.mp4", "nod", "")]
+    path = manifest(
+        tmp_path, first.replace("\n", end) + separator.join(("label", "name")) + end + f"a{separator}b{end}"
+    )
+    assert read_names(path) == {"a": "b"}
+
+
+def test_backslashes_of_windows_are_slashes(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "1.mp4").touch()
+    path = manifest(tmp_path, "path,label\nx\\1.mp4,wave\n.\\y\\2.mp4,nod\n")
+    videos = read_catalog(path).videos
+    assert [video.path for video in videos] == ["x/1.mp4", "y/2.mp4"] and videos[0].source.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a backslash separates folders there")
+def test_a_backslash_in_a_name_stays(tmp_path: Path) -> None:
+    (tmp_path / "x\\1.mp4").touch()
+    assert read_catalog(manifest(tmp_path, "path,label\nx\\1.mp4,wave\n")).videos[0].path == "x\\1.mp4"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +150,7 @@ def test_the_split_stands_in_a_column_of_either_name(tmp_path: Path, header: str
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "videos.csv"
     path.write_bytes(b"path,label\n\xff\xfe,b\n")
-    with pytest.raises(InputError, match="not a readable UTF-8 CSV file"):
+    with pytest.raises(InputError, match="not a readable UTF-8 CSV file .*; save it as CSV UTF-8"):
         read_catalog(path)
 
 

@@ -1,0 +1,211 @@
+"""A folder of class folders, with or without split folders above them, as a catalog."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hcl.extract.catalog.videos import (
+    IMAGE_SUFFIXES,
+    SUFFIX,
+    VIDEO_SUFFIXES,
+    Catalog,
+    Video,
+    left_aside_lines,
+    readable,
+)
+from hcl.extract.config import SPLITS
+from hcl.extract.system.errors import InputError
+
+SPLIT_WORDS = {*SPLITS, "train", "training", "test", "testing", "valid", "validation", "dev", "eval"}  # of other sets
+EXPECTED = "expected class folders with video files or folders of frames, or a CSV manifest (path,label)"
+
+# Why entries are left aside, as the end of "left aside, ".
+BESIDE = "images beside videos (a folder of frames holds images alone)"
+LOOSE = "images outside of folders of frames (put the frames of each video into a folder of its own)"
+OUTSIDE = "videos outside of class folders (put each into the folder of its class)"
+BACK = "links that lead back to a folder above them"
+EMPTY = "class folders without videos"
+SAME_NAME = "videos whose names read like another's (rename them)"
+
+Inodes = frozenset[tuple[int, int]]  # device and number of folders
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """What a folder holds, each kind sorted by name; hidden entries are left out."""
+
+    folders: list[Path]
+    videos: list[Path]
+    images: list[Path]
+    others: list[Path]
+
+
+def read_folder(root: Path) -> Catalog:
+    """Read class folders, or split folders that hold class folders.
+
+    Raises:
+        InputError: if there are no videos, or it cannot be told what is a class, a split or a video
+    """
+    return _Reader(root).read()
+
+
+class _Reader:
+    """Walks a folder, and remembers what was left aside."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.videos: dict[str, Video] = {}
+        self.left_aside: dict[str, list[str]] = {}
+
+    def read(self) -> Catalog:
+        top = _entries(self.root)
+        above = self._folders_above()
+        splits = self._split_folders(top.folders)
+        for folder, split in splits or [(self.root, "")]:
+            entries = _entries(folder) if split else top
+            self._leave_aside(OUTSIDE, entries.videos)
+            self._leave_aside(LOOSE, entries.images)
+            self._leave_aside(SUFFIX, entries.others)
+            for class_folder in self._not_linked_back(entries.folders, above):
+                self._read_class(class_folder, split, above)
+        if splits:
+            self._leave_aside(OUTSIDE, top.videos)
+            self._leave_aside(LOOSE, top.images)
+            self._leave_aside(SUFFIX, top.others)
+        if not self.videos:
+            raise InputError(f"{self.root}: no videos found; {self._found()}{EXPECTED}")
+        aside = {reason: tuple(sorted(names)) for reason, names in self.left_aside.items()}
+        return Catalog(tuple(self.videos[path] for path in sorted(self.videos)), aside, self._hint())
+
+    def _folders_above(self) -> Inodes:
+        place = self.root.resolve()
+        return frozenset(_inode(folder) for folder in (place, *place.parents))
+
+    def _split_folders(self, tops: list[Path]) -> list[tuple[Path, str]]:
+        """The split folders and their splits; none where class folders stand at the top."""
+        with_splits = [(folder, folder.name) for folder in tops if folder.name in SPLITS]
+        if len(tops) == len(with_splits):
+            return with_splits
+        if len(tops) > 1 and all(folder.name.lower() in SPLIT_WORDS for folder in tops):
+            raise InputError(
+                f"{self.root}: {', '.join(f'{folder.name}/' for folder in tops)} read like splits, which are called"
+                " base/ val/ novel/ here (train is base, test is novel), and share no class; rename the folders, or"
+                " give a CSV manifest (path,label,split)"
+            )
+        if with_splits:
+            other = next(folder.name for folder in tops if folder.name not in SPLITS)
+            raise InputError(
+                f"{self.root}: {readable(other)!r} stands beside {with_splits[0][1]}/; use only base/ val/ novel/ or"
+                " only class folders"
+            )
+        return []
+
+    def _read_class(self, folder: Path, split: str, above: Inodes) -> None:
+        entries = _entries(folder)
+        self._leave_aside(LOOSE, entries.images)
+        sources = self._sources(folder, entries, above)
+        if not sources:
+            self._leave_aside(EMPTY, [folder])
+        for source in sources:
+            path = self._name(source)
+            if path in self.videos:
+                self._leave_aside(SAME_NAME, [source])
+            else:
+                self.videos[path] = Video(path, source, readable(folder.name), split)
+
+    def _sources(self, folder: Path, entries: _Entries, above: Inodes) -> list[Path]:
+        """The video files of a folder, and those, or folders of frames, of the folders below it."""
+        self._leave_aside(SUFFIX, entries.others)
+        above = above | {_inode(folder)}
+        sources = list(entries.videos)
+        for below in self._not_linked_back(entries.folders, above):
+            sources += self._sources_or_frames(below, above)
+        return sources
+
+    def _sources_or_frames(self, folder: Path, above: Inodes) -> list[Path]:
+        """As `_sources`, of a folder that may be one of frames: a video itself."""
+        entries = _entries(folder)
+        sources = self._sources(folder, entries, above)
+        if not entries.images:
+            return sources
+        if not sources:
+            return [folder]
+        if len(entries.images) > 1 and not entries.videos:
+            raise InputError(
+                f"{self._name(folder)} in {self.root}: holds {len(entries.images)} images (such as"
+                f" {readable(entries.images[0].name)}) and, below it, {self._name(sources[0])}: one video or several?"
+                " Move the images away, or into a folder beside the others"
+            )
+        self._leave_aside(BESIDE, entries.images)
+        return sources
+
+    def _not_linked_back(self, folders: list[Path], above: Inodes) -> list[Path]:
+        """Those folders that are not one of the folders above them, reached again by a link."""
+        back = [folder for folder in folders if _inode(folder) in above]
+        self._leave_aside(BACK, back)
+        return [folder for folder in folders if folder not in back]
+
+    def _leave_aside(self, reason: str, entries: list[Path]) -> None:
+        if entries:
+            self.left_aside.setdefault(reason, []).extend(self._name(entry) for entry in entries)
+
+    def _name(self, entry: Path) -> str:
+        return readable(entry.relative_to(self.root).as_posix())
+
+    def _hint(self) -> str:
+        """What to do if the folder is one above that of the classes, where it may be."""
+        depth = 3 if any(video.split for video in self.videos.values()) else 2
+        shallow = [path for path in self.videos if path.count("/") < depth]
+        if shallow:
+            return ""
+        first = min(self.videos)
+        return (
+            f"no class folder holds videos itself, as {first} of class {self.videos[first].label!r}; if the classes are"
+            " the folders below, name the folder that holds them"
+        )
+
+    def _found(self) -> str:
+        """What was found in place of videos, and what to do where that can be told."""
+        if self.left_aside.get(OUTSIDE):
+            count, first = len(self.left_aside[OUTSIDE]), self.left_aside[OUTSIDE][0]
+            return f"found {count} videos without class folders, such as {first}: make one for each class; "
+        if self.left_aside.get(LOOSE):
+            first = min(self.left_aside[LOOSE])
+            return (
+                f"found images such as {first}: the folder of a video's frames stands in a class folder"
+                " (if it does here, give the folder above); "
+            )
+        found = [line.removeprefix("left aside ") for line in left_aside_lines(self.left_aside)]
+        return f"found {'; '.join(found)}; " if found else "the folder is empty; "
+
+
+def _entries(folder: Path) -> _Entries:
+    """Sort out what a folder holds."""
+    found = _Entries([], [], [], [])
+    try:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if not entry.name.startswith("."):
+                    _kind(entry, found).append(Path(entry.path))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
+    return found
+
+
+def _kind(entry: "os.DirEntry[str]", found: _Entries) -> list[Path]:
+    """Where an entry belongs."""
+    try:
+        if entry.is_dir():
+            return found.folders
+    except OSError:  # a link that cannot be followed; reading it tells why
+        pass
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return found.videos if suffix in VIDEO_SUFFIXES else found.images if suffix in IMAGE_SUFFIXES else found.others
+
+
+def _inode(folder: Path) -> tuple[int, int]:
+    try:
+        state = folder.stat()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+    return state.st_dev, state.st_ino

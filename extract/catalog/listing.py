@@ -1,0 +1,28 @@
+"""The videos that a folder or a manifest names."""
+
+from pathlib import Path
+
+from hcl.extract.catalog.csv_files import read_manifest
+from hcl.extract.catalog.folders import read_folder
+from hcl.extract.catalog.videos import Catalog
+from hcl.extract.system.errors import InputError
+
+LISTS = (".csv", ".tsv")
+
+
+def read_catalog(videos: str | Path) -> Catalog:
+    """List the videos of a folder of class folders, a folder with base/val/novel folders, or a CSV manifest.
+
+    Raises:
+        InputError: if nothing usable is there; the message says what was expected
+    """
+    videos = Path(videos)
+    if videos.is_dir():
+        return read_folder(videos)
+    if videos.is_file() and videos.suffix.lower() in LISTS:
+        return read_manifest(videos)
+    if videos.exists():
+        raise InputError(
+            f"{videos}: neither a folder of class folders nor a .csv manifest (path,label[,split][,group])"
+        )
+    raise InputError(f"{videos}: no such folder or manifest; give a folder of class folders or a .csv file")
