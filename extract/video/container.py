@@ -31,7 +31,7 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         if stream.codec_context is None:
             raise VideoError("the video's codec is unknown here")
         stream.codec_context.thread_count = 1
-        if stream.codec_context.name in ("hevc", "gif"):  # else they hide damage, and picture hashes go unchecked
+        if stream.codec_context.name == "hevc":  # else it hides damage, and picture hashes go unchecked
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
         yield container, stream
 
@@ -51,8 +51,8 @@ def _open(path: Path, opened: ExitStack) -> av.container.InputContainer:
         refuse_other_files(path)
         # FFmpeg gets the opened file and may open nothing by itself, a playlist's segments for instance.
         file = opened.enter_context(path.absolute().open("rb", buffering=0))
-        container: av.container.InputContainer = av.open(file, options={"protocol_whitelist": "none"})
-        return opened.enter_context(container)  # type: ignore[return-value]  # it returns itself
+        container = opened.enter_context(av.open(file, options={"protocol_whitelist": "none"}))
+        return cast("av.container.InputContainer", container)
     except PermissionError as error:
         raise VideoError("no permission to read it") from error
     except (av.FFmpegError, OSError, ValueError) as error:

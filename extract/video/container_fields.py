@@ -131,7 +131,8 @@ def _gif_ends(data: bytes) -> bool:
 
 def _ogg_ends(file: BinaryIO) -> bool:
     """Return whether each stream of an Ogg file has its last page."""
-    at, streams = 0, {}
+    at = 0
+    streams: dict[bytes, bool] = {}  # by serial number, whether its last page was there
     while True:
         file.seek(at)
         page = file.read(27 + 255)

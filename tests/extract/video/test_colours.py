@@ -33,7 +33,11 @@ def encode_patches(path: Path, codec: str, standard: str, colour_range: int, pix
     """Write the patches, side by side, without loss and with the tags of their standard."""
     values = components(PATCHES, standard, colour_range).round().astype(np.uint8)
     number = STANDARDS[standard][2]
-    options = {"libx264": {"qp": "0"}, "libx265": {"x265-params": "lossless=1:log-level=none:pools=1"}}[codec]
+    options = {
+        "libx264": {"qp": "0"},
+        "libx265": {"x265-params": "lossless=1:log-level=none:pools=1"},
+        "libvpx-vp9": {"lossless": "1"},
+    }[codec]
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = SIDE * len(PATCHES), SIDE, pixels
@@ -56,7 +60,7 @@ def encode_patches(path: Path, codec: str, standard: str, colour_range: int, pix
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p"])
 @pytest.mark.parametrize("colour_range", [LIMITED, FULL], ids=["limited", "full"])
 @pytest.mark.parametrize("standard", STANDARDS)
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9"])
 def test_colours_follow_the_tags(
     tmp_path: Path, codec: str, standard: str, colour_range: int, pixels: str, decoder: str
 ) -> None:
