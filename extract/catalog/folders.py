@@ -17,6 +17,10 @@ from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
 
 SPLIT_WORDS = {*SPLITS, "train", "training", "test", "testing", "valid", "validation", "dev", "eval"}  # of other sets
+KINDS_OF_IMAGES = {  # folders that show the same video in several ways, as other programs name them
+    *("rgb", "img", "imgs", "images", "frames", "flow", "flow_x", "flow_y", "flow_u", "flow_v", "optical_flow", "tvl1"),
+    *("depth", "ir", "infrared", "mask", "masks", "segmentation"),
+}
 EXPECTED = "expected class folders with video files or folders of frames, or a CSV manifest (path,label)"
 
 # Why entries are left aside, as the end of "left aside, ".
@@ -60,6 +64,7 @@ class _Reader:
     def read(self) -> Catalog:
         top = _entries(self.root)
         above = self._folders_above()
+        self._refuse_kinds_of_images(self.root, top.folders)
         splits = self._split_folders(top.folders)
         for folder, split in splits or [(self.root, "")]:
             entries = _entries(folder) if split else top
@@ -116,6 +121,7 @@ class _Reader:
     def _sources(self, folder: Path, entries: _Entries, above: Inodes) -> list[Path]:
         """The video files of a folder, and those, or folders of frames, of the folders below it."""
         self._leave_aside(SUFFIX, entries.others)
+        self._refuse_kinds_of_images(folder, entries.folders)
         above = above | {_inode(folder)}
         sources = list(entries.videos)
         for below in self._not_linked_back(entries.folders, above):
@@ -138,6 +144,14 @@ class _Reader:
             )
         self._leave_aside(BESIDE, entries.images)
         return sources
+
+    def _refuse_kinds_of_images(self, folder: Path, below: list[Path]) -> None:
+        """Refuse folders such as rgb/ and flow/ side by side, which would all be read as videos, or classes."""
+        if len(below) > 1 and all(one.name.lower() in KINDS_OF_IMAGES for one in below):
+            raise InputError(
+                f"{folder}: {', '.join(f'{one.name}/' for one in below)} read like several kinds of images of the same"
+                " videos; list the folders that are to be read in a CSV manifest (path,label)"
+            )
 
     def _not_linked_back(self, folders: list[Path], above: Inodes) -> list[Path]:
         """Those folders that are not one of the folders above them, reached again by a link."""
