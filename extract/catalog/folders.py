@@ -1,6 +1,7 @@
 """A folder of class folders, with or without split folders above them, as a catalog."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class _Entries:
 
     folders: list[Path]
     videos: list[Path]
-    images: list[Path]
+    images: list[str]  # paths: of frames there are many
     others: list[Path]
 
 
@@ -69,13 +70,13 @@ class _Reader:
         for folder, split in splits or [(self.root, "")]:
             entries = _entries(folder) if split else top
             self._leave_aside(OUTSIDE, entries.videos)
-            self._leave_aside(LOOSE, entries.images)
+            self._leave_aside(LOOSE, map(Path, entries.images))
             self._leave_aside(SUFFIX, entries.others)
             for class_folder in self._not_linked_back(entries.folders, above):
                 self._read_class(class_folder, split, above)
         if splits:
             self._leave_aside(OUTSIDE, top.videos)
-            self._leave_aside(LOOSE, top.images)
+            self._leave_aside(LOOSE, map(Path, top.images))
             self._leave_aside(SUFFIX, top.others)
         if not self.videos:
             raise InputError(f"{self.root}: no videos found; {self._found()}{EXPECTED}")
@@ -107,7 +108,7 @@ class _Reader:
 
     def _read_class(self, folder: Path, split: str, above: Inodes) -> None:
         entries = _entries(folder)
-        self._leave_aside(LOOSE, entries.images)
+        self._leave_aside(LOOSE, map(Path, entries.images))
         sources = self._sources(folder, entries, above)
         if not sources:
             self._leave_aside(EMPTY, [folder])
@@ -139,10 +140,10 @@ class _Reader:
         if len(entries.images) > 1 and not entries.videos:
             raise InputError(
                 f"{self._name(folder)} in {self.root}: holds {len(entries.images)} images (such as"
-                f" {readable(entries.images[0].name)}) and, below it, {self._name(sources[0])}: one video or several?"
+                f" {readable(os.path.basename(entries.images[0]))}) and, below it, {self._name(sources[0])}: one video or several?"
                 " Move the images away, or into a folder beside the others"
             )
-        self._leave_aside(BESIDE, entries.images)
+        self._leave_aside(BESIDE, map(Path, entries.images))
         return sources
 
     def _refuse_kinds_of_images(self, folder: Path, below: list[Path]) -> None:
@@ -159,9 +160,9 @@ class _Reader:
         self._leave_aside(BACK, back)
         return [folder for folder in folders if folder not in back]
 
-    def _leave_aside(self, reason: str, entries: list[Path]) -> None:
-        if entries:
-            self.left_aside.setdefault(reason, []).extend(self._name(entry) for entry in entries)
+    def _leave_aside(self, reason: str, entries: Iterable[Path]) -> None:
+        if names := [self._name(entry) for entry in entries]:
+            self.left_aside.setdefault(reason, []).extend(names)
 
     def _name(self, entry: Path) -> str:
         return readable(entry.relative_to(self.root).as_posix())
@@ -199,22 +200,26 @@ def _entries(folder: Path) -> _Entries:
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if not entry.name.startswith("."):
-                    _kind(entry, found).append(Path(entry.path))
+                if entry.name.startswith("."):
+                    continue
+                suffix = os.path.splitext(entry.name)[1].lower()
+                if suffix in IMAGE_SUFFIXES and not _is_folder(entry):
+                    found.images.append(entry.path)
+                    continue
+                kind = (
+                    found.folders if _is_folder(entry) else found.videos if suffix in VIDEO_SUFFIXES else found.others
+                )
+                kind.append(Path(entry.path))
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
     return found
 
 
-def _kind(entry: "os.DirEntry[str]", found: _Entries) -> list[Path]:
-    """Where an entry belongs."""
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        if entry.is_dir():
-            return found.folders
+        return entry.is_dir()
     except OSError:  # a link that cannot be followed; reading it tells why
-        pass
-    suffix = os.path.splitext(entry.name)[1].lower()
-    return found.videos if suffix in VIDEO_SUFFIXES else found.images if suffix in IMAGE_SUFFIXES else found.others
+        return False
 
 
 def _inode(folder: Path) -> tuple[int, int]:
