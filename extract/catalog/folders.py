@@ -140,8 +140,8 @@ class _Reader:
         if len(entries.images) > 1 and not entries.videos:
             raise InputError(
                 f"{self._name(folder)} in {self.root}: holds {len(entries.images)} images (such as"
-                f" {readable(os.path.basename(entries.images[0]))}) and, below it, {self._name(sources[0])}: one video or several?"
-                " Move the images away, or into a folder beside the others"
+                f" {readable(os.path.basename(entries.images[0]))}) and, below it, {self._name(sources[0])}:"
+                " one video or several? Move the images away, or into a folder beside the others"
             )
         self._leave_aside(BESIDE, map(Path, entries.images))
         return sources
