@@ -1,6 +1,7 @@
 """A folder of class folders, with or without split folders above them, as a catalog."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
 
 SPLIT_WORDS = {*SPLITS, "train", "training", "test", "testing", "valid", "validation", "dev", "eval"}  # of other sets
+KINDS_OF_IMAGES = {  # folders that show the same video in several ways, as other programs name them
+    *("rgb", "img", "imgs", "images", "frames", "flow", "flow_x", "flow_y", "flow_u", "flow_v", "optical_flow", "tvl1"),
+    *("depth", "ir", "infrared", "mask", "masks", "segmentation"),
+}
 EXPECTED = "expected class folders with video files or folders of frames, or a CSV manifest (path,label)"
 
 # Why entries are left aside, as the end of "left aside, ".
@@ -36,7 +41,7 @@ class _Entries:
 
     folders: list[Path]
     videos: list[Path]
-    images: list[Path]
+    images: list[str]  # paths: of frames there are many
     others: list[Path]
 
 
@@ -60,17 +65,18 @@ class _Reader:
     def read(self) -> Catalog:
         top = _entries(self.root)
         above = self._folders_above()
+        self._refuse_kinds_of_images(self.root, top.folders)
         splits = self._split_folders(top.folders)
         for folder, split in splits or [(self.root, "")]:
             entries = _entries(folder) if split else top
             self._leave_aside(OUTSIDE, entries.videos)
-            self._leave_aside(LOOSE, entries.images)
+            self._leave_aside(LOOSE, map(Path, entries.images))
             self._leave_aside(SUFFIX, entries.others)
             for class_folder in self._not_linked_back(entries.folders, above):
                 self._read_class(class_folder, split, above)
         if splits:
             self._leave_aside(OUTSIDE, top.videos)
-            self._leave_aside(LOOSE, top.images)
+            self._leave_aside(LOOSE, map(Path, top.images))
             self._leave_aside(SUFFIX, top.others)
         if not self.videos:
             raise InputError(f"{self.root}: no videos found; {self._found()}{EXPECTED}")
@@ -102,7 +108,7 @@ class _Reader:
 
     def _read_class(self, folder: Path, split: str, above: Inodes) -> None:
         entries = _entries(folder)
-        self._leave_aside(LOOSE, entries.images)
+        self._leave_aside(LOOSE, map(Path, entries.images))
         sources = self._sources(folder, entries, above)
         if not sources:
             self._leave_aside(EMPTY, [folder])
@@ -116,6 +122,7 @@ class _Reader:
     def _sources(self, folder: Path, entries: _Entries, above: Inodes) -> list[Path]:
         """The video files of a folder, and those, or folders of frames, of the folders below it."""
         self._leave_aside(SUFFIX, entries.others)
+        self._refuse_kinds_of_images(folder, entries.folders)
         above = above | {_inode(folder)}
         sources = list(entries.videos)
         for below in self._not_linked_back(entries.folders, above):
@@ -133,11 +140,19 @@ class _Reader:
         if len(entries.images) > 1 and not entries.videos:
             raise InputError(
                 f"{self._name(folder)} in {self.root}: holds {len(entries.images)} images (such as"
-                f" {readable(entries.images[0].name)}) and, below it, {self._name(sources[0])}: one video or several?"
-                " Move the images away, or into a folder beside the others"
+                f" {readable(os.path.basename(entries.images[0]))}) and, below it, {self._name(sources[0])}:"
+                " one video or several? Move the images away, or into a folder beside the others"
             )
-        self._leave_aside(BESIDE, entries.images)
+        self._leave_aside(BESIDE, map(Path, entries.images))
         return sources
+
+    def _refuse_kinds_of_images(self, folder: Path, below: list[Path]) -> None:
+        """Refuse folders such as rgb/ and flow/ side by side, which would all be read as videos, or classes."""
+        if len(below) > 1 and all(one.name.lower() in KINDS_OF_IMAGES for one in below):
+            raise InputError(
+                f"{folder}: {', '.join(f'{one.name}/' for one in below)} read like several kinds of images of the same"
+                " videos; list the folders that are to be read in a CSV manifest (path,label)"
+            )
 
     def _not_linked_back(self, folders: list[Path], above: Inodes) -> list[Path]:
         """Those folders that are not one of the folders above them, reached again by a link."""
@@ -145,9 +160,9 @@ class _Reader:
         self._leave_aside(BACK, back)
         return [folder for folder in folders if folder not in back]
 
-    def _leave_aside(self, reason: str, entries: list[Path]) -> None:
-        if entries:
-            self.left_aside.setdefault(reason, []).extend(self._name(entry) for entry in entries)
+    def _leave_aside(self, reason: str, entries: Iterable[Path]) -> None:
+        if names := [self._name(entry) for entry in entries]:
+            self.left_aside.setdefault(reason, []).extend(names)
 
     def _name(self, entry: Path) -> str:
         return readable(entry.relative_to(self.root).as_posix())
@@ -185,22 +200,26 @@ def _entries(folder: Path) -> _Entries:
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if not entry.name.startswith("."):
-                    _kind(entry, found).append(Path(entry.path))
+                if entry.name.startswith("."):
+                    continue
+                suffix = os.path.splitext(entry.name)[1].lower()
+                if suffix in IMAGE_SUFFIXES and not _is_folder(entry):
+                    found.images.append(entry.path)
+                    continue
+                kind = (
+                    found.folders if _is_folder(entry) else found.videos if suffix in VIDEO_SUFFIXES else found.others
+                )
+                kind.append(Path(entry.path))
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
     return found
 
 
-def _kind(entry: "os.DirEntry[str]", found: _Entries) -> list[Path]:
-    """Where an entry belongs."""
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        if entry.is_dir():
-            return found.folders
+        return entry.is_dir()
     except OSError:  # a link that cannot be followed; reading it tells why
-        pass
-    suffix = os.path.splitext(entry.name)[1].lower()
-    return found.videos if suffix in VIDEO_SUFFIXES else found.images if suffix in IMAGE_SUFFIXES else found.others
+        return False
 
 
 def _inode(folder: Path) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Which images of a folder are the frames of its video, and in what order."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -26,8 +27,10 @@ def frame_images(folder: Path, pattern: str = ALL) -> list[Path]:
         VideoError: if the names are of several kinds, such as those of frames and of optical flow, or do not tell the
             order
     """
-    images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
-    chosen = [path for path in images if fnmatchcase(path.name, pattern) and path.is_file()]
+    with os.scandir(folder) as entries:  # which tells files from folders without a call for each
+        files = [Path(entry.path) for entry in entries if entry.name[0] != "." and entry.is_file()]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    chosen = images if pattern == ALL else [path for path in images if fnmatchcase(path.name, pattern)]
     if images and not chosen:
         raise VideoError(f"no image of the folder is named {pattern}; they are named {_kinds_shown(images)}")
     return _in_order(chosen) if len(chosen) > 1 else chosen

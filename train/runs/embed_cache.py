@@ -26,7 +26,7 @@ from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
-from hcl.train.runs.planning import log_left_out
+from hcl.train.runs.planning import held_out_twins, log_left_out
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
@@ -56,7 +56,8 @@ def embed_cache(
 ) -> EmbeddedCache:
     """Embed every finished video of a cache, keeping its splits.
 
-    A val or novel video that is byte-identical to one of an earlier split is left out, and named.
+    A val or novel video that is byte-identical to one of an earlier split, or to one that the run was trained on, is
+    left out, and named.
 
     Args:
         cache: path of the cache
@@ -78,10 +79,13 @@ def embed_cache(
         weights = trained.config.training.weights if weights == "auto" else weights
     source = MapSource(opened, weights, choose_device(device))
     source.load()
-    rows = np.setdiff1d(opened.rows(), list(opened.left_out)).astype(np.int64)
-    log_left_out(opened)
+    rows = opened.rows()
     if not len(rows):
         raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
+    rows = np.setdiff1d(rows, list(held_out_twins(opened, trained))).astype(np.int64)
+    if not len(rows):
+        raise InputError(f"{cache}: every video is left out, since {run} was trained on it; embed another cache")
+    log_left_out(opened, trained)
     if encoder is None:
         encoder = Untrained(mean_of_maps(source, rows), inputs_in(opened.settings))
     write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)
@@ -138,7 +142,7 @@ def write_embeddings(
         "origin": origin | {"hcl": package_version()},
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
         "text_model": config.text_model if config else None,
-        LEFT_OUT: list(cache.videos.same_as(cache.left_out)),
+        LEFT_OUT: list(held_out_twins(cache, run).values()),
     }
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:

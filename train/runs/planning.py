@@ -28,6 +28,8 @@ from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
 
+BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
+CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
 LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn from; two held-out ones choose badly
 
 
@@ -80,12 +82,30 @@ def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None
     return Run(folder, make_run_config(cache, training))
 
 
-def log_left_out(cache: FrameMapCache) -> None:
-    """Warn of the val and novel videos that are not embedded, since base or val holds the same ones."""
+def held_out_twins(cache: FrameMapCache, run: Run | None = None) -> dict[int, str]:
+    """The val and novel videos that are not embedded, since they are byte-identical to one of an earlier split.
+
+    Args:
+        cache: with the splits that count
+        run: whose encoder embeds; what it was trained on is base, be it of another cache
+
+    Returns:
+        by row, each with its twin, such as "novel b/1.mp4 = base a/1.mp4"
+    """
     videos = cache.videos
-    held_out = {row: other for row, other in cache.left_out.items() if videos.split[row] != "base"}
-    if held_out:
-        logger.warning(left_out_text(videos.same_as(held_out)))
+    twins = {row: other for row, other in cache.left_out.items() if videos.split[row] != "base"}
+    found = dict(zip(sorted(twins), videos.same_as(twins), strict=True))
+    trained = {*run.config.cache.get(BASE_CONTENTS, "").split()} if run else set()
+    for row, content in enumerate(videos.content):
+        if content[:CONTENT_LENGTH] in trained and videos.split[row] != "base" and row not in found:
+            found[row] = f"{videos.split[row]} {videos.path[row]} = a base video of {run.folder if run else ''}"
+    return found
+
+
+def log_left_out(cache: FrameMapCache, run: Run | None = None) -> None:
+    """Warn of what `held_out_twins` finds."""
+    if found := held_out_twins(cache, run):
+        logger.warning(left_out_text(tuple(found.values())))
 
 
 def default_preset(cache: FrameMapCache) -> str:
@@ -170,8 +190,13 @@ def usable_classes(cache: FrameMapCache, split: str) -> list[str]:
 
 
 def record_cache(cache: FrameMapCache) -> dict[str, Any]:
-    """What a run keeps of its cache: path, identity and settings; of several caches also each path and identity."""
+    """What a run keeps of its cache: path, identity, settings and what the base videos hold.
+
+    Of several caches also each path and identity.
+    """
     record: dict[str, Any] = {"path": str(cache.path), "identity": cache.identity, "settings": cache.settings}
+    contents = {cache.videos.content[row][:CONTENT_LENGTH] for row in cache.rows("base")} - {""}
+    record[BASE_CONTENTS] = " ".join(sorted(contents))
     if isinstance(cache, JoinedCaches):
         record["paths"] = {name: str(one.path) for name, one in cache.sets.items()}
         record["sets"] = {name: one.identity for name, one in cache.sets.items()}
@@ -219,7 +244,10 @@ def begin(run: Run) -> None:
 def describe_differences(then: RunConfig, now: RunConfig) -> str:
     """Name the first part in which two runs differ, with the differing values; "" for the same run."""
     before, after = then.to_dict(), now.to_dict()
-    free = {"training": FREE_TO_CHANGE, "cache": ("path", "paths")}  # the same cache may lie elsewhere now
+    free = {
+        "training": FREE_TO_CHANGE,
+        "cache": ("path", "paths", BASE_CONTENTS),
+    }  # the same cache may lie elsewhere now
     for part in ("training", "cache", "text_model", "splits"):
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"

@@ -127,6 +127,16 @@ def test_a_folder_of_another_form_is_refused_with_what_was_found(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("above", ["", "wave/", "wave/clip1/"])
+def test_colours_and_flow_in_folders_side_by_side_are_refused(tmp_path: Path, touch: Touch, above: str) -> None:
+    below = "clip/" if above == "" else ""
+    touch(
+        tmp_path, *(f"{above}{kind}/{below}{number}.jpg" for kind in ("rgb", "Flow_x", "flow_y") for number in (1, 2))
+    )
+    with pytest.raises(InputError, match="Flow_x/, flow_y/, rgb/ read like several kinds of images.*CSV manifest"):
+        read_catalog(tmp_path)
+
+
 def test_images_in_a_class_folder_are_named(tmp_path: Path, touch: Touch) -> None:
     touch(tmp_path, "a/1.mp4", "b/1.jpg", "b/2.jpg")
     assert read_catalog(tmp_path).left_aside == {LOOSE: ("b/1.jpg", "b/2.jpg"), EMPTY: ("b",)}

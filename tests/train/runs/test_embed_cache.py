@@ -25,7 +25,7 @@ Train = Callable[..., TrainedRun]
 
 def test_another_cache_is_embedded_with_its_splits(small_train: Train, make_cache: MakeCache, here: Path) -> None:
     small_train(make_cache(here / "cache.zarr"), here / "one")
-    other = make_cache(here / "other.zarr", splits=dict.fromkeys("wxyz", "novel") | {"v": "val"}, seed=3)
+    other = make_cache(here / "other.zarr", splits=dict.fromkeys("wxyz", "novel") | {"v": "val"}, seed=3, content="o")
     embed_cache(other.path, here / "other store.zarr", run=here / "one", device="cpu")
     store = EmbeddingStore.open(here / "other store.zarr")
     assert len(store.videos) == 20 and store.videos.split == other.videos.split
@@ -56,6 +56,23 @@ def test_what_base_has_is_neither_embedded_nor_scored_and_named(
     every = EmbeddingStore.open(here / "all.zarr")
     assert len(every.videos) == 26 and evaluate(every, way=2, episodes=10).left_out == same[1:]
     assert len([line for line in said if line.startswith("left out, 2")]) == 2
+
+
+def test_what_a_run_was_trained_on_is_no_novel_video_of_another_cache(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
+) -> None:
+    small_train(make_cache(here / "cache.zarr"), here / "one")
+    other = make_cache(here / "other.zarr", splits=dict.fromkeys("wxyz", "novel") | {"v": "base"}, content="other")
+    for row, content in ((3, "h0"), (5, "h11"), (6, "h12"), (17, "h1")):  # of base: h0 to h11
+        other.write([MapRecord(row, other.maps(row), source=Source(content))])
+    embed_cache(other.path, here / "s.zarr", run=here / "one", device="cpu")
+    same = (f"novel w/3.mp4 = a base video of {here / 'one'}", f"novel x/1.mp4 = a base video of {here / 'one'}")
+    assert any(line.endswith("; ".join(same)) for line in said)
+    store = EmbeddingStore.open(here / "s.zarr")
+    with pytest.raises(InputError, match="every video is left out.*; embed another cache"):
+        all_of_base = make_cache(here / "again.zarr", splits=dict.fromkeys("xyz", "novel"))
+        embed_cache(all_of_base.path, here / "t.zarr", run=here / "one", device="cpu")
+    assert len(store.videos) == 18 and evaluate(store, way=4, episodes=10).left_out == same
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(
