@@ -64,6 +64,8 @@ class Evaluator:
             raise InputError(
                 f"--score-cache keeps the scores of {HCL}; {self.method} is scored anew each time, leave the option out"
             )
+        if self.method == HCL and not plan.spatial and store.trained_levels == ("spatial",):
+            raise InputError(f"{store.path}: --no-spatial leaves out the one level that was trained; leave it out")
         self._settings = score_settings(store, self.scoring, spatial=plan.spatial)
         cached = read_scores(self._path, store, self._settings) if self._path else ScoreCache(len(store.videos))
         self._score_cache = cached
@@ -135,7 +137,7 @@ class Evaluator:
         known, weighted = self._further_scores(level_scores)
         scores = {
             case: class_scores_of(known, lookup, case)
-            | combination_scores(level_scores.levels, lookup, case, spatial=spatial)
+            | combination_scores(level_scores.levels, lookup, case, spatial=spatial, last=self.store.trained_levels)
             | class_scores_of(weighted, lookup, case)
             for case in cases
         }

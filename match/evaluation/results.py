@@ -57,6 +57,7 @@ class Outcome:
             "shot": self.case.k_shot,
             "aggregate": self.case.aggregate,
             "levels": {name: value.to_dict() for name, value in self.accuracies.items() if name != BASELINE},
+            "headline": self.headline,
             "baseline": self.accuracies[BASELINE].to_dict(),
             "per_class": {
                 name: value if value == value else None for name, value in zip(self.class_names, values, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.system.errors import write_errors
-from hcl.match.config import BASELINE, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
+from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
@@ -65,8 +65,7 @@ def as_text(evaluation: Evaluation) -> str:
     if evaluation.spread:
         levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
-    if weights := weights_text(evaluation):
-        parts.append(weights)
+    parts += [line for line in (weights_text(evaluation), untrained_levels_text(evaluation)) if line]
     if evaluation.duplicates:
         sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.duplicates)
         parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")
@@ -102,6 +101,17 @@ def weights_text(evaluation: Evaluation) -> str:
         return line
     trust = f"{100 * trusted(shift):.0f} % of the weighted score is theirs, the rest that of the untrained levels"
     return f"{line}\nthese videos are {shift:.2f} away from those trained on (within one domain under {NEAR}): {trust}"
+
+
+def untrained_levels_text(evaluation: Evaluation) -> str:
+    """Name the levels whose losses were not trained, which count in no headline; "" where there are none."""
+    trained = evaluation.store.trained_levels if evaluation.method == HCL else LEVELS
+    untrained = [level for level in LEVELS if level not in trained]
+    if not untrained:
+        return ""
+    return (
+        f"trained without the losses of {', '.join(untrained)}: left out of the weighted sum and of the last sum above"
+    )
 
 
 def _head(evaluation: Evaluation) -> str:

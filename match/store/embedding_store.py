@@ -15,15 +15,16 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import compressors, open_group
-from hcl.match.config import HCL
+from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Embeddings
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
 
-SCHEMA, VERSION = "hcl-embeddings", 3
+SCHEMA, VERSION = "hcl-embeddings", 4
 REMEDY = "write the store anew with: hcl embed"
 FACTS = ("path", "label", "split", "group", "content")
 IDENTIFYING = FACTS[:3]
+TRAINED_LEVELS = "trained_levels"  # an attribute
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
@@ -57,6 +58,20 @@ class EmbeddingStore:
     def method(self) -> str:
         """The method that the store's arrays are for, as it was named for the training."""
         return str(self.attributes["method"])
+
+    @property
+    def trained_levels(self) -> tuple[str, ...]:
+        """HCL's levels whose losses were trained, some of LEVELS; the others stay out of every sum that counts.
+
+        Raises:
+            InputError: if the store names others
+        """
+        named = self.attributes.get(TRAINED_LEVELS, list(LEVELS))
+        if not isinstance(named, list) or not named or any(level not in LEVELS for level in named):
+            raise InputError(
+                f"{self.path}: its {TRAINED_LEVELS} are {named!r}, expected some of {', '.join(LEVELS)}; {REMEDY}"
+            )
+        return tuple(level for level in LEVELS if level in named)
 
     @property
     def identity(self) -> str:

@@ -16,9 +16,10 @@ from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import list_differences
+from hcl.match.config import HCL
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
 from hcl.match.evaluation.level_weights import LevelWeights, choose_level_weights
-from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.embedding_store import TRAINED_LEVELS, EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
@@ -26,6 +27,7 @@ from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
+from hcl.train.losses.objective import trained_levels
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
@@ -130,11 +132,13 @@ def write_embeddings(
         "cache": str(cache.path),
         "cache_identity": cache.identity,
     }
-    attributes = {
+    attributes: dict[str, Any] = {
         "origin": origin | {"hcl": package_version()},
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
         "text_model": config.text_model if config else None,
     }
+    if config and config.training.method == HCL:
+        attributes[TRAINED_LEVELS] = list(trained_levels(config.training))
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:
         weights = choose_level_weights(store, without=trained_classes(config) if config else ())

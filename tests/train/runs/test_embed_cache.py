@@ -10,6 +10,7 @@ import torch
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
+from hcl.match.config import LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
@@ -110,3 +111,18 @@ def test_classes_that_a_run_was_trained_on_do_not_choose_weights(
         small_train(used[0] if len(used) == 1 else used, here / f"run{number}", epochs=1, hold_out=False)
         embed_cache(caches[0].path, here / f"s{number}.zarr", run=here / f"run{number}", device="cpu")
         assert "level_weights" not in EmbeddingStore.open(here / f"s{number}.zarr").attributes
+
+
+def test_a_run_without_the_losses_of_a_level_is_scored_without_it(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """In its own store and in those of other caches; the encoder's temporal level is the random one it began with."""
+    cache = make_cache(here / "cache.zarr")
+    small_train(cache, here / "one", temporal_contrast=False, temporal_cycle=False, spatial_weight=0.0)
+    embed_cache(cache.path, here / "other.zarr", run=here / "one", device="cpu")
+    for path in (here / "one" / STORE, here / "other.zarr"):
+        store = EmbeddingStore.open(path)
+        assert store.trained_levels == ("global",)
+        assert not {"temporal", "spatial"} & set(store.attributes["level_weights"]["weights"])
+    embed_cache(cache.path, here / "maps.zarr")
+    assert EmbeddingStore.open(here / "maps.zarr").trained_levels == LEVELS
