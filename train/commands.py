@@ -44,7 +44,11 @@ def episode_options() -> tuple[OptionGroups, ...]:
     """The options of the episodes that a study scores in each fold."""
     return (
         setting_options(EpisodeConfig, without=("k_shot", "seed")),
-        setting_options(EvaluationConfig, without=("method", "aggregates", "spatial"), defaults={"shots": STUDY_SHOTS}),
+        setting_options(
+            EvaluationConfig,
+            without=("method", "aggregates", "spatial", "keep_trained_classes"),
+            defaults={"shots": STUDY_SHOTS},
+        ),
     )
 
 
@@ -68,7 +72,7 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": CrossvalConfig(**folds),
         "episodes": EpisodeConfig(**episodes, k_shot=max(shots)),
-        "plan": EvaluationConfig(shots=shots, split=given.pop("split")),
+        "plan": EvaluationConfig(shots=shots, split=given.pop("split"), min_videos=given.pop("min_videos")),
         "preset": given.pop("preset"),
         "settings": given,
     }
@@ -195,11 +199,12 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
     """
     from hcl.match.reports.report import write_json
     from hcl.train.studies import reports
-    from hcl.train.studies.ablation import ablations
+    from hcl.train.studies.ablation import ablations, refuse_other_methods
     from hcl.train.studies.crossval import cross_validate
 
     arguments = study_arguments(given)
     settings = arguments.pop("settings")
+    refuse_other_methods(settings["method"])
     run = partial(cross_validate, cache, **arguments)
     results = []
     for result in ablations(tables, lambda name, switches: run(folder=out / name, settings={**settings, **switches})):

@@ -99,13 +99,27 @@ class Evaluator:
             tuple(chosen.class_sizes.values()),
             tuple(_outcome(self.store, scored, case, scores[case], names) for case in cases),
             spread,
-            chosen.duplicates,
+            chosen.left_out,
         )
 
     def _choose(self, episodes: EpisodeConfig, episode_list: EpisodeList | None) -> EpisodeSet:
+        trained = left_out_classes(self.store, self.plan)
         if episode_list is not None:
-            return episode_list.find_in(self.store, self.plan.split)
-        return draw_set(self.store.videos, self.plan.split, episodes, where=str(self.store.path))
+            chosen = episode_list.find_in(self.store, self.plan.split)
+            if met := [name for name in chosen.class_sizes if name in trained]:
+                raise InputError(
+                    f"{self.store.path}: the listed episodes hold classes that the run was trained on:"
+                    f" {', '.join(met)}; draw others, or count them with --keep-trained-classes"
+                )
+            return chosen
+        return draw_set(
+            self.store.videos,
+            self.plan.split,
+            episodes,
+            where=str(self.store.path),
+            trained=trained,
+            min_videos=self.plan.min_videos,
+        )
 
     def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
         """Score classes by the method and by the ImageNet ResNet without training, which comes first.
@@ -161,6 +175,11 @@ def _of_all(values: NDArray[np.float64], scored: NDArray[np.bool_]) -> NDArray[n
     column = np.full(len(scored), np.nan)
     column[scored] = values
     return column
+
+
+def left_out_classes(store: EmbeddingStore, plan: EvaluationConfig) -> tuple[str, ...]:
+    """The classes that do not test a store's encoder, since it was trained on them; none where they are asked for."""
+    return () if plan.keep_trained_classes or plan.split == "base" else store.trained_classes
 
 
 def choose_method(store: EmbeddingStore, method: str | None) -> str:

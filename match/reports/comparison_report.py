@@ -3,7 +3,7 @@
 from tabulate import tabulate
 
 from hcl.match.evaluation.comparison import UNTRAINED, Comparison
-from hcl.match.reports.report import UNTRAINED_RUN, case_name, counted, queries_name
+from hcl.match.reports.report import UNTRAINED_RUN, case_name, choice_lines, counted, queries_name
 
 
 def as_text(comparison: Comparison) -> str:
@@ -14,7 +14,8 @@ def as_text(comparison: Comparison) -> str:
         f" {plan.split} classes for all{', group-disjoint' if config.group_disjoint else ''};"
         " accuracy in % ± 95 % over episodes"
     )
-    return "\n\n".join((head, _accuracies(comparison), _differences(comparison)))
+    choice = choice_lines(comparison.left_out, comparison.trained_on)
+    return "\n\n".join((head, *choice, _accuracies(comparison), _differences(comparison)))
 
 
 def run_name(name: str) -> str:

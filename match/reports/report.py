@@ -14,6 +14,7 @@ from tabulate import tabulate
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
+from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
@@ -54,7 +55,7 @@ def write_scored_episodes(path: str | Path, evaluation: Evaluation) -> None:
 
 def as_text(evaluation: Evaluation) -> str:
     """The report that `hcl evaluate` prints of one evaluation."""
-    parts = [_head(evaluation)]
+    parts = [_head(evaluation), *choice_lines(evaluation.left_out, evaluation.trained_on)]
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
         behind = [line] if (line := behind_text(outcome)) else []
@@ -66,10 +67,16 @@ def as_text(evaluation: Evaluation) -> str:
         levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
     parts += [line for line in (weights_text(evaluation), untrained_levels_text(evaluation)) if line]
-    if evaluation.duplicates:
-        sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.duplicates)
+    if evaluation.left_out.duplicates:
+        sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.left_out.duplicates)
         parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")
     return "\n\n".join(parts)
+
+
+def choice_lines(left_out: LeftOut, trained_on: Sequence[str]) -> list[str]:
+    """Say which classes were left out and why, and which count although a run was trained on them."""
+    known = [f"no new classes, the run was trained on them: {', '.join(trained_on)}"] if trained_on else []
+    return left_out.sentences() + known
 
 
 def behind_text(outcome: Outcome) -> str:
@@ -196,7 +203,8 @@ def _confusion(outcome: Outcome) -> str:
 
 def over_runs(evaluations: Sequence[Evaluation]) -> str:
     """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation."""
-    first, tables = evaluations[0], []
+    first = evaluations[0]
+    tables = list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on)))
     for number, outcome in enumerate(first.outcomes):
         columns = [evaluation.outcomes[number].accuracies for evaluation in evaluations]
         rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in columns[0]]

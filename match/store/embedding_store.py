@@ -25,6 +25,7 @@ REMEDY = "write the store anew with: hcl embed"
 FACTS = ("path", "label", "split", "group", "content")
 IDENTIFYING = FACTS[:3]
 TRAINED_LEVELS = "trained_levels"  # an attribute
+TRAINED_CLASSES = "trained_classes"  # another one
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
@@ -72,6 +73,18 @@ class EmbeddingStore:
                 f"{self.path}: its {TRAINED_LEVELS} are {named!r}, expected some of {', '.join(LEVELS)}; {REMEDY}"
             )
         return tuple(level for level in LEVELS if level in named)
+
+    @property
+    def trained_classes(self) -> tuple[str, ...]:
+        """The classes of the store's videos that its run was trained on.
+
+        Raises:
+            InputError: if they are no list of names
+        """
+        named = self.attributes.get(TRAINED_CLASSES, [])
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise InputError(f"{self.path}: its {TRAINED_CLASSES} are {named!r}, expected a list of names; {REMEDY}")
+        return tuple(named)
 
     @property
     def identity(self) -> str:

@@ -157,7 +157,7 @@ def test_byte_identical_videos_never_meet(tmp_path: Path, write_embeddings: Writ
     duplicates = ("same", "same", "c", "d", "e", *(f"h{row}" for row in range(25)))
     path = write_embeddings(tmp_path / "store.zarr", content=duplicates)
     found = run(path, EpisodeConfig(episodes=20))
-    assert found.duplicates == (("v0.mp4", "v1.mp4"),) and found.class_sizes == (4, 5, 5, 5, 5, 5)
+    assert found.left_out.duplicates == (("v0.mp4", "v1.mp4"),) and found.class_sizes == (4, 5, 5, 5, 5, 5)
     with pytest.raises(InputError, match=r"too few in class 0 \(4\)"):
         run(path, EpisodeConfig(episodes=1), EvaluationConfig(shots=(4,)))
 

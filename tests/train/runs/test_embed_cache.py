@@ -126,3 +126,28 @@ def test_a_run_without_the_losses_of_a_level_is_scored_without_it(
         assert not {"temporal", "spatial"} & set(store.attributes["level_weights"]["weights"])
     embed_cache(cache.path, here / "maps.zarr")
     assert EmbeddingStore.open(here / "maps.zarr").trained_levels == LEVELS
+
+
+def test_a_store_names_the_classes_that_its_run_was_trained_on(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """Of a cache with other splits, and of another one with names that read alike; they are no novel classes."""
+    cache = make_cache(here / "cache.zarr")
+    small_train(cache, here / "one", epochs=1)
+    assert EmbeddingStore.open(here / "one" / STORE).trained_classes == ()
+    others = {
+        "splits": (dict.fromkeys("abcde", "novel") | dict.fromkeys("fg", "base"), ("a", "b", "c")),
+        "names": (dict.fromkeys(("A", "_b_", "x", "y"), "novel") | {"C": "base"}, ("A", "C", "_b_")),
+    }
+    for name, (splits, trained) in others.items():
+        other = make_cache(here / f"{name}.zarr", splits=splits)
+        embed_cache(other.path, here / f"{name} store", run=here / "one", device="cpu")
+        store = EmbeddingStore.open(here / f"{name} store")
+        assert store.trained_classes == trained and store.attributes["origin"]["base_classes"] == ["a", "b", "c"]
+        found = evaluate(store, way=2, episodes=5)
+        assert len(found.class_names) == 2 and not {*found.class_names} & {*trained}
+    embed_cache(cache.path, here / "maps.zarr")
+    assert EmbeddingStore.open(here / "maps.zarr").trained_classes == ()
+    small_train(cache, here / "nothing", method="resnet")
+    embed_cache(cache.path, here / "mean maps", run=here / "nothing", device="cpu")
+    assert EmbeddingStore.open(here / "mean maps").trained_classes == ()

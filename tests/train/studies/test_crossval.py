@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from hcl.cli import main
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
@@ -20,7 +23,7 @@ from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import read_config
 from hcl.train.studies.ablation import FULL, TABLES, ablations
-from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.crossval import class_order, cross_validate
 from hcl.train.studies.folds import CrossvalConfig, make_folds
 from hcl.train.studies.reports import ablation_text, crossval_text
 
@@ -253,3 +256,38 @@ def test_a_table_without_pandas_names_the_remedy(found: CrossValidation, monkeyp
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match="pip install pandas"):
         found.to_pandas()
+
+
+def test_an_ablation_of_another_method_is_refused_before_anything_is_trained(cache: Path, tmp_path: Path) -> None:
+    options = ["--table", "3", "--method", "otam", "--out", str(tmp_path / "out")]
+    found = CliRunner().invoke(main, ["ablate", str(cache), *options])
+    assert found.exit_code == 2 and "--method otam: the paper's tables switch losses and levels of hcl" in found.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_videos_of_any_fold_are_refused_before_anything_is_trained(
+    make_cache: Callable[..., ZarrCache], tmp_path: Path
+) -> None:
+    """Class h is novel in the last fold; without it, where it is asked for, too few classes are left."""
+    made = make_cache(tmp_path / "cache.zarr", splits=SPLITS)
+    config = CrossvalConfig(novel=3, val=0)
+    last = make_folds(class_order(made, 0), config, 3)[-1]
+    small = min(name for name, split in last.items() if split == "novel")
+    twins = [row for row in made.rows() if made.videos.label[row] == small][1:]
+    made.write([MapRecord(int(row), made.maps(int(row)), source=Source("same")) for row in twins])
+    plan, message = EvaluationConfig(shots=(1, 2)), rf"cache.zarr, fold 2: 2-shot .* too few in {small} \(2\).*"
+    for episodes, given, expected in (
+        (EPISODES, plan, message + "leave such classes out with --min-videos 3"),
+        (EPISODES, replace(plan, min_videos=3), rf"fold 2: 3-way .* found 2; .*too few videos: {small} \(2\)"),
+        (replace(EPISODES, group_disjoint=True, n_query=3), PLAN, "fold 0: .*need 5 videos a class"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            cross_validate(made.path, tmp_path / "out", config, episodes, given, QUICK, preset="quick")
+    assert not (tmp_path / "out").exists()
+    two = CrossvalConfig(novel=3, val=0, folds=3)
+    found = cross_validate(
+        *(made.path, tmp_path / "runs", two, replace(EPISODES, n_way=2), replace(plan, min_videos=3)),
+        QUICK | {"epochs": 0},
+        preset="quick",
+    )
+    assert f"left out, with too few videos: {small} (2)" in crossval_text(found)
