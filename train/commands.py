@@ -10,6 +10,7 @@ from typing import Any
 import click
 import cloup
 
+from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
@@ -121,7 +122,7 @@ def train(
 
     done = running.train(caches, run=run, preset=preset, splits=splits, merge_classes=merge_classes, settings=settings)
     if done:  # of several processes the main one speaks
-        click.echo(done)
+        echo(done)
 
 
 @cloup.command(short_help="Embed every video of a cache.")
@@ -153,7 +154,7 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
         raise click.UsageError("give either --run RUN or --untrained")
     from hcl.train.runs.embed_cache import embed_cache
 
-    click.echo(embed_cache(cache, out, run=run, **given))
+    echo(embed_cache(cache, out, run=run, **given))
 
 
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")
@@ -169,7 +170,7 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
     from hcl.train.studies.crossval import cross_validate
 
     result = cross_validate(cache, out, **study_arguments(given))
-    click.echo(reports.crossval_text(result))
+    echo(reports.crossval_text(result))
     if json_file:
         write_json(json_file, result.to_dict())
 
@@ -208,7 +209,7 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
     run = partial(cross_validate, cache, **arguments)
     results = []
     for result in ablations(tables, lambda name, switches: run(folder=out / name, settings={**settings, **switches})):
-        click.echo(reports.ablation_text(result))
+        echo(reports.ablation_text(result))
         results.append(result.to_dict())
     if json_file:
         write_json(json_file, {"tables": results})
@@ -223,5 +224,5 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     from hcl.train.runs import inspection
 
     description = inspection.describe(path, verify=verify)
-    click.echo(description)
+    echo(description)
     ctx.exit(1 if description.all_damaged else 0)

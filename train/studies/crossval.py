@@ -11,6 +11,7 @@ import numpy as np
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.console import csv_cell
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.video_pool import make_split_pool
@@ -103,4 +104,5 @@ def write_splits(file: Path, splits: Mapping[str, str]) -> None:
     with write_errors(file, "name another folder with --out"):
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as fresh, fresh.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([("label", "split"), *splits.items()])
+            rows = [(csv_cell(label), split) for label, split in splits.items()]
+            csv.writer(stream).writerows([("label", "split"), *rows])

@@ -2,6 +2,7 @@
 
 from tabulate import tabulate
 
+from hcl.extract.system.console import plain
 from hcl.match.config import BASELINE
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
@@ -21,7 +22,7 @@ def crossval_text(result: CrossValidation) -> str:
         "95 % by resampling folds, seeds, classes, groups and videos"
     ]
     small = {name: count for of_seeds in result.evaluations for name, count in of_seeds[0].left_out.small.items()}
-    parts += LeftOut(small=small).sentences()
+    parts += map(plain, LeftOut(small=small).sentences())
     for number, outcome in enumerate(first.outcomes):
         means = {name: result.accuracy(number, name) for name in outcome.accuracies}
         headers = (f"{outcome.case.k_shot}-shot, %", *(f"fold {fold}" for fold in range(count)), "mean", "95 %")

@@ -23,7 +23,7 @@ from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import read_config
 from hcl.train.studies.ablation import FULL, TABLES, ablations
-from hcl.train.studies.crossval import class_order, cross_validate
+from hcl.train.studies.crossval import class_order, cross_validate, write_splits
 from hcl.train.studies.folds import CrossvalConfig, make_folds
 from hcl.train.studies.reports import ablation_text, crossval_text
 
@@ -291,3 +291,22 @@ def test_too_few_videos_of_any_fold_are_refused_before_anything_is_trained(
         preset="quick",
     )
     assert f"left out, with too few videos: {small} (2)" in crossval_text(found)
+
+
+def test_the_splits_of_a_fold_hold_no_formula_and_are_read_back(tmp_path: Path) -> None:
+    splits = {"=cmd()": "base", "'=x": "novel", "@a": "val", "'quoted'": "base", "plain": "base"}
+    write_splits(tmp_path / "fold.csv", splits)
+    cells = [line.split(",")[0] for line in (tmp_path / "fold.csv").read_text().splitlines()]
+    assert not [cell for cell in cells if cell[0] in "=+-@"]
+
+
+def test_classes_that_look_like_formulas_are_cross_validated(
+    make_cache: Callable[..., ZarrCache], tmp_path: Path
+) -> None:
+    names = ("=cmd()", "'=x", "@a", "'quoted'", "-1", "plain")
+    cache = make_cache(tmp_path / "cache.zarr", splits=dict.fromkeys(names, "novel"))
+    config = CrossvalConfig(novel=3, val=0, folds=2)
+    found = cross_validate(
+        *(cache.path, tmp_path / "runs", config, EPISODES, EvaluationConfig(), QUICK | {"epochs": 0}), preset="quick"
+    )
+    assert sorted(name for of_seeds in found.evaluations for name in of_seeds[0].class_names) == sorted(names)
