@@ -15,13 +15,30 @@ def as_text(comparison: Comparison, quote: Quote = plain) -> str:
         f" {plan.split} classes for all{', group-disjoint' if config.group_disjoint else ''};"
         " accuracy in % ± 95 % over episodes"
     )
+    behind = list(map(quote, _behind(comparison)))
     choice = choice_lines(comparison.left_out, comparison.trained_on, quote)
-    return "\n\n".join((head, *choice, _accuracies(comparison, quote), _differences(comparison, quote)))
+    return "\n\n".join((head, *choice, _accuracies(comparison, quote), _differences(comparison, quote), *behind))
 
 
 def run_name(name: str) -> str:
     """How an entry is shown: a run by its own name, the baseline without training by what it is."""
     return UNTRAINED_RUN if name == UNTRAINED else name
+
+
+def _behind(comparison: Comparison) -> list[str]:
+    """Name the runs that the ResNet without training, which comes first, is ahead of."""
+    untrained, *runs = comparison.entries
+    lines = []
+    for case, of in untrained.accuracies.items():
+        told = [
+            f"{run.name} ({run.accuracies[case].accuracy:.1f} %)"
+            for run in runs
+            if run.accuracies[case].accuracy < of.accuracy
+        ]
+        if told:
+            shown = f"{UNTRAINED_RUN} ({of.accuracy:.1f} %, {case_name(case, comparison.plan, ' ')})"
+            lines.append(f"without training, {shown} is ahead of {', '.join(told)}")
+    return lines
 
 
 def _accuracies(comparison: Comparison, quote: Quote) -> str:

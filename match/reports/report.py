@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -65,7 +65,8 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
     parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
-        behind = [line] if (line := behind_text(outcome)) else []
+        accuracies = {name: value.accuracy for name, value in outcome.accuracies.items()}
+        behind = [line] if (line := behind_text(accuracies, outcome.headline)) else []
         parts += [*title, _levels(outcome), *behind, _per_class(evaluation, outcome, quote), _confusion(outcome, quote)]
         if confused := outcome.most_confused:
             headers = ("true class", "most often taken for", "% of its queries")
@@ -87,11 +88,16 @@ def choice_lines(left_out: LeftOut, trained_on: Sequence[str], quote: Quote = pl
     return list(map(quote, left_out.sentences() + known))
 
 
-def behind_text(outcome: Outcome) -> str:
-    """Say that something without training leads, where it does; "" where it does not."""
-    untrained = {name: outcome.accuracies[name].accuracy for name in WITHOUT_TRAINING if name in outcome.accuracies}
+def behind_text(accuracies: Mapping[str, float], headline: str) -> str:
+    """Say that something without training leads, where it does; "" where it does not.
+
+    Args:
+        accuracies: in percent, by score
+        headline: the score that stands for the method
+    """
+    untrained = {name: accuracies[name] for name in WITHOUT_TRAINING if name in accuracies}
     leading = max(untrained, key=lambda name: untrained[name])
-    reached = outcome.accuracies[outcome.headline].accuracy
+    reached = accuracies[headline]
     if untrained[leading] <= reached:
         return ""
     return (
@@ -221,6 +227,8 @@ def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
         ]
         headers = (case_name(outcome.case, first.plan), *names, "mean", "std")
         tables.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
+        means = {name: statistics.fmean(of[name].accuracy for of in columns) for name in columns[0]}
+        tables += [line] if (line := behind_text(means, outcome.headline)) else []
     return "\n\n".join(tables)
 
 

@@ -6,7 +6,7 @@ from hcl.extract.system.console import plain
 from hcl.match.config import BASELINE
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.match.reports.report import UNTRAINED_RUN, counted, queries_name, score_name
+from hcl.match.reports.report import UNTRAINED_RUN, behind_text, counted, queries_name, score_name
 from hcl.train.studies.ablation import Ablation, AblationRow
 
 
@@ -28,6 +28,8 @@ def crossval_text(result: CrossValidation) -> str:
         headers = (f"{outcome.case.k_shot}-shot, %", *(f"fold {fold}" for fold in range(count)), "mean", "95 %")
         rows = [(score_name(name), *_by_fold(mean)) for name, mean in means.items()]
         parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
+        behind = behind_text({name: mean.mean for name, mean in means.items()}, outcome.headline)
+        parts += [behind] if behind else []
     return "\n\n".join(parts)
 
 

@@ -1,5 +1,6 @@
 """Weights of levels are found where there is a signal, chosen on classes that are not novel, and trusted near them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, WEIGHTED
 from hcl.match.embeddings import Embeddings
 from hcl.match.evaluation import class_scoring, level_weights
-from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.evaluation.comparison import compare
+from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
 from hcl.match.evaluation.known_levels import domain_shift, known_scores
 from hcl.match.evaluation.level_weights import (
     NEAR,
@@ -27,7 +29,8 @@ from hcl.match.evaluation.level_weights import (
     trusted,
     weighted_scores,
 )
-from hcl.match.reports.report import as_text
+from hcl.match.reports import comparison_report
+from hcl.match.reports.report import as_text, over_runs
 from hcl.match.store.embedding_store import EmbeddingStore
 
 WriteKnown = Callable[..., EmbeddingStore]
@@ -374,3 +377,28 @@ def test_weights_are_chosen_on_what_was_not_trained_on(
 ) -> None:
     chosen = choose_level_weights(write_known(splits=splits), without=without)
     assert (chosen.chosen_on if chosen else None) == chosen_on
+
+
+def test_it_is_said_where_something_without_training_is_ahead(
+    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
+) -> None:
+    """In the report of one run, of several, and in a comparison; and nothing where the headline leads."""
+    strong = make_embeddings(signal=50.0)
+    known = draw_known(**dict.fromkeys(KNOWN_LEVELS, 0.0) | {"appearance": 50.0})
+    only = {"chosen_on": "4 val classes", "is_own": True}
+    behind, ahead = (
+        write_known(f"{level}.zarr", embeddings=strong, known=known, level_weights=only | {"weights": {level: 1.0}})
+        for level in ("motion", "appearance")
+    )
+    says = "without training, ImageNet ResNet, no training .* is ahead here: 100.0 % against"
+    found, leading = (evaluate(store, way=5, episodes=60) for store in (behind, ahead))
+    for text, expected in (
+        (as_text(found), True),
+        (over_runs([found, found]), True),
+        (as_text(leading), False),
+        (over_runs([leading, leading]), False),
+    ):
+        assert bool(re.search(says, text)) == expected and ("is ahead" in text) == expected
+    both = compare({"first": behind, "second": ahead}, EvaluationRequest.of(episodes=60))
+    told = comparison_report.as_text(both).splitlines()[-1]
+    assert re.match(r"without training, ImageNet ResNet \(100.0 %, 1-shot\) is ahead of first \(\d\d.\d %\)$", told)

@@ -18,7 +18,7 @@ from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
-from hcl.match.evaluation.cross_validation import CrossValidation
+from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import read_config
@@ -168,6 +168,20 @@ def test_the_report_shows_every_score_of_every_fold(found: CrossValidation) -> N
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
         means = [found.accuracy(number, name) for name in found.evaluations[0][0].outcomes[number].accuracies]
         assert [row[1:4] for row in rows] == [[f"{value:.1f}" for value in (*of.by_fold, of.mean)] for of in means]
+    behind = replace_accuracies(found, first=100.0)
+    assert "without training, " in crossval_text(behind) and "is ahead here: 100.0 %" in crossval_text(behind)
+    assert "is ahead" not in crossval_text(replace_accuracies(found, first=0.0))
+
+
+def replace_accuracies(found: CrossValidation, *, first: float) -> CrossValidation:
+    """The same evaluations, of which what needs no training has another accuracy than 50 %."""
+
+    class Replaced(CrossValidation):
+        def accuracy(self, number: int, score: str) -> Mean:
+            value = first if score == BASELINE or score.startswith("untrained") else 50.0
+            return replace(super().accuracy(number, score), mean=value)
+
+    return Replaced(found.evaluations)
 
 
 def test_the_results_are_given_in_plain_types_and_as_a_table(found: CrossValidation) -> None:
