@@ -102,7 +102,8 @@ def _normalisation(folder: Path) -> Normalisation | None:
         if not file.is_file():
             continue
         content = _processor(file)
-        mean, deviation = (0.0,) * 3, (1.0,) * 3
+        mean: tuple[float, ...] = (0.0,) * 3
+        deviation: tuple[float, ...] = (1.0,) * 3
         if _value(file, content, "do_normalize", True):
             if "image_mean" not in content or "image_std" not in content:
                 continue
