@@ -10,6 +10,7 @@ import click
 import cloup
 
 from hcl.extract.commands import convert, demo_videos, extract
+from hcl.extract.system.console import echo, plain
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
@@ -38,7 +39,7 @@ class TerminalHandler(logging.Handler):
         from tqdm import tqdm
 
         with tqdm.external_write_mode():
-            click.echo(self.format(record), err=record.levelno >= logging.WARNING)
+            echo(plain(self.format(record)), err=record.levelno >= logging.WARNING)
 
 
 @contextmanager
@@ -63,7 +64,7 @@ class Commands(cloup.Group):
             with lines_on_terminal():
                 return super().invoke(ctx)
         except InputError as error:
-            raise WrongUse(str(error)) from error
+            raise WrongUse(plain(error)) from error
 
 
 @cloup.group(

@@ -10,6 +10,7 @@ import cloup
 
 from hcl.extract.config import ExtractConfig
 from hcl.extract.demo.config import DemoConfig
+from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT
 
@@ -56,10 +57,10 @@ def extract(
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
     if dry_run:
         forecast = dry_running.forecast(videos, cache, config, names=names, repair=repair)
-        click.echo(dry_running.describe_forecast(forecast))
+        echo(dry_running.describe_forecast(forecast))
         return
     done = extraction.extract(videos, cache, config, names=names, repair=repair)
-    click.echo(summary.as_text(done))
+    echo(summary.as_text(done))
     ctx.exit(1 if done.failed else 0)
 
 
@@ -71,7 +72,7 @@ def convert(source: Path, target: Path) -> None:
     from hcl.extract.cache import formats
 
     done = formats.convert(source, target)
-    click.echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
+    echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
 
 
 @cloup.command("demo-videos", short_help="Generate a synthetic set of videos.")
@@ -82,4 +83,4 @@ def demo_videos(folder: Path, **settings: int) -> None:
     from hcl.extract.demo.dataset import write_demo_videos
 
     write_demo_videos(folder, DemoConfig(**settings))
-    click.echo(f"{folder}: videos generated; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    echo(f"{folder}: videos generated; next: hcl extract {folder / 'manifest.csv'} cache.zarr")

@@ -11,6 +11,8 @@ import click
 import cloup
 from click.core import ParameterSource
 
+from hcl.extract.system.console import echo, plain
+from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import (
@@ -116,16 +118,20 @@ def evaluate(
         for path in stores or (None,)
         for evaluation in evaluate_request(open_store(path, request.plan.method), request)
     ]
-    text = report.as_text(evaluations[0]) if len(evaluations) == 1 else report.over_runs(evaluations)
-    click.echo(text)
+
+    def text(quote: report.Quote) -> str:
+        alone = len(evaluations) == 1
+        return report.as_text(evaluations[0], quote) if alone else report.over_runs(evaluations, quote)
+
+    echo(text(plain))
     if json_file:
         report.write_json(json_file, {"runs": [evaluation.to_dict() for evaluation in evaluations]})
     if markdown:
-        report.write_text(markdown, text + "\n", "--markdown")
+        report.write_text(markdown, text(markdown_text) + "\n", "--markdown")
     if save_episodes:
         report.write_scored_episodes(save_episodes, evaluations[0])
     if plot:
-        click.echo("\n".join(str(file) for file in plots.write_plots(plot, evaluations[0])))
+        echo("\n".join(str(file) for file in plots.write_plots(plot, evaluations[0])))
 
 
 @cloup.command(short_help="Compare runs on the same episodes: paired differences.")
@@ -144,9 +150,8 @@ def compare(
         raise click.UsageError("a run is named twice")
     request = EvaluationRequest.of(**_typed(ctx, "runs", "json_file", "markdown"))
     compared = comparison.compare({str(run): run for run in runs}, request)
-    text = comparison_report.as_text(compared)
-    click.echo(text)
+    echo(comparison_report.as_text(compared))
     if json_file:
         report.write_json(json_file, compared.to_dict())
     if markdown:
-        report.write_text(markdown, text + "\n", "--markdown")
+        report.write_text(markdown, comparison_report.as_text(compared, markdown_text) + "\n", "--markdown")

@@ -113,6 +113,12 @@ class EvaluationConfig:
     aggregates: tuple[str, ...] = setting(
         (), "How scores over supports are combined: mean, max or both.", option="--aggregate"
     )  # none: that of the store
+    min_videos: int = setting(
+        0, "Leave out classes with fewer videos, by name; 0: a class with too few videos is refused.", at_least=0
+    )
+    keep_trained_classes: bool = setting(
+        False, "Count classes that the run was trained on, too: by default they are left out of val and novel, by name."
+    )
     spatial: bool = setting(True, "Score the spatial level too; it takes most of the scoring time.")
 
     def __post_init__(self) -> None:

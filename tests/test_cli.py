@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hcl.cli import main
+from hcl.cli import lines_on_terminal, main
+from hcl.extract.system.progress import logger
 from hcl.match.reports.report import UNTRAINED
 
 README = Path(__file__).parents[1] / "README.md"
@@ -163,3 +164,13 @@ def test_every_option_has_help_or_a_telling_name(command: str) -> None:
     for parameter in main.commands[command].params:
         if parameter.param_type_name == "option" and parameter.opts[-1] not in silent:
             assert getattr(parameter, "help", None), parameter.opts
+
+
+def test_logged_lines_and_errors_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    with lines_on_terminal():
+        logger.info("class a\x1b[2J\nepoch 9: loss 0")
+        logger.warning("left out: \u202eb")
+    told = capsys.readouterr()
+    assert told.out == "class a\\x1b[2J\\nepoch 9: loss 0\n" and told.err == "left out: \\u202eb\n"
+    result = run("info", "no\x1b[2J\nsuch.zarr")
+    assert result.exit_code == 2 and result.output.count("\n") == 1 and r"no\x1b[2J\nsuch.zarr" in result.output

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import cloup
 
+from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
@@ -44,7 +45,11 @@ def episode_options() -> tuple[OptionGroups, ...]:
     """The options of the episodes that a study scores in each fold."""
     return (
         setting_options(EpisodeConfig, without=("k_shot", "seed")),
-        setting_options(EvaluationConfig, without=("method", "aggregates", "spatial"), defaults={"shots": STUDY_SHOTS}),
+        setting_options(
+            EvaluationConfig,
+            without=("method", "aggregates", "spatial", "keep_trained_classes"),
+            defaults={"shots": STUDY_SHOTS},
+        ),
     )
 
 
@@ -68,7 +73,7 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": CrossvalConfig(**folds),
         "episodes": EpisodeConfig(**episodes, k_shot=max(shots)),
-        "plan": EvaluationConfig(shots=shots, split=given.pop("split")),
+        "plan": EvaluationConfig(shots=shots, split=given.pop("split"), min_videos=given.pop("min_videos")),
         "preset": given.pop("preset"),
         "settings": given,
     }
@@ -117,7 +122,7 @@ def train(
 
     done = running.train(caches, run=run, preset=preset, splits=splits, merge_classes=merge_classes, settings=settings)
     if done:  # of several processes the main one speaks
-        click.echo(done)
+        echo(done)
 
 
 @cloup.command(short_help="Embed every video of a cache.")
@@ -149,7 +154,7 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
         raise click.UsageError("give either --run RUN or --untrained")
     from hcl.train.runs.embed_cache import embed_cache
 
-    click.echo(embed_cache(cache, out, run=run, **given))
+    echo(embed_cache(cache, out, run=run, **given))
 
 
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")
@@ -165,7 +170,7 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
     from hcl.train.studies.crossval import cross_validate
 
     result = cross_validate(cache, out, **study_arguments(given))
-    click.echo(reports.crossval_text(result))
+    echo(reports.crossval_text(result))
     if json_file:
         write_json(json_file, result.to_dict())
 
@@ -195,15 +200,16 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
     """
     from hcl.match.reports.report import write_json
     from hcl.train.studies import reports
-    from hcl.train.studies.ablation import ablations
+    from hcl.train.studies.ablation import ablations, refuse_other_methods
     from hcl.train.studies.crossval import cross_validate
 
     arguments = study_arguments(given)
     settings = arguments.pop("settings")
+    refuse_other_methods(settings["method"])
     run = partial(cross_validate, cache, **arguments)
     results = []
     for result in ablations(tables, lambda name, switches: run(folder=out / name, settings={**settings, **switches})):
-        click.echo(reports.ablation_text(result))
+        echo(reports.ablation_text(result))
         results.append(result.to_dict())
     if json_file:
         write_json(json_file, {"tables": results})
@@ -218,5 +224,5 @@ def info(ctx: click.Context, /, path: Path, verify: bool) -> None:
     from hcl.train.runs import inspection
 
     description = inspection.describe(path, verify=verify)
-    click.echo(description)
+    echo(description)
     ctx.exit(1 if description.all_damaged else 0)

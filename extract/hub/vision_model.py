@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,78 @@ def _adapter(model: Any, name: str, size: int) -> nn.Module:
 
 
 def _normalisation(folder: Path) -> Normalisation | None:
-    """Read the mean and standard deviation that the model was trained with; None where it does not say."""
+    """Read how the model's images are scaled, as a mean and deviation of [0, 1]; None where it does not say.
+
+    transformers multiply bytes by `rescale_factor`, unless `do_rescale` is off, take 1 away where `rescale_offset` says
+    so, then subtract the mean and divide by the deviation, unless `do_normalize` is off.
+
+    Raises:
+        InputError: if a value is none that images can be scaled by
+    """
     for file in (folder / "preprocessor_config.json", folder / "processor_config.json"):
-        if file.is_file():
-            content = json.loads(file.read_text(encoding="utf-8"))
-            content = content.get("image_processor", content)
-            if content.get("do_normalize") is False:
-                return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-            if "image_mean" in content and "image_std" in content:
-                return tuple(content["image_mean"]), tuple(content["image_std"])
+        if not file.is_file():
+            continue
+        content = _processor(file)
+        mean: tuple[float, ...] = (0.0,) * 3
+        deviation: tuple[float, ...] = (1.0,) * 3
+        if _value(file, content, "do_normalize", True):
+            if "image_mean" not in content or "image_std" not in content:
+                continue
+            mean, deviation = (_of_channels(file, content, name) for name in ("image_mean", "image_std"))
+        rescales = _value(file, content, "do_rescale", True)
+        factor = _value(file, content, "rescale_factor", 1 / 255) if rescales else 1.0
+        shift = float(rescales and _value(file, content, "rescale_offset", _value(file, content, "offset", False)))
+        scale = 255 * factor  # of images in [0, 1]
+        if not all(isfinite(value) for value in (scale, *mean, *deviation)) or scale <= 0 or min(deviation) <= 0:
+            raise InputError(
+                f"{file}: rescale_factor {factor:g} and image_std {list(deviation)} must be above 0, image_mean"
+                f" {list(mean)} finite; correct them, or take another --backbone"
+            )
+        return tuple((value + shift) / scale for value in mean), tuple(value / scale for value in deviation)
     return None
+
+
+def _processor(file: Path) -> dict[str, Any]:
+    """Read the settings of an image processor.
+
+    Raises:
+        InputError: if the file is no JSON, or holds something else
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read ({first_line(error)}); download the model again") from error
+    content = content.get("image_processor", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: holds no settings of an image processor; download the model again")
+    return content
+
+
+def _value(file: Path, content: dict[str, Any], name: str, default: Any) -> Any:
+    """Read a number or a switch; null says nothing.
+
+    Raises:
+        InputError: if it is something else
+    """
+    value = content.get(name)
+    value = default if value is None else value
+    expected = (bool,) if isinstance(default, bool) else (int, float)
+    if not isinstance(value, expected) or (expected[0] is not bool and isinstance(value, bool)):
+        kind = "true or false" if expected[0] is bool else "a number"
+        raise InputError(f"{file}: {name} is {value!r}, expected {kind}; correct it, or take another --backbone")
+    return value
+
+
+def _of_channels(file: Path, content: dict[str, Any], name: str) -> tuple[float, ...]:
+    """Read a number for each of R, G and B; a single number is that of all.
+
+    Raises:
+        InputError: if there are others
+    """
+    value = content[name]
+    values = [value] * 3 if isinstance(value, int | float) else value
+    if not isinstance(values, list) or len(values) != 3 or not all(type(one) in (int, float) for one in values):
+        raise InputError(
+            f"{file}: {name} is {value!r}, expected one number or three, of R, G and B; take another --backbone"
+        )
+    return tuple(map(float, values))

@@ -15,6 +15,7 @@ from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
+from hcl.extract.system.console import plain
 from hcl.extract.system.threads import cores
 
 COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is zeros
@@ -98,7 +99,7 @@ def describe_forecast(forecast: Forecast) -> str:
     counts = f"{forecast.to_read} videos to read, {forecast.cached} already cached"
     return "\n".join(
         [
-            *forecast.splits,
+            *map(plain, forecast.splits),
             f"{counts}, {forecast.ignored} other files ignored",
             *forecast.notes,
             f"disk: about {disk} ({raw} before compression)",

@@ -57,7 +57,8 @@ def extract(
             cache.remove_partial_writes(row for row, _ in plan.pending)
             _add_classes(cache, plan, texts)
             cache.add_videos(plan.new_videos)
-        logger.info("\n".join([*plan.split_lines(), decoder_note(config.decoder)]))
+        for line in (*plan.split_lines(), decoder_note(config.decoder)):
+            logger.info(line)
         _run(cache, plan, config, prepared.backbone)
     return summarise(cache, plan)
 

@@ -8,6 +8,7 @@ import numpy as np
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.pipeline.plan import Plan
+from hcl.extract.system.console import plain
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,4 @@ def as_text(summary: Summary) -> str:
     if summary.failed:
         lines.append(f"{len(summary.failed)} videos failed and were left out:")
         lines += [f"  {path}: {reason}" for path, reason in summary.failed]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))

@@ -54,6 +54,11 @@ def combination_name(chosen: Sequence[int]) -> str:
     return "+".join(LEVELS[level] for level in chosen)
 
 
+def sum_name(levels: Sequence[str]) -> str:
+    """Name the sum of some levels: ("global", "spatial") is "global+spatial"."""
+    return combination_name([LEVELS.index(level) for level in levels])
+
+
 def combine_levels(of_classes: NDArray[np.float64], *, spatial: bool = True) -> dict[str, NDArray[np.float64]]:
     """Add up the levels of every combination (Eq. 6 for all three).
 

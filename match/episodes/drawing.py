@@ -1,8 +1,8 @@
 """Draw few-shot episodes: N classes, K supports and M queries per class, never one video in both roles."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
-from hcl.match.episodes.video_pool import Pool, make_pool
+from hcl.match.episodes.video_pool import LeftOut, Pool, make_pool, make_split_pool
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class EpisodeSet:
 
     episodes: Episodes  # rows of the store
     class_sizes: dict[str, int]  # videos of each class, by name in alphabetical order
-    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path; one of each set can be drawn
+    left_out: LeftOut = LeftOut()
 
 
 def draw_episodes(
@@ -90,29 +90,20 @@ def draw_episodes(
     return draw_from_pool(make_pool(np.arange(len(labels)), labels, [""] * len(labels), config), config)
 
 
-def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, *, where: str = "videos") -> EpisodeSet:
+def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, **choice: Any) -> EpisodeSet:
     """Draw episodes from one split of a table; a video that an earlier split holds, too, is never drawn.
 
     Args:
         videos: the table
         split: "base", "val" or "novel"
         config: what to draw
-        where: what the table is of, for messages
+        choice: as of `make_split_pool`: where, trained and min_videos
 
     Raises:
         InputError: if the split is empty, or the episodes cannot be drawn from it
     """
-    rows = videos.rows(split)
-    if not len(rows):
-        held = ", ".join(sorted(set(videos.split))) or "no videos"
-        raise InputError(f"{where}: no videos of split {split!r}, it holds {held}; choose with --split")
-    rows = np.setdiff1d(rows, list(videos.in_earlier_split)).astype(np.int64)
-    duplicates = videos.duplicates(rows)  # as a support, a duplicate would give its query away
-    rows = np.setdiff1d(rows, [row for members in duplicates for row in members[1:]]).astype(np.int64)
-    of_rows = videos.take(rows)
-    pool = make_pool(rows, of_rows.label, of_rows.group, config)
-    paths = tuple(videos.take(members).path for members in duplicates)
-    return EpisodeSet(draw_from_pool(pool, config), dict(sorted(Counter(of_rows.label).items())), paths)
+    of_split = make_split_pool(videos, split, config, **choice)
+    return EpisodeSet(draw_from_pool(of_split.pool, config), of_split.class_sizes, of_split.left_out)
 
 
 def draw_for_choice(

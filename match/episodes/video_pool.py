@@ -1,14 +1,17 @@
 """The videos that episodes are drawn from, class by class, and whether there are enough of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.cache.video_table import Rows
+from hcl.extract.cache.video_table import Rows, VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
+
+TRAINED_ON = "left out, since the run was trained on these classes"
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,76 @@ class Pool:
     class_names: tuple[str, ...]
     rows: tuple[NDArray[np.int64], ...]  # of each class, ascending
     groups: tuple[NDArray[np.int64], ...]  # of each row, as numbers
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What of a split can be drawn by nobody, and why."""
+
+    trained: tuple[str, ...] = ()  # classes that the encoder was trained on
+    small: dict[str, int] = field(default_factory=dict)  # classes with too few videos: how many they have
+    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path; one of each set can be drawn
+
+    def sentences(self) -> list[str]:
+        """Name the classes and the reasons, one a line."""
+        trained = f"{TRAINED_ON}: {', '.join(self.trained)} (--keep-trained-classes counts them)"
+        sizes = ", ".join(f"{name} ({count})" for name, count in self.small.items())
+        return [trained] * bool(self.trained) + [f"left out, with too few videos: {sizes}"] * bool(self.small)
+
+
+@dataclass(frozen=True)
+class SplitPool:
+    """What episodes of one split are drawn from."""
+
+    pool: Pool
+    class_sizes: dict[str, int]  # videos of each class, by name in alphabetical order
+    left_out: LeftOut
+
+
+def make_split_pool(
+    videos: VideoTable,
+    split: str,
+    config: EpisodeConfig,
+    *,
+    where: str = "",
+    trained: Collection[str] = (),
+    min_videos: int = 0,
+) -> SplitPool:
+    """Sort the videos of one split of a table by class, without what must not be drawn.
+
+    Args:
+        videos: the table
+        split: "base", "val" or "novel"
+        config: what will be drawn
+        where: what the table is of, for messages
+        trained: classes that are left out, since the encoder was trained on them
+        min_videos: classes with fewer videos are left out
+
+    Raises:
+        InputError: if the split is empty, or has too few classes or videos; what was left out is named
+    """
+    rows = videos.rows(split)
+    if not len(rows):
+        held = ", ".join(sorted(set(videos.split))) or "no videos"
+        raise InputError(f"{where or 'videos'}: no videos of split {split!r}, it holds {held}; choose with --split")
+    rows = np.setdiff1d(rows, list(videos.in_earlier_split)).astype(np.int64)
+    duplicates = videos.duplicates(rows)  # as a support, a duplicate would give its query away
+    rows = np.setdiff1d(rows, [row for members in duplicates for row in members[1:]]).astype(np.int64)
+    sizes = dict(sorted(Counter(videos.take(rows).label).items()))
+    left_out = LeftOut(
+        tuple(name for name in sizes if name in trained),
+        {name: count for name, count in sizes.items() if count < min_videos and name not in trained},
+        tuple(videos.take(members).path for members in duplicates),
+    )
+    sizes = {name: count for name, count in sizes.items() if name not in {*left_out.trained, *left_out.small}}
+    rows = np.array([row for row in rows if videos.label[row] in sizes], dtype=np.int64)
+    of_rows = videos.take(rows)
+    try:
+        pool = make_pool(rows, of_rows.label, of_rows.group, config)
+    except InputError as error:
+        named = f"{where}: {error}" if where else str(error)
+        raise InputError("; ".join([named, *left_out.sentences()])) from error
+    return SplitPool(pool, sizes, left_out)
 
 
 def make_pool(rows: Rows, labels: Sequence[str], groups: Sequence[str], config: EpisodeConfig) -> Pool:
@@ -54,7 +127,8 @@ def _refuse_small_classes(pool: Pool, config: EpisodeConfig) -> None:
     if small:
         raise InputError(
             f"{config.k_shot}-shot episodes with --queries {config.n_query} need {needed} videos a class;"
-            f" too few in {', '.join(small)}; lower --shot or --queries, or add videos"
+            f" too few in {', '.join(small)}; lower --shot or --queries, leave such classes out with"
+            f" --min-videos {needed}, or add videos"
         )
     if config.group_disjoint:
         bad = [

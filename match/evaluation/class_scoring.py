@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.progress import logger, progress_bar
-from hcl.match.config import ScoreConfig
+from hcl.match.config import LEVELS, ScoreConfig
 from hcl.match.embeddings import Arrays
-from hcl.match.episodes.aggregation import PairTable, combine_levels, distinct_pairs, pool_supports
+from hcl.match.episodes.aggregation import PairTable, combine_levels, distinct_pairs, pool_supports, sum_name
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.evaluation.score_cache import ScoreCache
 from hcl.match.fast_scoring.pair_scores import score_pairs
@@ -92,7 +92,12 @@ def _slices(
 
 
 def combination_scores(
-    levels: NDArray[np.float64], lookup: NDArray[np.int64], case: Case, *, spatial: bool = True
+    levels: NDArray[np.float64],
+    lookup: NDArray[np.int64],
+    case: Case,
+    *,
+    spatial: bool = True,
+    last: Sequence[str] = LEVELS,
 ) -> ClassScores:
     """Score classes by every combination of levels.
 
@@ -101,8 +106,11 @@ def combination_scores(
         lookup: (E, N * M, N, K) into them
         case: how many of the K supports count, and how
         spatial: False leaves the spatial level out
+        last: the levels whose sum counts; it comes last
     """
-    return combine_levels(pool_supports(levels, lookup[..., : case.k_shot], case.aggregate), spatial=spatial)
+    scores = combine_levels(pool_supports(levels, lookup[..., : case.k_shot], case.aggregate), spatial=spatial)
+    counted = sum_name([level for level in last if spatial or level != "spatial"])
+    return {name: scores[name] for name in scores if name != counted} | {counted: scores[counted]}
 
 
 def class_scores_of(columns: PairColumns, lookup: NDArray[np.int64], case: Case) -> ClassScores:

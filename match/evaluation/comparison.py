@@ -1,6 +1,6 @@
 """Several runs or methods over the same episodes: what each recognises, and paired differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
-from hcl.match.episodes.drawing import draw_set
+from hcl.match.episodes.drawing import EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluate import EvaluationRequest
-from hcl.match.evaluation.evaluator import Evaluator
+from hcl.match.evaluation.evaluator import Evaluator, left_out_classes
 from hcl.match.evaluation.results import Evaluation, accuracy_frame
 from hcl.match.evaluation.statistics import Accuracy, accuracy_table
 from hcl.match.store.embedding_store import EmbeddingStore, open_store
@@ -62,12 +63,16 @@ class Comparison:
     plan: EvaluationConfig
     entries: tuple[Entry, ...]  # the ImageNet ResNet without training, then the runs as given
     differences: tuple[Difference, ...]  # of every other entry from the first run
+    left_out: LeftOut = LeftOut()  # what was not drawn from
+    trained_on: tuple[str, ...] = ()  # classes that count although one of the runs was trained on them
 
     def to_dict(self) -> dict[str, Any]:
         """The whole result in plain types; accuracies, differences and intervals in percent."""
         return {
             "episodes": asdict(self.episodes),
             "plan": asdict(self.plan),
+            "left_out": {"trained": list(self.left_out.trained), "few_videos": self.left_out.small},
+            "trained_on": list(self.trained_on),
             "entries": [
                 {
                     "run": entry.name,
@@ -111,7 +116,10 @@ def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: Evaluati
         raise InputError(f"a comparison needs 2 runs or stores, got {len(stores)}; one alone: hcl evaluate")
     request = request or EvaluationRequest()
     opened = {name: open_store(store) for name, store in stores.items()}
-    episode_list = request.episode_list or _draw_list(next(iter(opened.values())), request)
+    left_out, episode_list = LeftOut(), request.episode_list
+    if episode_list is None:
+        drawn = _draw_for(list(opened.values()), request)
+        left_out, episode_list = drawn.left_out, EpisodeList.of(drawn.episodes, next(iter(opened.values())).videos)
     evaluations = {}
     for name, store in opened.items():
         evaluator = Evaluator(store, request.plan, request.scoring)
@@ -119,13 +127,16 @@ def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: Evaluati
         if evaluations[name].interrupted:
             raise KeyboardInterrupt  # episodes that only some have scored compare nothing
     entries, differences = _entries(evaluations), _differences(evaluations)
-    return Comparison(request.episodes, request.plan, tuple(entries), tuple(differences))
+    trained_on = sorted({name for evaluation in evaluations.values() for name in evaluation.trained_on})
+    return Comparison(request.episodes, request.plan, tuple(entries), tuple(differences), left_out, tuple(trained_on))
 
 
-def _draw_list(store: EmbeddingStore, request: EvaluationRequest) -> EpisodeList:
-    config = replace(request.episodes, k_shot=max(request.plan.shots))
-    episodes = draw_set(store.videos, request.plan.split, config, where=str(store.path)).episodes
-    return EpisodeList.of(episodes, store.videos)
+def _draw_for(stores: Sequence[EmbeddingStore], request: EvaluationRequest) -> EpisodeSet:
+    """Draw episodes from the first of several stores, without the classes that any of them was trained on."""
+    config, plan, first = replace(request.episodes, k_shot=max(request.plan.shots)), request.plan, stores[0]
+    trained = {name for store in stores for name in left_out_classes(store, plan)}
+    where = str(first.path)
+    return draw_set(first.videos, plan.split, config, where=where, trained=trained, min_videos=plan.min_videos)
 
 
 def _entries(evaluations: Mapping[str, Evaluation]) -> list[Entry]:

@@ -72,6 +72,8 @@ class EvaluationRequest:
             surplus = [options[name] for name in options if name in drawing] + ["--seeds"] * bool(seeds)
             if surplus:
                 raise InputError(f"{surplus[0]} follows from --episodes-file; leave it out")
+            if planning.get("min_videos"):
+                raise InputError("--min-videos chooses classes to draw from; leave it out with --episodes-file")
             drawing = episode_list.shape
             planning = {"shots": (drawing["k_shot"],), **planning}
         return cls(
@@ -106,6 +108,8 @@ def evaluate(
     method: str | None = None,
     aggregate: str | Sequence[str] = (),
     spatial: bool = EvaluationConfig.spatial,
+    min_videos: int = EvaluationConfig.min_videos,
+    keep_trained_classes: bool = EvaluationConfig.keep_trained_classes,
     score_cache: str | Path | None = None,
     **scoring: Any,
 ) -> Evaluation:
@@ -123,6 +127,8 @@ def evaluate(
         method: "resnet" for the ImageNet ResNet without training alone; None: that of the store
         aggregate: "mean", "max" or both, of the scores over supports; (): as the encoder was trained
         spatial: False leaves out the level that takes most of the time
+        min_videos: classes with fewer videos are left out
+        keep_trained_classes: count classes that the run was trained on
         score_cache: Zarr folder that keeps the scores of pairs for later evaluations
         scoring: top_clips, top_patches, attention_scale and patch_selection, where they differ from the training's
 
@@ -140,6 +146,8 @@ def evaluate(
         method=method,
         aggregates=(aggregate,) if isinstance(aggregate, str) else tuple(aggregate),
         spatial=spatial,
+        min_videos=min_videos,
+        keep_trained_classes=keep_trained_classes,
         score_cache=score_cache,
         **({"episode_list": episodes} if isinstance(episodes, EpisodeList) else drawing),
         **scoring,

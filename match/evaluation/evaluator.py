@@ -64,6 +64,8 @@ class Evaluator:
             raise InputError(
                 f"--score-cache keeps the scores of {HCL}; {self.method} is scored anew each time, leave the option out"
             )
+        if self.method == HCL and not plan.spatial and store.trained_levels == ("spatial",):
+            raise InputError(f"{store.path}: --no-spatial leaves out the one level that was trained; leave it out")
         self._settings = score_settings(store, self.scoring, spatial=plan.spatial)
         cached = read_scores(self._path, store, self._settings) if self._path else ScoreCache(len(store.videos))
         self._score_cache = cached
@@ -97,13 +99,27 @@ class Evaluator:
             tuple(chosen.class_sizes.values()),
             tuple(_outcome(self.store, scored, case, scores[case], names) for case in cases),
             spread,
-            chosen.duplicates,
+            chosen.left_out,
         )
 
     def _choose(self, episodes: EpisodeConfig, episode_list: EpisodeList | None) -> EpisodeSet:
+        trained = left_out_classes(self.store, self.plan)
         if episode_list is not None:
-            return episode_list.find_in(self.store, self.plan.split)
-        return draw_set(self.store.videos, self.plan.split, episodes, where=str(self.store.path))
+            chosen = episode_list.find_in(self.store, self.plan.split)
+            if met := [name for name in chosen.class_sizes if name in trained]:
+                raise InputError(
+                    f"{self.store.path}: the listed episodes hold classes that the run was trained on:"
+                    f" {', '.join(met)}; draw others, or count them with --keep-trained-classes"
+                )
+            return chosen
+        return draw_set(
+            self.store.videos,
+            self.plan.split,
+            episodes,
+            where=str(self.store.path),
+            trained=trained,
+            min_videos=self.plan.min_videos,
+        )
 
     def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
         """Score classes by the method and by the ImageNet ResNet without training, which comes first.
@@ -135,7 +151,7 @@ class Evaluator:
         known, weighted = self._further_scores(level_scores)
         scores = {
             case: class_scores_of(known, lookup, case)
-            | combination_scores(level_scores.levels, lookup, case, spatial=spatial)
+            | combination_scores(level_scores.levels, lookup, case, spatial=spatial, last=self.store.trained_levels)
             | class_scores_of(weighted, lookup, case)
             for case in cases
         }
@@ -159,6 +175,11 @@ def _of_all(values: NDArray[np.float64], scored: NDArray[np.bool_]) -> NDArray[n
     column = np.full(len(scored), np.nan)
     column[scored] = values
     return column
+
+
+def left_out_classes(store: EmbeddingStore, plan: EvaluationConfig) -> tuple[str, ...]:
+    """The classes that do not test a store's encoder, since it was trained on them; none where they are asked for."""
+    return () if plan.keep_trained_classes or plan.split == "base" else store.trained_classes
 
 
 def choose_method(store: EmbeddingStore, method: str | None) -> str:

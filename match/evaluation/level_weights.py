@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.errors import InputError
-from hcl.match.config import HCL, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import HCL, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, EpisodeConfig, ScoreConfig
 from hcl.match.episodes.aggregation import pool_supports, true_places
 from hcl.match.episodes.drawing import Episodes, draw_for_choice
 from hcl.match.evaluation.class_scoring import score_levels
@@ -121,14 +121,18 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
 def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     """Fit the weights of all levels, and of the untrained ones alone: these are kept where they are more accurate.
 
-    So on the episodes that choose, the weighted sum is never behind that of the untrained levels.
+    The paper's levels count whose losses were trained. So on the episodes that choose, the weighted sum is never behind
+    that of the untrained levels.
     """
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
-    scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial=EvaluationConfig.spatial)
-    names = (*LEVELS, *known_levels(store))
-    levels = np.concatenate((scored.levels, known_scores(store, scored.pairs.pairs, names[3:])), axis=1)
+    trained = store.trained_levels
+    scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial="spatial" in trained)
+    pairs = scored.pairs
+    of_store = known_levels(store)
+    names = (*trained, *of_store)
+    levels = np.concatenate((columns_of(scored.levels, trained), known_scores(store, pairs.pairs, of_store)), axis=1)
     shots = sorted({1, episodes.support.shape[2]})
-    of_classes = [pool_supports(levels, scored.pairs.lookup[..., :shot], "mean") for shot in shots]
+    of_classes = [pool_supports(levels, pairs.lookup[..., :shot], "mean") for shot in shots]
     prior, truth, spread = np.array([PRIOR[name] for name in names]), true_places(episodes), levels.std(axis=0)
     candidates = []
     for counted in (names, UNTRAINED_LEVELS):
@@ -196,6 +200,8 @@ def weighted_scores(
 ) -> NDArray[np.float64]:
     """Add up all levels by the store's weights; without any, by PRIOR, or all alike where nothing was learned.
 
+    Of the paper's levels those count whose losses were trained.
+
     Weights that were chosen on other videos than the store's are trusted as far as these are near: the rest of the
     trust goes to the untrained levels, centred by these videos' own mean.
 
@@ -209,8 +215,9 @@ def weighted_scores(
     Returns:
         (n,)
     """
-    names = (*LEVELS, *known_levels(store))
-    columns = np.concatenate((levels, known), axis=1)
+    trained = store.trained_levels
+    names = (*trained, *known_levels(store))
+    columns = np.concatenate((columns_of(levels, trained), known), axis=1)
     spread = columns.std(axis=0)
     chosen = LevelWeights.of(store)
     if chosen is None:
@@ -226,6 +233,11 @@ def weighted_scores(
     untrained = known_scores(store, pairs, [name for name in UNTRAINED_LEVELS if name in names], centred=True)
     alone = _in_spreads(untrained).sum(axis=1)
     return np.asarray(trust * _in_spreads(total) + (1 - trust) * _in_spreads(alone))
+
+
+def columns_of(levels: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
+    """Take the scores of some of the paper's levels: (n, 3) to (n, L)."""
+    return levels[:, [LEVELS.index(name) for name in names]]
 
 
 def _in_spreads(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.drawing import Episodes
+from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
@@ -57,6 +58,7 @@ class Outcome:
             "shot": self.case.k_shot,
             "aggregate": self.case.aggregate,
             "levels": {name: value.to_dict() for name, value in self.accuracies.items() if name != BASELINE},
+            "headline": self.headline,
             "baseline": self.accuracies[BASELINE].to_dict(),
             "per_class": {
                 name: value if value == value else None for name, value in zip(self.class_names, values, strict=True)
@@ -83,10 +85,15 @@ class Evaluation:
     class_sizes: tuple[int, ...]
     outcomes: tuple[Outcome, ...]  # of each number of shots and aggregate
     spread: dict[str, tuple[float, float]]  # mean and standard deviation of each level's scores
-    duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path
+    left_out: LeftOut = LeftOut()  # what was not drawn from
 
     @property
-    def left_out(self) -> tuple[str, ...]:
+    def trained_on(self) -> tuple[str, ...]:
+        """The classes that count although the store's run was trained on them."""
+        return tuple(name for name in self.class_names if name in self.store.trained_classes)
+
+    @property
+    def copies(self) -> tuple[str, ...]:
         """Videos of the split that were not drawn, since an earlier split has the same ones."""
         return self.store.left_out(self.plan.split)
 
@@ -113,8 +120,13 @@ class Evaluation:
             **outcomes[0],
             "outcomes": outcomes,
             "spread": {name: {"mean": mean, "std": std} for name, (mean, std) in self.spread.items()},
-            "duplicates": [list(paths) for paths in self.duplicates],
-            "left_out": list(self.left_out),
+            "duplicates": [list(paths) for paths in self.left_out.duplicates],
+            "left_out": {
+                "trained": list(self.left_out.trained),
+                "few_videos": self.left_out.small,
+                "copies": list(self.copies),
+            },
+            "trained_on": list(self.trained_on),
         }
 
     def to_pandas(self) -> Any:

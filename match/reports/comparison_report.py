@@ -2,19 +2,22 @@
 
 from tabulate import tabulate
 
+from hcl.extract.system.console import plain
 from hcl.match.evaluation.comparison import UNTRAINED, Comparison
-from hcl.match.reports.report import UNTRAINED_RUN, case_name, counted, queries_name
+from hcl.match.reports.report import UNTRAINED_RUN, Quote, case_name, choice_lines, counted, queries_name
 
 
-def as_text(comparison: Comparison) -> str:
-    """Methods by row and shots by column, then the paired differences."""
+def as_text(comparison: Comparison, quote: Quote = plain) -> str:
+    """Methods by row and shots by column, then the paired differences; `quote` as of `report.as_text`."""
     config, plan = comparison.episodes, comparison.plan
     head = (
         f"{config.n_way}-way, {queries_name(config.n_query)}, the same {counted(config.episodes, 'episode')} of"
         f" {plan.split} classes for all{', group-disjoint' if config.group_disjoint else ''};"
         " accuracy in % ± 95 % over episodes"
     )
-    return "\n\n".join((head, _accuracies(comparison), _differences(comparison)))
+    behind = list(map(quote, _behind(comparison)))
+    choice = choice_lines(comparison.left_out, comparison.trained_on, quote)
+    return "\n\n".join((head, *choice, _accuracies(comparison, quote), _differences(comparison, quote), *behind))
 
 
 def run_name(name: str) -> str:
@@ -22,11 +25,27 @@ def run_name(name: str) -> str:
     return UNTRAINED_RUN if name == UNTRAINED else name
 
 
-def _accuracies(comparison: Comparison) -> str:
+def _behind(comparison: Comparison) -> list[str]:
+    """Name the runs that the ResNet without training, which comes first, is ahead of."""
+    untrained, *runs = comparison.entries
+    lines = []
+    for case, of in untrained.accuracies.items():
+        told = [
+            f"{run.name} ({run.accuracies[case].accuracy:.1f} %)"
+            for run in runs
+            if run.accuracies[case].accuracy < of.accuracy
+        ]
+        if told:
+            shown = f"{UNTRAINED_RUN} ({of.accuracy:.1f} %, {case_name(case, comparison.plan, ' ')})"
+            lines.append(f"without training, {shown} is ahead of {', '.join(told)}")
+    return lines
+
+
+def _accuracies(comparison: Comparison, quote: Quote) -> str:
     rows = [
         (
-            run_name(entry.name),
-            entry.method,
+            quote(run_name(entry.name)),
+            quote(entry.method),
             *(f"{of.accuracy:.2f} ± {of.ci95:.2f}" for of in entry.accuracies.values()),
         )
         for entry in comparison.entries
@@ -35,13 +54,13 @@ def _accuracies(comparison: Comparison) -> str:
     return tabulate(rows, headers=("run", "method", *cases), tablefmt="github", disable_numparse=True)
 
 
-def _differences(comparison: Comparison) -> str:
+def _differences(comparison: Comparison, quote: Quote) -> str:
     rows = []
     for difference in comparison.differences:
         value, (low, high) = difference.value, difference.value.bootstrap95
         rows.append(
             (
-                f"{run_name(difference.name)} - {difference.first}",
+                quote(f"{run_name(difference.name)} - {difference.first}"),
                 case_name(difference.case, comparison.plan, " "),
                 f"{value.accuracy:+.2f}",
                 f"± {value.ci95:.2f}",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.report import case_name, score_name
@@ -73,7 +74,7 @@ def _classes(figure: Any, evaluation: Evaluation, outcome: Outcome) -> Any:
     order = np.argsort(np.nan_to_num(outcome.per_class, nan=-1))
     drawing = figure(figsize=(8, _inches(outcome)), layout="constrained")
     axes = drawing.add_subplot()
-    axes.barh([outcome.class_names[place] for place in order], outcome.per_class[order])
+    axes.barh([_label(outcome.class_names[place]) for place in order], outcome.per_class[order])
     axes.axvline(100 / evaluation.episodes.n_way, color="grey", linestyle=":")
     axes.set_xlabel(f"accuracy, %, {outcome.case.k_shot}-shot")
     return drawing
@@ -85,12 +86,18 @@ def _confusion(figure: Any, outcome: Outcome) -> Any:
     drawing = figure(figsize=(inches + 1, inches), layout="constrained")
     axes = drawing.add_subplot()
     image = axes.imshow(shares, vmin=0, vmax=100, cmap="viridis")
-    axes.set_xticks(range(len(outcome.class_names)), outcome.class_names, rotation=90)
-    axes.set_yticks(range(len(outcome.class_names)), outcome.class_names)
+    names = list(map(_label, outcome.class_names))
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true class")
     drawing.colorbar(image, label="% of the true class")
     return drawing
+
+
+def _label(name: str) -> str:
+    """A class as it is drawn: matplotlib takes what stands between dollars for a formula."""
+    return plain(name).replace("$", r"\$")
 
 
 def _inches(outcome: Outcome) -> float:

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -12,13 +12,16 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.cache.video_table import left_out_text
+from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
-from hcl.match.config import BASELINE, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
+from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
+from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 
+Quote = Callable[[object], str]  # makes what a file says safe to show
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
@@ -53,34 +56,51 @@ def write_scored_episodes(path: str | Path, evaluation: Evaluation) -> None:
     write_episodes(path, episode_list, asdict(evaluation.episodes))
 
 
-def as_text(evaluation: Evaluation) -> str:
-    """The report that `hcl evaluate` prints of one evaluation."""
-    parts = [_head(evaluation)]
+def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
+    """The report that `hcl evaluate` prints of one evaluation.
+
+    Args:
+        evaluation: to report
+        quote: what makes labels and paths safe: `plain` for a terminal, `markdown` for a file
+    """
+    parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
-        behind = [line] if (line := behind_text(outcome)) else []
-        parts += [*title, _levels(outcome), *behind, _per_class(evaluation, outcome), _confusion(outcome)]
+        accuracies = {name: value.accuracy for name, value in outcome.accuracies.items()}
+        behind = [line] if (line := behind_text(accuracies, outcome.headline)) else []
+        parts += [*title, _levels(outcome), *behind, _per_class(evaluation, outcome, quote), _confusion(outcome, quote)]
         if confused := outcome.most_confused:
             headers = ("true class", "most often taken for", "% of its queries")
-            parts.append(tabulate(confused, headers=headers, floatfmt=".1f", tablefmt="github"))
+            rows = [(quote(true), quote(predicted), share) for true, predicted, share in confused]
+            parts.append(tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github", disable_numparse=[0, 1]))
     if evaluation.spread:
         levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
-    if weights := weights_text(evaluation):
-        parts.append(weights)
-    if evaluation.left_out:
-        parts.append(left_out_text(evaluation.left_out))
-    if evaluation.duplicates:
-        sets = "\n".join("  " + " = ".join(paths) for paths in evaluation.duplicates)
+    parts += [line for line in (weights_text(evaluation, quote), untrained_levels_text(evaluation)) if line]
+    if evaluation.copies:
+        parts.append(quote(left_out_text(evaluation.copies)))
+    if evaluation.left_out.duplicates:
+        sets = "\n".join("  " + " = ".join(map(quote, paths)) for paths in evaluation.left_out.duplicates)
         parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")
     return "\n\n".join(parts)
 
 
-def behind_text(outcome: Outcome) -> str:
-    """Say that something without training leads, where it does; "" where it does not."""
-    untrained = {name: outcome.accuracies[name].accuracy for name in WITHOUT_TRAINING if name in outcome.accuracies}
+def choice_lines(left_out: LeftOut, trained_on: Sequence[str], quote: Quote = plain) -> list[str]:
+    """Say which classes were left out and why, and which count although a run was trained on them."""
+    known = [f"no new classes, the run was trained on them: {', '.join(trained_on)}"] if trained_on else []
+    return list(map(quote, left_out.sentences() + known))
+
+
+def behind_text(accuracies: Mapping[str, float], headline: str) -> str:
+    """Say that something without training leads, where it does; "" where it does not.
+
+    Args:
+        accuracies: in percent, by score
+        headline: the score that stands for the method
+    """
+    untrained = {name: accuracies[name] for name in WITHOUT_TRAINING if name in accuracies}
     leading = max(untrained, key=lambda name: untrained[name])
-    reached = outcome.accuracies[outcome.headline].accuracy
+    reached = accuracies[headline]
     if untrained[leading] <= reached:
         return ""
     return (
@@ -89,7 +109,7 @@ def behind_text(outcome: Outcome) -> str:
     )
 
 
-def weights_text(evaluation: Evaluation) -> str:
+def weights_text(evaluation: Evaluation, quote: Quote = plain) -> str:
     """Which weights the weighted sum has, and how far they are trusted; "" where there is no such sum."""
     store, first = evaluation.store, evaluation.outcomes[0]
     if WEIGHTED not in first.accuracies:
@@ -99,7 +119,7 @@ def weights_text(evaluation: Evaluation) -> str:
         return "weights of the levels: fixed ratios; there were no classes to choose them on"
     largest = max(chosen.weights.values(), default=0.0) or 1.0  # ratios alone matter
     factors = ", ".join(f"{level_name(name)} {weight / largest:.2g}" for name, weight in chosen.weights.items())
-    line = f"weights of the levels, chosen on {chosen.chosen_on}: {factors or 'none counts'}"
+    line = f"weights of the levels, chosen on {quote(chosen.chosen_on)}: {factors or 'none counts'}"
     shift = foreign_shift(store, chosen, np.unique(evaluation.scored.query))
     if shift is None:
         return line
@@ -107,7 +127,18 @@ def weights_text(evaluation: Evaluation) -> str:
     return f"{line}\nthese videos are {shift:.2f} away from those trained on (within one domain under {NEAR}): {trust}"
 
 
-def _head(evaluation: Evaluation) -> str:
+def untrained_levels_text(evaluation: Evaluation) -> str:
+    """Name the levels whose losses were not trained, which count in no headline; "" where there are none."""
+    trained = evaluation.store.trained_levels if evaluation.method == HCL else LEVELS
+    untrained = [level for level in LEVELS if level not in trained]
+    if not untrained:
+        return ""
+    return (
+        f"trained without the losses of {', '.join(untrained)}: left out of the weighted sum and of the last sum above"
+    )
+
+
+def _head(evaluation: Evaluation, quote: Quote) -> str:
     config = evaluation.episodes
     scored = f"{len(evaluation.scored)} of " if evaluation.interrupted else ""
     return (
@@ -115,7 +146,7 @@ def _head(evaluation: Evaluation) -> str:
         f" {scored}{counted(config.episodes, 'episode')}, seed {config.seed}"
         f"{', group-disjoint' if config.group_disjoint else ''}\n"
         f"{sum(evaluation.class_sizes)} {evaluation.plan.split} videos of {len(evaluation.class_names)} classes in"
-        f" {evaluation.store.path}"
+        f" {quote(evaluation.store.path)}"
     )
 
 
@@ -166,9 +197,9 @@ def _levels(outcome: Outcome) -> str:
     )
 
 
-def _per_class(evaluation: Evaluation, outcome: Outcome) -> str:
+def _per_class(evaluation: Evaluation, outcome: Outcome, quote: Quote) -> str:
     columns = zip(evaluation.class_names, evaluation.class_sizes, outcome.per_class.tolist(), strict=True)
-    rows = [(name, size, "no query" if isnan(value) else f"{value:.1f}") for name, size, value in columns]
+    rows = [(quote(name), size, "no query" if isnan(value) else f"{value:.1f}") for name, size, value in columns]
     return tabulate(
         rows,
         headers=("class", "videos", "accuracy %"),
@@ -178,24 +209,29 @@ def _per_class(evaluation: Evaluation, outcome: Outcome) -> str:
     )
 
 
-def _confusion(outcome: Outcome) -> str:
+def _confusion(outcome: Outcome, quote: Quote) -> str:
     """The confusion matrix in percent of each true class; classes are numbered to keep it narrow."""
     numbers = range(1, len(outcome.class_names) + 1)
     rows = []
     for number, name, counts in zip(numbers, outcome.class_names, outcome.confusion, strict=True):
-        rows.append((f"{number} {name}", *(round(100 * count / max(1, counts.sum())) for count in counts)))
+        rows.append((f"{number} {quote(name)}", *(round(100 * count / max(1, counts.sum())) for count in counts)))
     return tabulate(rows, headers=("true \\ predicted, %", *numbers), tablefmt="github")
 
 
-def over_runs(evaluations: Sequence[Evaluation]) -> str:
+def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
     """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation."""
-    first, tables = evaluations[0], []
+    first = evaluations[0]
+    tables = list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on, quote)))
     for number, outcome in enumerate(first.outcomes):
         columns = [evaluation.outcomes[number].accuracies for evaluation in evaluations]
         rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in columns[0]]
-        names = [f"{of.store.path.parent.name or of.store.path.name}, seed {of.episodes.seed}" for of in evaluations]
+        names = [
+            quote(f"{of.store.path.parent.name or of.store.path.name}, seed {of.episodes.seed}") for of in evaluations
+        ]
         headers = (case_name(outcome.case, first.plan), *names, "mean", "std")
         tables.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
+        means = {name: statistics.fmean(of[name].accuracy for of in columns) for name in columns[0]}
+        tables += [line] if (line := behind_text(means, outcome.headline)) else []
     return "\n\n".join(tables)
 
 

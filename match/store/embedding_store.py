@@ -15,16 +15,18 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import compressors, open_group
-from hcl.match.config import HCL
+from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Embeddings
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
 
-SCHEMA, VERSION = "hcl-embeddings", 3
+SCHEMA, VERSION = "hcl-embeddings", 4
 REMEDY = "write the store anew with: hcl embed"
 FACTS = ("path", "label", "split", "group", "content")
 LEFT_OUT = "left_out"  # attribute: videos that are not in the store, see `VideoTable.same_as`
 IDENTIFYING = FACTS[:3]
+TRAINED_LEVELS = "trained_levels"  # an attribute
+TRAINED_CLASSES = "trained_classes"  # another one
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
@@ -58,6 +60,32 @@ class EmbeddingStore:
     def method(self) -> str:
         """The method that the store's arrays are for, as it was named for the training."""
         return str(self.attributes["method"])
+
+    @property
+    def trained_levels(self) -> tuple[str, ...]:
+        """HCL's levels whose losses were trained, some of LEVELS; the others stay out of every sum that counts.
+
+        Raises:
+            InputError: if the store names others
+        """
+        named = self.attributes.get(TRAINED_LEVELS, list(LEVELS))
+        if not isinstance(named, list) or not named or any(level not in LEVELS for level in named):
+            raise InputError(
+                f"{self.path}: its {TRAINED_LEVELS} are {named!r}, expected some of {', '.join(LEVELS)}; {REMEDY}"
+            )
+        return tuple(level for level in LEVELS if level in named)
+
+    @property
+    def trained_classes(self) -> tuple[str, ...]:
+        """The classes of the store's videos that its run was trained on.
+
+        Raises:
+            InputError: if they are no list of names
+        """
+        named = self.attributes.get(TRAINED_CLASSES, [])
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise InputError(f"{self.path}: its {TRAINED_CLASSES} are {named!r}, expected a list of names; {REMEDY}")
+        return tuple(named)
 
     @property
     def identity(self) -> str:

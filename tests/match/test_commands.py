@@ -1,10 +1,12 @@
 """The commands of match as a user meets them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zarr
 from click.testing import CliRunner, Result
 
 from hcl.cli import main
@@ -75,3 +77,46 @@ def test_a_method_that_nobody_knows_is_refused_with_the_list() -> None:
     result = run("evaluate", "a.zarr", "--method", "tsn")
     assert result.exit_code == 2 and len(result.output.splitlines()) == 1
     assert "hcl, resnet, protonet, matchingnet, otam, trx" in result.output and "'tsn'" in result.output
+
+
+HOSTILE = ("\x1b[2Jclear", "a\nfake line", "<img src=x onerror=alert(1)>", "a | b", "$\\undefined", "plain")
+
+
+def hostile_store(write_embeddings: Callable[..., Path], path: Path) -> Path:
+    """A store whose classes, videos, origin and weights have names that do more than name."""
+    contents = ("same", "same", *(f"h{row}" for row in range(28)))
+    paths = (*("\x1b]0;t\x07.mp4", "<b>\n.mp4"), *(f"v{row}.mp4" for row in range(28)))
+    labels = tuple(HOSTILE[row // 5] for row in range(30))
+    write_embeddings(path, label=labels, path=paths, content=contents)
+    zarr.open_group(path, mode="r+").attrs["origin"] = {"run": "\x1b[31mrun\nfake: line", "cache": "<b>"}
+    zarr.open_group(path, mode="r+").attrs["trained_classes"] = ["a | b", "a\nfake line"]
+    return path
+
+
+def test_what_files_say_is_printed_as_text_alone(write_embeddings: Callable[..., Path]) -> None:
+    store = hostile_store(write_embeddings, Path("hostile.zarr"))
+    shutil.copytree(store, "other.zarr")
+    few = ("--way", 3, "--episodes", 20)
+    told = {
+        "evaluate": succeed("evaluate", store, *few, "--markdown", "one.md", "--keep-trained-classes"),
+        "runs": succeed("evaluate", store, *few, "--seeds", "1,2", "--markdown", "two.md"),
+        "compare": succeed("compare", store, "other.zarr", *few, "--markdown", "three.md"),
+        "info": succeed("info", store, "--verify"),
+        "error": run("evaluate", store, "--way", 30).output,
+    }
+    for name, text in told.items():
+        assert "\x1b" not in text and "\x07" not in text and "\nfake" not in text, name
+    assert r"\x1b[2Jclear" in told["evaluate"] and r"a\nfake line" in told["evaluate"]
+    assert r"\x1b]0;t\x07.mp4 = <b>\n.mp4" in told["evaluate"] and r"\x1b[31mrun\nfake: line" in told["info"]
+    assert len(told["error"].splitlines()) == 1 and r"a\nfake line" in told["error"]
+    for name in ("one.md", "two.md", "three.md"):
+        written = Path(name).read_text()
+        assert "<" not in written and "\x1b" not in written and r"a \| b" in written
+    assert "&lt;img src=x onerror=alert(1)&gt;" in Path("one.md").read_text()
+
+
+def test_pictures_take_no_label_for_a_formula(write_embeddings: Callable[..., Path]) -> None:
+    pytest.importorskip("matplotlib", reason="the plot extra is not installed")
+    store = hostile_store(write_embeddings, Path("hostile.zarr"))
+    succeed("evaluate", store, "--way", 3, "--episodes", 20, "--plot", "pictures", "--keep-trained-classes")
+    assert len(list(Path("pictures").glob("*.png"))) == 3

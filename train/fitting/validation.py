@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hcl.match.config import ALL_LEVELS, BASELINE, HCL, ScoreConfig
-from hcl.match.episodes.aggregation import distinct_pairs, true_places
+from hcl.match.config import BASELINE, HCL, ScoreConfig
+from hcl.match.episodes.aggregation import distinct_pairs, sum_name, true_places
 from hcl.match.episodes.drawing import draw_for_choice
 from hcl.match.evaluation.class_scoring import Case, combination_scores, episode_scores
 from hcl.match.fast_scoring.pair_scores import score_pairs
@@ -21,6 +21,7 @@ from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import embedded_batches
 from hcl.train.encoders.factory import Trainable
 from hcl.train.encoders.untrained import MeanMaps
+from hcl.train.losses.objective import trained_levels
 
 CASE = Case(k_shot=1, aggregate="mean")
 
@@ -50,7 +51,7 @@ class Validation:
 def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig) -> Validation | None:
     """Prepare 1-shot episodes over the val classes, min(val_way, classes)-way.
 
-    A val class is usable with two videos: a query and a support.
+    A val class is usable with two videos: a query and a support. Of HCL's levels those count whose losses are trained.
 
     Args:
         source: of the maps, on the encoder's device; its cache has the run's splits
@@ -72,7 +73,8 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
     if episodes is None:
         return None
     views = cache.resolve_views(config.test_views, "--test-views")
-    table, truth = distinct_pairs(episodes), true_places(episodes)
+    table, truth, trained = distinct_pairs(episodes), true_places(episodes), trained_levels(config)
+    spatial = "spatial" in trained
 
     def accuracy(scores: NDArray[np.float64]) -> float:
         return float(100 * (scores.argmax(axis=-1) == truth).mean())
@@ -83,8 +85,9 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
         )
         if encoder.method != HCL:
             return accuracy(episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot))
-        levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs).astype(np.float64)
-        return accuracy(combination_scores(levels, table.lookup, CASE)[ALL_LEVELS])
+        levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs, spatial=spatial)
+        scores = combination_scores(levels.astype(np.float64), table.lookup, CASE, spatial=spatial)
+        return accuracy(scores[sum_name(trained)])
 
     def validate_untrained() -> float:
         embedded = concatenate(list(embedded_batches(MeanMaps(), source, rows)))

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hcl.match.config import LEVELS
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.blocks import by_blocks
 from hcl.match.scoring.cosines import l2_normalise
@@ -23,6 +24,12 @@ from hcl.match.scoring.scores import Scores, scores_of, semantic_attention
 from hcl.match.scoring.zoom import ClipPairs, ClipTable, align_clips, pair_numbers, with_gradients, zoom_in
 from hcl.train.config import TrainConfig
 from hcl.train.losses.losses import ALL_ROWS, spatial_cycle, supervised_contrastive, temporal_cycle
+
+TERMS_OF_LEVELS = {  # the losses that train each level; the classifier's reads global embeddings
+    "global": ("cross_entropy", "global_contrast"),
+    "temporal": ("temporal_contrast", "temporal_cycle"),
+    "spatial": ("spatial_contrast", "spatial_cycle"),
+}
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,17 @@ def term_weights(config: TrainConfig) -> dict[str, float]:
         "spatial_cycle": config.spatial_weight,
     }
     return {name: weight for name, weight in weights.items() if weight > 0 and getattr(config, name)}
+
+
+def trained_levels(config: TrainConfig) -> tuple[str, ...]:
+    """The levels of scores that the losses train; section 4.2 of the paper leaves out the others at inference.
+
+    Returns:
+        some of LEVELS, in their order; all of them where nothing is trained, hence none is better than another
+    """
+    on = term_weights(config) if config.epochs else {}
+    trained = tuple(level for level in LEVELS if any(term in on for term in TERMS_OF_LEVELS[level]))
+    return trained or LEVELS
 
 
 def contrast_scores(

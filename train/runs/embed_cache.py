@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
+from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import list_differences
+from hcl.match.config import BASELINE, HCL
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
 from hcl.match.evaluation.level_weights import LevelWeights, choose_level_weights
-from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
+from hcl.match.store.embedding_store import LEFT_OUT, TRAINED_CLASSES, TRAINED_LEVELS, EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
@@ -26,6 +29,7 @@ from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
+from hcl.train.losses.objective import trained_levels
 from hcl.train.runs.planning import held_out_twins, log_left_out
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
@@ -138,25 +142,39 @@ def write_embeddings(
         "cache": str(cache.path),
         "cache_identity": cache.identity,
     }
-    attributes = {
-        "origin": origin | {"hcl": package_version()},
+    attributes: dict[str, Any] = {
+        "origin": {**origin, "hcl": package_version()},
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
         "text_model": config.text_model if config else None,
         LEFT_OUT: list(held_out_twins(cache, run).values()),
     }
+    if config:
+        attributes["origin"]["base_classes"] = list(config.base_classes)
+        attributes[TRAINED_CLASSES] = trained_classes(config, (cache.videos.label[row] for row in rows))
+    if config and config.training.method == HCL:
+        attributes[TRAINED_LEVELS] = list(trained_levels(config.training))
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:
-        weights = choose_level_weights(store, without=trained_classes(config) if config else ())
+        weights = choose_level_weights(store, without=store.trained_classes)
         weights = weights or (weights_of_run(run) if run else None)
         return {} if weights is None else {LEVEL_WEIGHTS: weights.to_dict()}
 
     embed_to_store(encoder, source, rows, out, attributes, views=views, finish=finish)
 
 
-def trained_classes(config: RunConfig) -> list[str]:
-    """The classes that a run was trained on, as it calls them, and of a run on several sets as their caches do."""
+def trained_classes(config: RunConfig, labels: Iterable[str]) -> list[str]:
+    """Those of some classes that a run was trained on: the names read alike, whatever their capitals and underscores.
+
+    Args:
+        config: of the run; one on several sets calls a class SET/class
+        labels: classes, as a cache calls them
+    """
+    if config.training.method == BASELINE:
+        return []  # it learns nothing
     sets = config.cache.get("sets", {})
-    return sorted({*config.base_classes, *(name.removeprefix(f"{of}/") for name in config.base_classes for of in sets)})
+    names = {*config.base_classes, *(name.removeprefix(f"{of}/") for name in config.base_classes for of in sets)}
+    readable = {clean_name(name) for name in names}
+    return sorted(label for label in set(labels) if clean_name(label) in readable)
 
 
 def weights_of_run(run: Run) -> LevelWeights | None:

@@ -13,6 +13,7 @@ import numpy as np
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
+from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -60,7 +61,7 @@ class Description:
 
     def __str__(self) -> str:
         verified = [f"damaged: {name}" for name in self.all_damaged] or ["verified: everything can be read"]
-        return "\n".join([*self.lines(), *(verified if self.damaged is not None else [])])
+        return "\n".join(map(plain, [*self.lines(), *(verified if self.damaged is not None else [])]))
 
 
 def _shown(name: str, value: Any) -> str:

@@ -16,6 +16,7 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
+from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
@@ -51,7 +52,8 @@ def open_with_splits(
         raise InputError("--merge-classes merges the classes of several caches; name more than one, or leave it out")
     cache = open_cache(paths[0]) if len(paths) == 1 else join_caches(paths, merge_classes=merge_classes)
     if splits is not None:
-        given = read_splits(Path(splits))
+        known = cache.class_splits
+        given = {name if name in known else from_csv_cell(name): of for name, of in read_splits(Path(splits)).items()}
         try:
             cache = cache.with_splits(given)
         except InputError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hcl.extract.system.errors import InputError
-from hcl.match.config import ALL_LEVELS, BASELINE
+from hcl.match.config import ALL_LEVELS, BASELINE, HCL
 from hcl.match.evaluation.comparison import verdict
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.evaluation.results import data_frame
@@ -184,6 +184,19 @@ def ablations(numbers: Sequence[int], run: Callable[[str, Mapping[str, Any]], Cr
             if variant.folder not in results:
                 results[variant.folder] = run(variant.folder, variant.settings)
         yield _fill_in(number, results)
+
+
+def refuse_other_methods(method: str | None) -> None:
+    """Refuse a method whose losses and levels are not those that the tables switch, before anything is trained.
+
+    Raises:
+        InputError: the message names what compares methods
+    """
+    if method not in (None, HCL):
+        raise InputError(
+            f"--method {method}: the paper's tables switch losses and levels of {HCL} alone; leave the option out, or"
+            f" see how far the method comes with: hcl crossval CACHE --method {method}"
+        )
 
 
 def _fill_in(number: int, results: Mapping[str, CrossValidation]) -> Ablation:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.console import csv_cell
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.episodes.video_pool import make_split_pool
 from hcl.match.evaluation.cross_validation import CrossValidation
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.results import Evaluation
@@ -45,11 +48,15 @@ def cross_validate(
         preset: as for a training
 
     Raises:
-        InputError: if there are too few classes, or the folder holds a run of other settings
+        InputError: if there are too few classes or videos, before anything is trained, or the folder holds a run of
+            other settings
     """
-    names = class_order(open_cache(path), config.class_order_seed)
+    cache = open_cache(path)
+    folds = make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
+    for fold, splits in enumerate(folds):
+        refuse_undrawable(cache.with_splits(splits), episodes, plan, where=f"{path}, fold {fold}")
     evaluations = []
-    for fold, splits in enumerate(make_folds(names, config, episodes.n_way, plan.split)):
+    for fold, splits in enumerate(folds):
         splits_file = folder / f"fold{fold}.csv"
         write_splits(splits_file, splits)
         of_seeds = []
@@ -60,6 +67,17 @@ def cross_validate(
             of_seeds.append(evaluate_run(run, episodes, plan))
         evaluations.append(tuple(of_seeds))
     return CrossValidation(tuple(evaluations))
+
+
+def refuse_undrawable(cache: FrameMapCache, episodes: EpisodeConfig, plan: EvaluationConfig, *, where: str) -> None:
+    """Refuse a fold from which the episodes cannot be drawn.
+
+    Raises:
+        InputError: the message names the fold, the classes and the remedy
+    """
+    needed = replace(episodes, k_shot=max(plan.shots))
+    videos = cache.videos.take(cache.rows(plan.split))
+    make_split_pool(videos, plan.split, needed, where=where, min_videos=plan.min_videos)
 
 
 def class_order(cache: FrameMapCache, seed: int) -> list[str]:
@@ -86,4 +104,5 @@ def write_splits(file: Path, splits: Mapping[str, str]) -> None:
     with write_errors(file, "name another folder with --out"):
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as fresh, fresh.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([("label", "split"), *splits.items()])
+            rows = [(csv_cell(label), split) for label, split in splits.items()]
+            csv.writer(stream).writerows([("label", "split"), *rows])

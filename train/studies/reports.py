@@ -2,9 +2,11 @@
 
 from tabulate import tabulate
 
+from hcl.extract.system.console import plain
 from hcl.match.config import BASELINE
+from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.match.reports.report import UNTRAINED_RUN, counted, queries_name, score_name
+from hcl.match.reports.report import UNTRAINED_RUN, behind_text, counted, queries_name, score_name
 from hcl.train.studies.ablation import Ablation, AblationRow
 
 
@@ -19,11 +21,15 @@ def crossval_text(result: CrossValidation) -> str:
         f" {counted(count, 'fold')} x {counted(seeds, 'trained seed')}\n"
         "95 % by resampling folds, seeds, classes, groups and videos"
     ]
+    small = {name: count for of_seeds in result.evaluations for name, count in of_seeds[0].left_out.small.items()}
+    parts += map(plain, LeftOut(small=small).sentences())
     for number, outcome in enumerate(first.outcomes):
         means = {name: result.accuracy(number, name) for name in outcome.accuracies}
         headers = (f"{outcome.case.k_shot}-shot, %", *(f"fold {fold}" for fold in range(count)), "mean", "95 %")
         rows = [(score_name(name), *_by_fold(mean)) for name, mean in means.items()]
         parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
+        behind = behind_text({name: mean.mean for name, mean in means.items()}, outcome.headline)
+        parts += [behind] if behind else []
     return "\n\n".join(parts)
 
 

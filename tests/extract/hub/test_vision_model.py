@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hcl.extract.backbones.backbone import load_backbone
 from hcl.extract.backbones.resnet import MEAN, STD
+from hcl.extract.hub.vision_model import _normalisation
 from hcl.extract.system.errors import InputError
 
 CPU = torch.device("cpu")
@@ -102,3 +103,54 @@ def test_a_hub_name_without_a_hub_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputError, match="resnet51: cannot be had .*give resnet50-v1"):
         load_backbone("resnet51", size=32, device=CPU)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]},
+        {"image_mean": 0.5, "image_std": 0.25},
+        {"image_mean": [0.5] * 3, "image_std": 0.25, "rescale_factor": 1 / 127.5},
+        {"image_mean": [100.0, 110.0, 120.0], "image_std": [50.0] * 3, "do_rescale": False},
+        {"do_normalize": False},
+        {"do_normalize": False, "rescale_factor": 0.01},
+        {"do_normalize": False, "do_rescale": False, "rescale_factor": None},
+        {"image_mean": [0.1] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 127.5, "rescale_offset": True},
+    ],
+)
+def test_images_are_scaled_as_the_models_processor_does(
+    frames: Callable[..., Tensor], tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    kind = transformers.EfficientNetImageProcessor if "rescale_offset" in settings else transformers.ViTImageProcessor
+    given = {name: value for name, value in settings.items() if value is not None}
+    given |= {name: [given[name]] * 3 for name in ("image_mean", "image_std") if isinstance(given.get(name), float)}
+    processor = kind(do_resize=False, do_center_crop=False, include_top=False, **given)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    found = _normalisation(tmp_path)
+    assert found is not None
+    mean, deviation = map(torch.tensor, found)
+    images = frames(2, 32)
+    expected = processor(list(images.permute(0, 3, 1, 2)), return_tensors="pt", input_data_format="channels_first")
+    scaled = ((images / 255 - mean) / deviation).permute(0, 3, 1, 2)
+    torch.testing.assert_close(scaled, expected["pixel_values"].float(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot be read .*; download the model again"),
+        ("[]", "holds no settings of an image processor"),
+        ({"image_mean": [0.5], "image_std": 1}, r"image_mean is \[0.5\], expected one number or three, of R, G and B"),
+        ({"image_mean": 0.5, "image_std": ["a", 1, 1]}, "image_std is .*, expected one number or three"),
+        ({"image_mean": 0.5, "image_std": 0}, "image_std .* must be above 0"),
+        ({"do_normalize": False, "rescale_factor": 0}, "rescale_factor 0 .* must be above 0"),
+        ({"do_normalize": False, "rescale_factor": "1/255"}, "rescale_factor is '1/255', expected a number"),
+        ({"do_normalize": False, "do_rescale": "no"}, "do_rescale is 'no', expected true or false"),
+        ('{"image_mean": NaN, "image_std": 1}', "must be above 0, image_mean .* finite"),
+    ],
+)
+def test_scales_that_cannot_be_are_refused_by_name(tmp_path: Path, content: Any, message: str) -> None:
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(InputError, match=f"preprocessor_config.json.*{message}"):
+        _normalisation(tmp_path)

@@ -155,7 +155,7 @@ def test_groups_of_a_table_are_kept_apart() -> None:
 def test_of_byte_identical_videos_the_first_alone_is_drawn() -> None:
     twice = replace(VIDEOS, content=tuple("abcddfghijkl"))
     drawn = draw_set(twice, "novel", EpisodeConfig(n_way=3, episodes=50))
-    assert drawn.duplicates == (("3.mp4", "4.mp4"),) and drawn.class_sizes == {"b": 2, "c": 3, "d": 3}
+    assert drawn.left_out.duplicates == (("3.mp4", "4.mp4"),) and drawn.class_sizes == {"b": 2, "c": 3, "d": 3}
     assert 4 not in drawn.episodes.support and 4 not in drawn.episodes.query
 
 

@@ -158,7 +158,7 @@ def test_byte_identical_videos_never_meet(tmp_path: Path, write_embeddings: Writ
     duplicates = ("same", "same", "c", "d", "e", *(f"h{row}" for row in range(25)))
     path = write_embeddings(tmp_path / "store.zarr", content=duplicates)
     found = run(path, EpisodeConfig(episodes=20))
-    assert found.duplicates == (("v0.mp4", "v1.mp4"),) and found.class_sizes == (4, 5, 5, 5, 5, 5)
+    assert found.left_out.duplicates == (("v0.mp4", "v1.mp4"),) and found.class_sizes == (4, 5, 5, 5, 5, 5)
     with pytest.raises(InputError, match=r"too few in class 0 \(4\)"):
         run(path, EpisodeConfig(episodes=1), EvaluationConfig(shots=(4,)))
 
@@ -168,11 +168,11 @@ def test_a_video_that_an_earlier_split_has_is_not_drawn(tmp_path: Path, write_em
     content = ("a", *(f"h{row}" for row in range(1, 9)), "b", "a", "b", "c", "c", *(f"h{row}" for row in range(14, 30)))
     path = write_embeddings(tmp_path / "store.zarr", split=splits, content=content)
     found = run(path, EpisodeConfig(n_way=4, episodes=50))
-    assert found.left_out == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
+    assert found.copies == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
     assert found.duplicates == (("v12.mp4", "v13.mp4"),) and found.class_sizes == (2, 5, 5, 5)
     assert not {10, 11, 13} & {*found.scored.query.ravel().tolist(), *found.scored.support.ravel().tolist()}
     assert "left out, 2 val or novel videos that are byte-identical" in as_text(found)
-    assert found.to_dict()["left_out"] == list(found.left_out)
+    assert found.to_dict()["left_out"]["copies"] == list(found.copies)
     everything = EpisodeList(("v10.mp4", "v12.mp4"), ("class 2", "class 2"), ("", ""), found.scored)
     with pytest.raises(InputError, match=r"left out, novel v10\.mp4 = base v0\.mp4; draw the episodes anew"):
         everything.find_in(found.store, "novel")

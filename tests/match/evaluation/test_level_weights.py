@@ -1,11 +1,15 @@
 """Weights of levels are found where there is a signal, chosen on classes that are not novel, and trusted near them."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,7 +17,8 @@ from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, WEIGHTED
 from hcl.match.embeddings import Embeddings
 from hcl.match.evaluation import class_scoring, level_weights
-from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.evaluation.comparison import compare
+from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
 from hcl.match.evaluation.known_levels import domain_shift, known_scores
 from hcl.match.evaluation.level_weights import (
     NEAR,
@@ -24,6 +29,8 @@ from hcl.match.evaluation.level_weights import (
     trusted,
     weighted_scores,
 )
+from hcl.match.reports import comparison_report
+from hcl.match.reports.report import as_text, over_runs
 from hcl.match.store.embedding_store import EmbeddingStore
 
 WriteKnown = Callable[..., EmbeddingStore]
@@ -209,6 +216,64 @@ def test_an_evaluation_shows_the_known_levels_and_the_weighted_sum_last(
         assert accuracies[name] == without[name]  # the paper's levels are what they were
 
 
+TRAINED = ("global", "spatial")
+
+
+def write_trained(write_known: WriteKnown, name: str, **given: Any) -> EmbeddingStore:
+    """A store whose temporal level was not trained, and knows the class of every video."""
+    store = write_known(name, **given)
+    zarr.open_group(store.path, mode="r+").attrs["trained_levels"] = list(TRAINED)
+    return EmbeddingStore.open(store.path)
+
+
+def test_a_level_that_was_not_trained_counts_in_no_headline(
+    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
+) -> None:
+    """Neither with weights nor without, nor without known levels; all combinations are still reported."""
+    noise, signal = make_embeddings(signal=0.0), make_embeddings(signal=50.0)
+    of_temporal = replace(noise, clips=signal.clips)
+    plain = {name: torch.zeros_like(values) for name, values in draw_known().items()}
+    for name, weights in (("weights.zarr", EQUAL), ("ratios.zarr", None)):
+        store = write_trained(write_known, name, embeddings=of_temporal, known=plain, level_weights=weights)
+        found = evaluate(store, way=5, episodes=60).outcomes[0]
+        assert found.headline == WEIGHTED and found.accuracies["temporal"].accuracy == 100
+        assert found.accuracies[WEIGHTED].accuracy < 60, name
+        pairs, levels, known, rows = scores_of(store)
+        other = levels.copy()
+        other[:, 1] = -7 * levels[::-1, 1]
+        np.testing.assert_array_equal(*(weighted_scores(store, pairs, of, known, rows) for of in (levels, other)))
+    bare = evaluate(write_trained(write_known, "bare.zarr", embeddings=of_temporal, known={}), way=5, episodes=60)
+    outcome = bare.outcomes[0]
+    assert outcome.headline == "global+spatial" and len(outcome.accuracies) == 8
+    right = (outcome.predictions["global+spatial"] == np.arange(5)).mean()
+    assert np.trace(outcome.confusion) / outcome.confusion.sum() == pytest.approx(right)
+    assert "trained without the losses of temporal" in as_text(bare)
+    assert evaluate(bare.store, way=5, episodes=60, spatial=False).outcomes[0].headline == "global"
+    assert "trained without" not in as_text(evaluate(write_known("all.zarr"), way=5, episodes=5))
+
+
+def test_weights_are_chosen_among_the_trained_levels(write_known: WriteKnown) -> None:
+    store = write_trained(write_known, "some.zarr", splits=("val",) * 6)
+    chosen = choose_level_weights(store)
+    assert chosen is not None and tuple(chosen.weights) == (*TRAINED, *KNOWN_LEVELS)
+
+
+@pytest.mark.parametrize("named", [[], ["clips"], "global", None])
+def test_trained_levels_that_nobody_knows_are_refused(write_known: WriteKnown, named: Any) -> None:
+    store = write_known()
+    zarr.open_group(store.path, mode="r+").attrs["trained_levels"] = named
+    with pytest.raises(InputError, match="its trained_levels are .*, expected some of global, temporal, spatial"):
+        evaluate(store.path, way=2, episodes=5)
+
+
+def test_the_one_level_that_counts_is_not_left_out(write_known: WriteKnown) -> None:
+    store = write_known()
+    zarr.open_group(store.path, mode="r+").attrs["trained_levels"] = ["spatial"]
+    assert evaluate(store.path, way=2, episodes=5).outcomes[0].headline == WEIGHTED
+    with pytest.raises(InputError, match="--no-spatial leaves out the one level that was trained; leave it out"):
+        evaluate(store.path, way=2, episodes=5, spatial=False)
+
+
 def test_known_levels_of_an_evaluation_equal_loops(write_known: WriteKnown) -> None:
     store = write_known()
     for aggregate in ("mean", "max"):
@@ -312,3 +377,28 @@ def test_weights_are_chosen_on_what_was_not_trained_on(
 ) -> None:
     chosen = choose_level_weights(write_known(splits=splits), without=without)
     assert (chosen.chosen_on if chosen else None) == chosen_on
+
+
+def test_it_is_said_where_something_without_training_is_ahead(
+    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
+) -> None:
+    """In the report of one run, of several, and in a comparison; and nothing where the headline leads."""
+    strong = make_embeddings(signal=50.0)
+    known = draw_known(**dict.fromkeys(KNOWN_LEVELS, 0.0) | {"appearance": 50.0})
+    only = {"chosen_on": "4 val classes", "is_own": True}
+    behind, ahead = (
+        write_known(f"{level}.zarr", embeddings=strong, known=known, level_weights=only | {"weights": {level: 1.0}})
+        for level in ("motion", "appearance")
+    )
+    says = "without training, ImageNet ResNet, no training .* is ahead here: 100.0 % against"
+    found, leading = (evaluate(store, way=5, episodes=60) for store in (behind, ahead))
+    for text, expected in (
+        (as_text(found), True),
+        (over_runs([found, found]), True),
+        (as_text(leading), False),
+        (over_runs([leading, leading]), False),
+    ):
+        assert bool(re.search(says, text)) == expected and ("is ahead" in text) == expected
+    both = compare({"first": behind, "second": ahead}, EvaluationRequest.of(episodes=60))
+    told = comparison_report.as_text(both).splitlines()[-1]
+    assert re.match(r"without training, ImageNet ResNet \(100.0 %, 1-shot\) is ahead of first \(\d\d.\d %\)$", told)

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
-from hcl.match.config import ScoreConfig
+from hcl.match.config import LEVELS, ScoreConfig
+from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.drawing import draw_for_choice
+from hcl.match.scoring.scores import match
 from hcl.match.store.batch import EmbeddedBatch
-from hcl.train.config import TrainConfig
+from hcl.train.config import TERMS, TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.validation import concatenate, make_validation
@@ -94,3 +96,45 @@ def test_the_accuracy_without_training_is_that_of_the_mean_maps(make_cache: Make
             ]
             right.append(int(np.argmax(cosines)) == place)
     assert validate.untrained == pytest.approx(100 * np.mean(right)) and 0 < np.mean(right) < 1
+
+
+@pytest.mark.parametrize(
+    ("on", "levels"),
+    [
+        (("cross_entropy",), ("global",)),
+        (("cross_entropy", "temporal_cycle"), ("global", "temporal")),
+        (("spatial_contrast",), ("spatial",)),
+        (TERMS, LEVELS),
+    ],
+)
+def test_the_levels_that_choose_the_epoch_are_the_trained_ones(
+    make_cache: MakeCache, tmp_path: Path, on: tuple[str, ...], levels: tuple[str, ...]
+) -> None:
+    """Against a loop over the same episodes; each level is drawn, so that each gives another accuracy."""
+    cache = make_cache(tmp_path / "cache.zarr")
+    config = small_config(**{term: term in on for term in TERMS}, val_episodes=60)
+    generator = torch.Generator().manual_seed(0)
+    random = [torch.randn(8, *shape, 16, generator=generator) for shape in ((), (6,), (4, 4))]
+    frames = tuple((one, other) for one in range(4) for other in range(one + 1, 4))
+    drawn = Embeddings(random[0], random[1], random[2].half().float(), frames)
+    validate = make_validation(MapSource(cache), config, ScoreConfig())
+    assert validate is not None
+
+    class Drawn(VideoEncoder):
+        def forward(self, maps: torch.Tensor, text: torch.Tensor | None = None) -> Embeddings:
+            return drawn
+
+    encoder = Drawn(config, channels=12, frames=4, patches=4, classes=3, text_width=5)
+    scores = match(drawn, drawn)
+    parts = {"global": scores.global_, "temporal": scores.temporal, "spatial": scores.spatial}
+    table = torch.stack([parts[level] for level in levels]).sum(dim=0).numpy()
+    rows = cache.rows("val")
+    labels, groups = (getattr(cache.videos.take(rows), name) for name in ("label", "group"))
+    episodes = draw_for_choice(labels, groups, shot=1, way=2, episodes=60)
+    assert episodes is not None
+    right = [
+        int(np.argmax(table[row, support[:, 0]])) == place
+        for support, query in zip(episodes.support, episodes.query, strict=True)
+        for place, row in enumerate(query[:, 0])
+    ]
+    assert validate(encoder) == pytest.approx(100 * np.mean(right))

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hcl.match.config import LEVELS
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.scores import match, semantic_attention
 from hcl.train.config import TERMS, TrainConfig
 from hcl.train.encoders.video_encoder import all_clips
 from hcl.train.losses.losses import spatial_cycle, supervised_contrastive, temporal_cycle
-from hcl.train.losses.objective import Objective, objective, term_weights
+from hcl.train.losses.objective import Objective, objective, term_weights, trained_levels
 
 FRAMES, PATCHES, WIDTH, CLASSES = 4, 3, 6, 5
 ALL = ("total", *TERMS)
@@ -173,3 +174,24 @@ def test_parts_of_a_batch_add_up(changes: dict[str, Any]) -> None:
 def test_weight_zero_is_off() -> None:
     assert set(term_weights(config(spatial_weight=0.0))) == set(TERMS) - {"spatial_contrast", "spatial_cycle"}
     assert Objective(total=torch.zeros(())).values().keys() == {"total"}
+
+
+@pytest.mark.parametrize(
+    ("on", "weights", "levels"),
+    [
+        (("cross_entropy",), {}, ("global",)),
+        (("global_contrast",), {}, ("global",)),
+        (("temporal_cycle",), {}, ("temporal",)),
+        (("cross_entropy", "spatial_contrast"), {}, ("global", "spatial")),
+        (("cross_entropy", "spatial_cycle"), {"spatial_weight": 0}, ("global",)),
+        (TERMS, {"temporal_weight": 0}, ("global", "spatial")),
+        (TERMS, {}, LEVELS),
+        (("cross_entropy",), {"epochs": 0}, LEVELS),
+        (("spatial_cycle",), {"spatial_weight": 0}, LEVELS),
+    ],
+)
+def test_the_trained_levels_are_those_with_a_loss_that_counts(
+    on: tuple[str, ...], weights: dict[str, float], levels: tuple[str, ...]
+) -> None:
+    """Where nothing is trained no level is better than another: all are left."""
+    assert trained_levels(config(**{term: term in on for term in TERMS}, **weights)) == levels

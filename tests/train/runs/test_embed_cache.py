@@ -12,6 +12,7 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
+from hcl.match.config import LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.reports.report import as_text
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -50,11 +51,11 @@ def test_what_base_has_is_neither_embedded_nor_scored_and_named(
     store = EmbeddingStore.open(here / "one" / STORE)
     assert len(store.videos) == 14 and not {"d/0.mp4", "g/3.mp4"} & {*store.videos.path}
     evaluation = evaluate(store, way=2, episodes=10)
-    assert evaluation.left_out == same[1:] and evaluation.class_sizes == (4, 3)
+    assert evaluation.copies == same[1:] and evaluation.class_sizes == (4, 3)
     assert f"earlier split: {same[1]}" in as_text(evaluation)
     embed_cache(cache.path, here / "all.zarr", run=here / "one", device="cpu")
     every = EmbeddingStore.open(here / "all.zarr")
-    assert len(every.videos) == 26 and evaluate(every, way=2, episodes=10).left_out == same[1:]
+    assert len(every.videos) == 26 and evaluate(every, way=2, episodes=10).copies == same[1:]
     assert len([line for line in said if line.startswith("left out, 2")]) == 2
 
 
@@ -72,7 +73,7 @@ def test_what_a_run_was_trained_on_is_no_novel_video_of_another_cache(
     with pytest.raises(InputError, match="every video is left out.*; embed another cache"):
         all_of_base = make_cache(here / "again.zarr", splits=dict.fromkeys("xyz", "novel"))
         embed_cache(all_of_base.path, here / "t.zarr", run=here / "one", device="cpu")
-    assert len(store.videos) == 18 and evaluate(store, way=4, episodes=10).left_out == same
+    assert len(store.videos) == 18 and evaluate(store, way=4, episodes=10).copies == same
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(
@@ -156,3 +157,43 @@ def test_classes_that_a_run_was_trained_on_do_not_choose_weights(
         small_train(used[0] if len(used) == 1 else used, here / f"run{number}", epochs=1, hold_out=False)
         embed_cache(caches[0].path, here / f"s{number}.zarr", run=here / f"run{number}", device="cpu")
         assert "level_weights" not in EmbeddingStore.open(here / f"s{number}.zarr").attributes
+
+
+def test_a_run_without_the_losses_of_a_level_is_scored_without_it(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """In its own store and in those of other caches; the encoder's temporal level is the random one it began with."""
+    cache = make_cache(here / "cache.zarr")
+    small_train(cache, here / "one", temporal_contrast=False, temporal_cycle=False, spatial_weight=0.0)
+    embed_cache(cache.path, here / "other.zarr", run=here / "one", device="cpu")
+    for path in (here / "one" / STORE, here / "other.zarr"):
+        store = EmbeddingStore.open(path)
+        assert store.trained_levels == ("global",)
+        assert not {"temporal", "spatial"} & set(store.attributes["level_weights"]["weights"])
+    embed_cache(cache.path, here / "maps.zarr")
+    assert EmbeddingStore.open(here / "maps.zarr").trained_levels == LEVELS
+
+
+def test_a_store_names_the_classes_that_its_run_was_trained_on(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    """Of a cache with other splits, and of another one with names that read alike; they are no novel classes."""
+    cache = make_cache(here / "cache.zarr")
+    small_train(cache, here / "one", epochs=1)
+    assert EmbeddingStore.open(here / "one" / STORE).trained_classes == ()
+    others = {
+        "splits": (dict.fromkeys("abcde", "novel") | dict.fromkeys("fg", "base"), ("a", "b", "c")),
+        "names": (dict.fromkeys(("A", "_b_", "x", "y"), "novel") | {"C": "base"}, ("A", "C", "_b_")),
+    }
+    for name, (splits, trained) in others.items():
+        other = make_cache(here / f"{name}.zarr", splits=splits)
+        embed_cache(other.path, here / f"{name} store", run=here / "one", device="cpu")
+        store = EmbeddingStore.open(here / f"{name} store")
+        assert store.trained_classes == trained and store.attributes["origin"]["base_classes"] == ["a", "b", "c"]
+        found = evaluate(store, way=2, episodes=5)
+        assert len(found.class_names) == 2 and not {*found.class_names} & {*trained}
+    embed_cache(cache.path, here / "maps.zarr")
+    assert EmbeddingStore.open(here / "maps.zarr").trained_classes == ()
+    small_train(cache, here / "nothing", method="resnet")
+    embed_cache(cache.path, here / "mean maps", run=here / "nothing", device="cpu")
+    assert EmbeddingStore.open(here / "mean maps").trained_classes == ()

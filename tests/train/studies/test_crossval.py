@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ import pytest
 from click.testing import CliRunner
 
 from hcl.cli import main
+from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
-from hcl.match.evaluation.cross_validation import CrossValidation
+from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import read_config
 from hcl.train.studies.ablation import FULL, TABLES, ablations
-from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.crossval import class_order, cross_validate, write_splits
 from hcl.train.studies.folds import CrossvalConfig, make_folds
 from hcl.train.studies.reports import ablation_text, crossval_text
 
@@ -165,6 +168,20 @@ def test_the_report_shows_every_score_of_every_fold(found: CrossValidation) -> N
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
         means = [found.accuracy(number, name) for name in found.evaluations[0][0].outcomes[number].accuracies]
         assert [row[1:4] for row in rows] == [[f"{value:.1f}" for value in (*of.by_fold, of.mean)] for of in means]
+    behind = replace_accuracies(found, first=100.0)
+    assert "without training, " in crossval_text(behind) and "is ahead here: 100.0 %" in crossval_text(behind)
+    assert "is ahead" not in crossval_text(replace_accuracies(found, first=0.0))
+
+
+def replace_accuracies(found: CrossValidation, *, first: float) -> CrossValidation:
+    """The same evaluations, of which what needs no training has another accuracy than 50 %."""
+
+    class Replaced(CrossValidation):
+        def accuracy(self, number: int, score: str) -> Mean:
+            value = first if score == BASELINE or score.startswith("untrained") else 50.0
+            return replace(super().accuracy(number, score), mean=value)
+
+    return Replaced(found.evaluations)
 
 
 def test_the_results_are_given_in_plain_types_and_as_a_table(found: CrossValidation) -> None:
@@ -253,3 +270,57 @@ def test_a_table_without_pandas_names_the_remedy(found: CrossValidation, monkeyp
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match="pip install pandas"):
         found.to_pandas()
+
+
+def test_an_ablation_of_another_method_is_refused_before_anything_is_trained(cache: Path, tmp_path: Path) -> None:
+    options = ["--table", "3", "--method", "otam", "--out", str(tmp_path / "out")]
+    found = CliRunner().invoke(main, ["ablate", str(cache), *options])
+    assert found.exit_code == 2 and "--method otam: the paper's tables switch losses and levels of hcl" in found.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_videos_of_any_fold_are_refused_before_anything_is_trained(
+    make_cache: Callable[..., ZarrCache], tmp_path: Path
+) -> None:
+    """Class h is novel in the last fold; without it, where it is asked for, too few classes are left."""
+    made = make_cache(tmp_path / "cache.zarr", splits=SPLITS)
+    config = CrossvalConfig(novel=3, val=0)
+    last = make_folds(class_order(made, 0), config, 3)[-1]
+    small = min(name for name, split in last.items() if split == "novel")
+    twins = [row for row in made.rows() if made.videos.label[row] == small][1:]
+    made.write([MapRecord(int(row), made.maps(int(row)), source=Source("same")) for row in twins])
+    plan, message = EvaluationConfig(shots=(1, 2)), rf"cache.zarr, fold 2: 2-shot .* too few in {small} \(2\).*"
+    for episodes, given, expected in (
+        (EPISODES, plan, message + "leave such classes out with --min-videos 3"),
+        (EPISODES, replace(plan, min_videos=3), rf"fold 2: 3-way .* found 2; .*too few videos: {small} \(2\)"),
+        (replace(EPISODES, group_disjoint=True, n_query=3), PLAN, "fold 0: .*need 5 videos a class"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            cross_validate(made.path, tmp_path / "out", config, episodes, given, QUICK, preset="quick")
+    assert not (tmp_path / "out").exists()
+    two = CrossvalConfig(novel=3, val=0, folds=3)
+    found = cross_validate(
+        *(made.path, tmp_path / "runs", two, replace(EPISODES, n_way=2), replace(plan, min_videos=3)),
+        QUICK | {"epochs": 0},
+        preset="quick",
+    )
+    assert f"left out, with too few videos: {small} (2)" in crossval_text(found)
+
+
+def test_the_splits_of_a_fold_hold_no_formula_and_are_read_back(tmp_path: Path) -> None:
+    splits = {"=cmd()": "base", "'=x": "novel", "@a": "val", "'quoted'": "base", "plain": "base"}
+    write_splits(tmp_path / "fold.csv", splits)
+    cells = [line.split(",")[0] for line in (tmp_path / "fold.csv").read_text().splitlines()]
+    assert not [cell for cell in cells if cell[0] in "=+-@"]
+
+
+def test_classes_that_look_like_formulas_are_cross_validated(
+    make_cache: Callable[..., ZarrCache], tmp_path: Path
+) -> None:
+    names = ("=cmd()", "'=x", "@a", "'quoted'", "-1", "plain")
+    cache = make_cache(tmp_path / "cache.zarr", splits=dict.fromkeys(names, "novel"))
+    config = CrossvalConfig(novel=3, val=0, folds=2)
+    found = cross_validate(
+        *(cache.path, tmp_path / "runs", config, EPISODES, EvaluationConfig(), QUICK | {"epochs": 0}), preset="quick"
+    )
+    assert sorted(name for of_seeds in found.evaluations for name in of_seeds[0].class_names) == sorted(names)
