@@ -32,10 +32,8 @@ def test_a_folder_replaces_another_whole(tmp_path: Path) -> None:
     (tmp_path / "folder.new" / "of a killed run").touch()
     for name in ("first", "second"):
         with atomic_folder(folder) as fresh:
-            fresh.mkdir()
             (fresh / name).touch()
         assert [path.name for path in folder.iterdir()] == [name]
-    with pytest.raises(KeyError), atomic_folder(folder) as fresh:
-        fresh.mkdir()
+    with pytest.raises(KeyError), atomic_folder(folder):
         raise KeyError
     assert [path.name for path in folder.iterdir()] == ["second"]

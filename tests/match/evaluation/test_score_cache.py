@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings
 from hcl.match.store.embedding_store import EmbeddingStore
 
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 Make, Write = Callable[..., Embeddings], Callable[..., Path]
 
 
@@ -80,13 +82,11 @@ def test_scores_of_other_embeddings_or_settings_are_refused(
 
 
 def test_scores_from_before_there_were_selections_are_those_of_similarity(
-    tmp_path: Path, write_embeddings: Write
+    tmp_path: Path, write_embeddings: Write, edit_attributes: Edit
 ) -> None:
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
     evaluate(store, episodes=3, score_cache=file)
-    metadata = json.loads((file / "zarr.json").read_text())
-    del metadata["attributes"]["settings"]["patch_selection"]
-    (file / "zarr.json").write_text(json.dumps(metadata))
+    edit_attributes(file, lambda attributes: attributes["settings"].pop("patch_selection"))
     evaluate(store, episodes=3, score_cache=file)
     with pytest.raises(InputError, match="patch_selection similarity there, mutual now"):
         evaluate(store, episodes=3, score_cache=file, patch_selection="mutual")
@@ -96,9 +96,9 @@ def test_older_scores_are_refused_with_the_remedy(tmp_path: Path, write_embeddin
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
     evaluate(store, episodes=3, score_cache=file)
     metadata = json.loads((file / "zarr.json").read_text())
-    metadata["attributes"]["version"] = 1
+    metadata["attributes"]["version"] = 2
     (file / "zarr.json").write_text(json.dumps(metadata))
-    with pytest.raises(InputError, match="version 1.* this program reads version 2; remove it to score the pairs anew"):
+    with pytest.raises(InputError, match="version 2.* this program reads version 3; remove it to score the pairs anew"):
         evaluate(store, episodes=3, score_cache=file)
 
 

@@ -109,9 +109,9 @@ def test_an_older_store_is_refused_with_the_remedy_and_can_be_replaced(tmp_path:
     path = tmp_path / "s.zarr"
     write(path, "protonet")
     attributes = json.loads((path / "zarr.json").read_text())
-    attributes["attributes"]["version"] = 2
+    attributes["attributes"]["version"] = 3
     (path / "zarr.json").write_text(json.dumps(attributes))
-    with pytest.raises(InputError, match="version 2.* this program reads version 3; .* anew with: hcl embed"):
+    with pytest.raises(InputError, match="version 3.* this program reads version 4; .* anew with: hcl embed"):
         EmbeddingStore.open(path)
     assert write(path, "protonet").method == "protonet"
 
