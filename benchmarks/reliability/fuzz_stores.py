@@ -9,6 +9,7 @@ an exit code other than 0 and one line.
 """
 
 import argparse
+import hashlib
 import re
 import shutil
 import sys
@@ -30,7 +31,6 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog import Video
 from hcl.extract.decoding.source import Source
 from hcl.match.store.embedding_store import EmbeddingStore
-from hcl.train.runs.file_hashes import file_hash
 
 SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel", "h": "novel"}
 TINY = "--dim 16 --heads 2 --mlp-dim 16 --epochs 2 --steps-per-epoch 3 --val-episodes 10 --device cpu --no-tensorboard"
@@ -55,13 +55,17 @@ def embedded(folder: Path) -> str:
 def trained(folder: Path) -> str:
     """The hash of the weights that were learned."""
     weights = folder / "stopped" / "encoder.safetensors"
-    return file_hash(weights) if weights.exists() else ""
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
 
 
 TARGETS = {
-    "Zarr cache": Target("cache.zarr", ("info cache.zarr --verify", "embed cache.zarr --untrained --out out.zarr"), embedded),
+    "Zarr cache": Target(
+        "cache.zarr", ("info cache.zarr --verify", "embed cache.zarr --untrained --out out.zarr"), embedded
+    ),
     "HDF5 cache": Target("cache.h5", ("info cache.h5 --verify", "embed cache.h5 --untrained --out out.zarr"), embedded),
-    "run": Target("run", ("info run", "embed cache.zarr --run run --out out.zarr", "evaluate run --way 3 --episodes 20"), embedded),
+    "run": Target(
+        "run", ("info run", "embed cache.zarr --run run --out out.zarr", "evaluate run --way 3 --episodes 20"), embedded
+    ),
     "checkpoint": Target("stopped/checkpoint.pt", ("train cache.zarr --run stopped",), trained),
     "embedding store": Target("store.zarr", (EVALUATE, "info store.zarr --verify")),
     "score cache": Target("scores.zarr", (f"{EVALUATE} --score-cache scores.zarr",)),
@@ -84,7 +88,14 @@ def expect(line: str) -> None:
 
 def make_inputs() -> None:
     """Everything that is harmed, in the working folder."""
-    settings = {"backbone": "resnet50-v1", "weights_sha256": "w", "frames": 4, "size": 64, "grid": [2, 2], "channels": 12}
+    settings = {
+        "backbone": "resnet50-v1",
+        "weights_sha256": "w",
+        "frames": 4,
+        "size": 64,
+        "grid": [2, 2],
+        "channels": 12,
+    }
     cache = ZarrCache.create(Path("cache.zarr"), settings | {"split_origin": "given"}, shape=(4, 4, 12))
     rng = np.random.default_rng(0)
     cache.set_text_model(np.zeros((0, 5), np.float32), {"model": "small bert", "sha256": "abc"})
@@ -101,7 +112,7 @@ def make_inputs() -> None:
     shutil.copytree("run", "stopped")  # as a kill before the last write leaves it
     shutil.rmtree("stopped/embeddings.zarr")
     Path("stopped/encoder.safetensors").unlink()
-    Path("stopped/SHA256SUMS").unlink()
+    Path("stopped/SHA256SUMS").unlink(missing_ok=True)
 
 
 def harm(target: Path, rng: np.random.Generator) -> str:

@@ -22,6 +22,7 @@ from hcl.extract.system.errors import InputError
 SCHEMA, VERSION = "hcl-cache", 3
 REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one
 PENDING, DONE, FAILED = 0, 1, 2
+ATTRIBUTE_TYPES: dict[str, Any] = {"videos": int, "classes": int, "settings": dict, "text_model": dict | None}
 MOST_VALUES = 2**30  # of a chunk: no codec takes more than 2 GiB
 TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
@@ -134,12 +135,14 @@ class FrameMapCache(ABC):
         return rows, columns
 
     def _attribute(self, name: str) -> Any:
-        try:
-            return self.attributes[name]
-        except KeyError as error:
+        if name not in self.attributes:
+            raise InputError(f"{self.path}: attribute {name!r} is missing; the cache is damaged, make it anew")
+        value = self.attributes[name]
+        if not isinstance(value, ATTRIBUTE_TYPES[name]) or (isinstance(value, int) and value < 0):
             raise InputError(
-                f"{self.path}: attribute {name!r} is missing; the cache is damaged, make it anew"
-            ) from error
+                f"{self.path}: attribute {name!r} is {value!r}, not as a cache has it; the cache is damaged, make it anew"
+            )
+        return value
 
     def column(self, name: str) -> NDArray[Any]:
         """One value a video or class; further ones were being appended when a run was killed.
@@ -147,7 +150,7 @@ class FrameMapCache(ABC):
         Raises:
             InputError: if the array is missing, too short or damaged
         """
-        count = int(self._attribute("classes" if name.startswith("class_") else "videos"))
+        count: int = self._attribute("classes" if name.startswith("class_") else "videos")
         try:
             values = self._read_array(name, count)
         except (ValueError, RuntimeError, OSError, TypeError) as error:
@@ -333,7 +336,7 @@ class FrameMapCache(ABC):
     def _read_checked(self, key: ChunkKey, out: NDArray[Any]) -> None:
         try:
             self._read_chunk(key, out)
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.path}: the maps of {self.videos.path[key[1][0]]} are damaged ({error});"
                 " run hcl extract with --repair to redo them"

@@ -138,8 +138,9 @@ def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Ca
         count: called after each of them
     """
     with atomic_file(path) as building, h5py.File(building, "w", libver="v110") as file:
-        file.attrs[ATTRIBUTES] = text = json.dumps(source.attributes)
-        hashes = {ATTRIBUTES: _hash_of_text(text), **dict.fromkeys(source.layout.arrays, "")}
+        attributes = json.dumps(source.attributes)
+        file.attrs[ATTRIBUTES] = attributes
+        hashes = {ATTRIBUTES: _hash_of_text(attributes), **dict.fromkeys(source.layout.arrays, "")}
         for name in source.column_names:
             values = source.column(name)
             hashes[name] = _hash_of_column(values)

@@ -73,12 +73,18 @@ def refuse_links(folder: Path, *, depth: int = 1) -> None:
     Raises:
         InputError: if there is such a link; the message names it
     """
+    for path in _links(folder, depth):
+        if not stays_within(folder, path):
+            raise InputError(
+                f"{path}: a link out of {folder} to {os.readlink(path)}; put a copy of what it leads to in its place"
+            )
+
+
+def _links(folder: Path, depth: int) -> Iterator[Path]:
+    """The links in a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            path = Path(entry.path)
-            if entry.is_symlink() and not stays_within(folder, path):
-                raise InputError(
-                    f"{path}: a link out of {folder} to {os.readlink(path)}; put a copy of what it leads to in its place"
-                )
-            if depth > 1 and entry.is_dir(follow_symlinks=False):
-                refuse_links(path, depth=depth - 1)
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif depth > 1 and entry.is_dir():
+                yield from _links(Path(entry.path), depth - 1)

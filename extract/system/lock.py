@@ -10,8 +10,13 @@ from filelock import FileLock, Timeout
 from hcl.extract.system.errors import InputError
 
 
+LOCK_NAMES = (".lock", ".writer")  # of a folder, or the endings of the names beside it: the lock, and who holds it
+
+
 @contextmanager
-def sole_writer(path: Path, remedy: str = "check the folder and its permissions") -> Iterator[None]:
+def sole_writer(
+    path: Path, remedy: str = "check the folder and its permissions", *, inside: bool = False
+) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
     The lock's file stays beside it. Where nothing was made, because the work was refused, it is removed.
@@ -19,11 +24,12 @@ def sole_writer(path: Path, remedy: str = "check the folder and its permissions"
     Args:
         path: of the cache, store or run
         remedy: where no lock can be made
+        inside: whether the lock is in the folder `path`, and only while it is held
 
     Raises:
         InputError: if another process holds it, which the message names, or a link stands in the lock's place
     """
-    lock, holder = path.with_name(f"{path.name}.lock"), path.with_name(f"{path.name}.writer")
+    lock, holder = (path / name if inside else path.with_name(path.name + name) for name in LOCK_NAMES)
     if lock.is_symlink() or (lock.exists() and not lock.is_file()):
         raise InputError(f"{lock}: expected the lock of {path.name}, a plain file; remove what stands in its place")
     held = FileLock(lock, timeout=0)
@@ -44,10 +50,13 @@ def sole_writer(path: Path, remedy: str = "check the folder and its permissions"
         yield
     finally:
         holder.unlink(missing_ok=True)
-        if not path.exists():
+        if inside or not path.exists():
             with suppress(PermissionError):  # Windows removes no file that is open
                 lock.unlink(missing_ok=True)
         held.release()
+        if inside:
+            with suppress(OSError):  # there is something in it
+                path.rmdir()
 
 
 def _name_of(holder: Path) -> str:

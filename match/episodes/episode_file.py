@@ -111,7 +111,7 @@ def read_episodes(path: str | Path) -> EpisodeList:
         if content["schema"] != SCHEMA or content["version"] != VERSION:
             raise ValueError(f"schema {content['schema']!r} version {content['version']!r}")
         if content.get(HASH, "") not in ("", _hash(content)):
-            raise ValueError(f"damaged or changed: its key {HASH!r} is not the hash of the rest; a list edited by hand has none")
+            raise ValueError(f"damaged or changed: its key {HASH!r} is not the hash of the rest; remove it if edited")
         episode_list = _parsed(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); write one with --save-episodes") from error

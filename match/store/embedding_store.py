@@ -53,7 +53,8 @@ class EmbeddingStore:
         mean_map = _read(path, group, "mean_map")
         try:
             videos = VideoTable(**facts)
-            axes = {str(name): tuple(map(str, of_array)) for name, of_array in attributes["arrays"].items()}  # type: ignore[union-attr]
+            recorded: Any = attributes["arrays"]
+            axes = {str(name): tuple(map(str, of_array)) for name, of_array in recorded.items()}
             for name in ("method", "identity"):
                 attributes[name]
             if mean_map.ndim != 2 or len(mean_map) != len(videos):

@@ -68,10 +68,10 @@ def latest_run_of(method: str) -> Path:
     found = [*RUNS.glob(f"*/{STORE}/zarr.json"), *RUNS.glob(f"*/{SET_STORES}/*/zarr.json")]
     for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True):
         try:
-            attributes = json.loads(file.read_text(encoding="utf-8")).get("attributes", {})
+            stored = json.loads(file.read_text(encoding="utf-8")).get("attributes", {}).get("method")
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: cannot be read ({first_line(error)}); name the run to evaluate") from error
-        if method in (attributes.get("method"), BASELINE):
+        if method in (stored, BASELINE):
             return RUNS / file.relative_to(RUNS).parts[0]
     raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
 

@@ -44,8 +44,8 @@ def check_sum(run: Path, name: str) -> None:
         ) from error
     if f"{found}  {name}" not in lines:
         raise InputError(
-            f"{run / name}: damaged or changed: its SHA-256 {found[:8]}... is not the one in {SUMS}; restore the file or"
-            " train the run anew"
+            f"{run / name}: damaged or changed: its SHA-256 {found[:8]}... is not the one in {SUMS}; restore the file"
+            " or train the run anew"
         )
 
 

@@ -29,7 +29,7 @@ SCHEMA, VERSION = "hcl-run", 6
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
 KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text", dict | None: "an object or null"}
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     "training": dict,
     "cache": dict,
     "text_model": dict | None,
@@ -37,7 +37,7 @@ EXPECTED = {
     "base_classes": list,
     "encoder": dict,
 }
-EXPECTED_OF_CACHE = {"path": str, "identity": str, "settings": dict}
+EXPECTED_OF_CACHE: dict[str, Any] = {"path": str, "identity": str, "settings": dict}
 CHOICE = "choice"  # a run within a run: what was trained without some base classes to choose the epoch
 
 
@@ -134,7 +134,7 @@ def read_config(run: str | Path) -> RunConfig:
     """Read what a run follows from: its settings, cache, splits and base classes.
 
     Raises:
-        InputError: if the folder is no run, one of another version, its settings are damaged, or an entry leads elsewhere
+        InputError: if the folder is no run or one of another version, its settings are damaged, or an entry is a link out
     """
     run, file = Path(run), Path(run) / CONFIG
     try:
@@ -152,8 +152,8 @@ def read_config(run: str | Path) -> RunConfig:
         )
     if stored.get(HASH) != content_hash(stored):
         raise InputError(
-            f"{file}: damaged or changed: its key {HASH!r} is not the hash of the rest; restore the file or train the run"
-            " anew"
+            f"{file}: damaged or changed: its key {HASH!r} is not the hash of the rest; restore the file or train the"
+            " run anew"
         )
     refuse_links(run)
     try:

@@ -103,7 +103,7 @@ def train(
             log_sets(opened)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         with ExitStack() as held:
-            run_on_main(lambda: held.enter_context(sole_writer(planned.folder)))
+            run_on_main(lambda: held.enter_context(sole_writer(planned.folder, inside=True)))
             encoder, source = _fit(planned, opened, latest)
             return embed_held_out(encoder, source, planned) if on_main else None
 

@@ -89,7 +89,7 @@ def edit(run: Path, **changes: object) -> None:
         ({"cache": None}, "'cache' is null, expected an object"),
         ({"cache": {}}, "'path' of 'cache' is null, expected a text"),
         ({"cache": {"path": "c", "identity": "i", "settings": 3}}, "'settings' of 'cache' is 3, expected an object"),
-        ({"base_classes": "abc"}, '\'base_classes\' is "abc", expected a list'),
+        ({"base_classes": "abc"}, "'base_classes' is \"abc\", expected a list"),
         ({"training": {"dim": "16"}}, "setting 'dim' is '16', expected a whole number"),
         ({"training": {"dim": True}}, "setting 'dim' is True, expected a whole number"),
         ({"training": {"clip_sizes": [2, None]}}, r"setting 'clip_sizes' is \[2, None\], expected a list of whole"),

@@ -1,5 +1,6 @@
 """A run from a cache to its embedding store, and its resumption."""
 
+import os
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
 from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.known_levels import known_levels
@@ -286,3 +288,25 @@ def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, her
     epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
     assert [(epoch["epoch"], epoch["validation"]) for epoch in epochs] == [(1, None), (2, None)]  # no epoch 0 either
     assert "level_weights" not in EmbeddingStore.open(here / "one" / STORE).attributes  # no class to choose on
+
+
+def test_two_trainings_of_one_run_do_not_meet(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr")
+    with sole_writer(here / "one", inside=True), pytest.raises(InputError, match=r"one: process \d+ is writing to it; wait until"):
+        small_train(cache, here / "one", epochs=1)
+    assert not (here / "one").exists()
+    small_train(cache, here / "one", epochs=1)
+
+
+def test_a_link_at_a_temporary_name_of_a_run_is_not_written_through(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    (here / "mine").write_text("mine")
+    cache, run = make_cache(here / "cache.zarr"), here / "one"
+    small_train(cache, run, epochs=1)
+    (run / STORE).rename(run / "old")
+    for name in (f"{CHECKPOINT}.new", f"{CHECKPOINT}.{os.getpid()}.new"):
+        (run / name).symlink_to(here / "mine")
+    with pytest.raises(InputError, match=r"checkpoint\.pt.*new: a link out of .*one to .*mine; put a copy"):
+        small_train(cache, run, epochs=1)
+    assert (here / "mine").read_text() == "mine"
