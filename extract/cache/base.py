@@ -140,7 +140,7 @@ class FrameMapCache(ABC):
         value = self.attributes[name]
         if not isinstance(value, ATTRIBUTE_TYPES[name]) or (isinstance(value, int) and value < 0):
             raise InputError(
-                f"{self.path}: attribute {name!r} is {value!r}, not as a cache has it; the cache is damaged, make it anew"
+                f"{self.path}: attribute {name!r} is {value!r}, not as a cache has it; it is damaged, make it anew"
             )
         return value
 

@@ -9,7 +9,6 @@ from filelock import FileLock, Timeout
 
 from hcl.extract.system.errors import InputError
 
-
 LOCK_NAMES = (".lock", ".writer")  # of a folder, or the endings of the names beside it: the lock, and who holds it
 
 

@@ -134,7 +134,7 @@ def read_config(run: str | Path) -> RunConfig:
     """Read what a run follows from: its settings, cache, splits and base classes.
 
     Raises:
-        InputError: if the folder is no run or one of another version, its settings are damaged, or an entry is a link out
+        InputError: if the folder is no run, is of another version or damaged, or holds a link that leads out of it
     """
     run, file = Path(run), Path(run) / CONFIG
     try:

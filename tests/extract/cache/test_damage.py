@@ -1,4 +1,4 @@
-"""A cache whose files were lost, changed or put there by a stranger is refused by name; nothing is read in their place."""
+"""A cache whose files were lost, changed or put there by a stranger is refused by name, and nothing else is read."""
 
 import json
 import time
@@ -39,7 +39,9 @@ def test_every_column_is_there_whole_or_named(path: Path) -> None:
         chunk = next(entry for entry in (path / name / "c").rglob("*") if entry.is_file())  # also of empty texts alone
         content = chunk.read_bytes()
         chunk.unlink()
-        with pytest.raises(InputError, match=rf"array '{name}' is damaged \(chunk c/0.* is missing\); extract the cache"):
+        with pytest.raises(
+            InputError, match=rf"array '{name}' is damaged \(chunk c/0.* is missing\); extract the cache"
+        ):
             read_all(path)
         chunk.write_bytes(content)
     read_all(path)

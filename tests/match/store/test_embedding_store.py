@@ -227,7 +227,9 @@ def test_changed_attributes_are_noticed(tmp_path: Path, change: Callable[[dict[s
     document = json.loads((path / "zarr.json").read_text())
     change(document["attributes"])
     (path / "zarr.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match="the attributes in its zarr.json are damaged or were changed; write the store"):
+    with pytest.raises(
+        InputError, match="the attributes in its zarr.json are damaged or were changed; write the store"
+    ):
         EmbeddingStore.open(path)
 
 
