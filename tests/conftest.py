@@ -1,13 +1,16 @@
 """Fixtures that several test files share: small real videos, a small backbone and a cache made of them."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
+import zarr
 from hypothesis import settings
 from safetensors.torch import save_file
 from torchvision.models import resnet18
@@ -18,6 +21,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import Source
+from hcl.extract.system.zarr_groups import seal, sealed_arrays
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import write_store
@@ -119,6 +123,20 @@ def write_embeddings(make_embeddings: Callable[..., Embeddings]) -> Callable[...
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def edit_attributes() -> Callable[[Path, Callable[[dict[str, Any]], object]], None]:
+    """A function that edits the attributes of a store and proves them whole again, as a hostile writer can."""
+
+    def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+        document = json.loads((path / "zarr.json").read_text())
+        change(document["attributes"])
+        (path / "zarr.json").write_text(json.dumps(document))
+        group = zarr.open_group(path, mode="r+")
+        seal(group, path, sealed_arrays(group), {}, growing=document["attributes"]["schema"] == "hcl-cache")
+
+    return edit
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,25 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.config import LAYERS
 from hcl.extract.system.errors import InputError
 
-SCHEMA, VERSION = "hcl-cache", 2
+SCHEMA, VERSION = "hcl-cache", 3
 REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one
 PENDING, DONE, FAILED = 0, 1, 2
+ATTRIBUTE_TYPES: dict[str, Any] = {"videos": int, "classes": int, "settings": dict, "text_model": dict | None}
+MOST_VALUES = 2**30  # of a chunk: no codec takes more than 2 GiB
 TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one string a video
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
 ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
 CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a class
 COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "motion", "grid", "channels")
+
+
+def _is_column(name: str, values: NDArray[Any]) -> bool:
+    """Whether an array has the number of axes and the type that cache_schema.md says."""
+    if name in TEXT_COLUMNS or name in CLASS_COLUMNS:
+        return values.ndim == 1 and (values.dtype.kind in "TU" or all(isinstance(value, str) for value in values))
+    if name == "class_embedding":
+        return values.ndim == 2 and values.dtype == np.float32
+    return values.ndim == 1 and values.dtype == NUMBER_COLUMNS.get(name, "float32")
 
 
 def map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,6 +78,25 @@ class FrameMapCache(ABC):
     def attributes(self) -> dict[str, Any]:
         """All attributes, in plain types."""
 
+    def _layout_of(self, maps: Sequence[int] | None, views: Sequence[int] | None, dtype: object) -> MapLayout:
+        """Understand the shapes of the arrays `maps` and `views`, as far as they can be those of a cache.
+
+        Raises:
+            InputError: if they cannot
+        """
+        further = views[1] if views is not None and len(views) == 5 else 0
+        try:
+            frames, patches, channels = maps[1:] if maps is not None else ()
+            layout = MapLayout((frames, patches, channels), further + 1, str(dtype))
+            sizes = {name: math.prod(array.shape) for name, array in layout.arrays.items()}
+            if min(sizes.values()) < 1 or max(sizes.values()) > MOST_VALUES:
+                raise ValueError(f"{max(sizes.values())} values in a chunk")
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: maps of shape {maps} and type {dtype} are no frame maps; extract the cache anew"
+            ) from error
+        return layout
+
     @abstractmethod
     def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
         """The first values of an array; None if there is no such array."""
@@ -104,12 +135,14 @@ class FrameMapCache(ABC):
         return rows, columns
 
     def _attribute(self, name: str) -> Any:
-        try:
-            return self.attributes[name]
-        except KeyError as error:
+        if name not in self.attributes:
+            raise InputError(f"{self.path}: attribute {name!r} is missing; the cache is damaged, make it anew")
+        value = self.attributes[name]
+        if not isinstance(value, ATTRIBUTE_TYPES[name]) or (isinstance(value, int) and value < 0):
             raise InputError(
-                f"{self.path}: attribute {name!r} is missing; the cache is damaged, make it anew"
-            ) from error
+                f"{self.path}: attribute {name!r} is {value!r}, not as a cache has it; it is damaged, make it anew"
+            )
+        return value
 
     def column(self, name: str) -> NDArray[Any]:
         """One value a video or class; further ones were being appended when a run was killed.
@@ -117,14 +150,18 @@ class FrameMapCache(ABC):
         Raises:
             InputError: if the array is missing, too short or damaged
         """
-        count = int(self._attribute("classes" if name.startswith("class_") else "videos"))
+        count: int = self._attribute("classes" if name.startswith("class_") else "videos")
         try:
             values = self._read_array(name, count)
-        except (ValueError, RuntimeError, OSError) as error:
+        except (ValueError, RuntimeError, OSError, TypeError) as error:
             raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
-        if values is None or len(values) < count:
+        if values is None or values.ndim == 0 or len(values) < count:
             what = "missing" if values is None else f"shorter than {count}"
             raise InputError(f"{self.path}: array {name!r} is {what}; the cache is damaged, extract it anew")
+        if not _is_column(name, values):
+            raise InputError(
+                f"{self.path}: array {name!r} is {values.dtype} {values.shape}, not as a cache has it; extract it anew"
+            )
         return values
 
     @property
@@ -305,7 +342,7 @@ class FrameMapCache(ABC):
     def _read_checked(self, key: ChunkKey, out: NDArray[Any]) -> None:
         try:
             self._read_chunk(key, out)
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.path}: the maps of {self.videos.path[key[1][0]]} are damaged ({error});"
                 " run hcl extract with --repair to redo them"

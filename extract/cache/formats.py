@@ -8,6 +8,7 @@ from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, write_errors
+from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import progress_bar
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
@@ -58,11 +59,10 @@ def convert(source: str | Path, target: str | Path) -> Conversion:
         InputError: if the source is damaged, the target exists or cannot be written
     """
     cache, target = open_cache(source), Path(target)
-    if target.exists():
-        raise InputError(f"{target}: already exists; name another file or remove it")
     rows = [int(row) for row in cache.rows()]
-    with write_errors(target, "check the disk"):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with write_errors(target, "check the disk"), sole_writer(target):
+        if target.exists():
+            raise InputError(f"{target}: already exists; name another file or remove it")
         with progress_bar(len(rows), "video", "convert") as bar:
             if target.suffix.lower() in HDF5_SUFFIXES:
                 from hcl.extract.cache.hdf5_cache import write_hdf5

@@ -1,5 +1,6 @@
 """The cache as one HDF5 file, for tools that want it so; the same arrays and attributes as the Zarr form."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from hcl.extract.cache.base import REMAKE, SCHEMA, VERSION, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError, check_version
+from hcl.extract.system.errors import InputError, check_version, first_line
 
+MOST_COMPRESSED = 1032  # deflate makes at most so many bytes of one
+SEAL = "sha256"  # one JSON text: the hashes of the attributes and of each column; maps have checksums
 ATTRIBUTES = "attributes"  # one JSON text: HDF5's own attributes know neither dictionaries nor null
 
 
@@ -23,6 +26,10 @@ class Hdf5Cache(FrameMapCache):
         super().__init__(path)
         self._file = file
         self._attributes: dict[str, Any] = json.loads(file.attrs[ATTRIBUTES])
+        self._hashes: dict[str, str] = json.loads(file.attrs[SEAL])
+        maps, views = file["maps"], file["views"] if "views" in self._hashes else None
+        self._layout = self._layout_of(maps.shape, None if views is None else views.shape, maps.dtype)
+        self._check_seal()
 
     @classmethod
     def open(cls, path: str | Path) -> "Hdf5Cache":
@@ -41,6 +48,9 @@ class Hdf5Cache(FrameMapCache):
         try:
             _refuse_strangers(path, file)
             return cls(path, file)
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, AttributeError) as error:
+            file.close()
+            raise InputError(f"{path}: damaged ({first_line(error)}); convert the cache anew") from error
         except BaseException:
             file.close()
             raise
@@ -48,9 +58,7 @@ class Hdf5Cache(FrameMapCache):
     @property
     def layout(self) -> MapLayout:
         """How maps are stored."""
-        maps = self._file["maps"]
-        further = self._file["views"].shape[1] if "views" in self._file else 0
-        return MapLayout(maps.shape[1:], further + 1, str(maps.dtype))
+        return self._layout
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -58,15 +66,35 @@ class Hdf5Cache(FrameMapCache):
         return self._attributes
 
     def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
-        if name not in self._file:
+        if name not in self._file or name not in self._hashes:
             return None
         array = self._file[name]
-        values: NDArray[Any] = array.asstr()[:count] if h5py.check_string_dtype(array.dtype) else array[:count]
-        return values
+        if array.nbytes > MOST_COMPRESSED * max(1, self.path.stat().st_size):
+            raise ValueError(f"claims {array.nbytes} bytes in a file of {self.path.stat().st_size}")
+        try:
+            values: NDArray[Any] = array.asstr()[:] if h5py.check_string_dtype(array.dtype) else array[:]
+        except Exception as error:  # of any kind: h5py raises what it likes at damage
+            raise ValueError(first_line(error)) from error
+        if _hash_of_column(values) != self._hashes[name]:
+            raise ValueError("its SHA-256 does not match")
+        return values[:count]
 
     def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
         name, place = key
-        out[...] = self._file[name][place]
+        array = self._file[name]
+        if array.dtype != out.dtype or array.shape[len(place) :] != out.shape:
+            raise ValueError(f"{array.dtype} {array.shape} in place of {out.dtype} {out.shape}")
+        if not array.id.get_chunk_info_by_coord((*place, *(0,) * out.ndim)).size:
+            raise ValueError("its chunk is missing")
+        out[...] = array[place]
+
+    def _check_seal(self) -> None:
+        """Refuse attributes that are not as they were written, and arrays of maps for other videos than there are."""
+        if self._hashes.get(ATTRIBUTES) != _hash_of_text(self._file.attrs[ATTRIBUTES]):
+            raise InputError(f"{self.path}: its attributes are damaged or were changed; convert the cache anew")
+        for name in self._layout.arrays:
+            if name not in self._file or self._file[name].shape[0] != self._attributes.get("videos"):
+                raise InputError(f"{self.path}: dataset {name!r} is missing or of other videos; convert the cache anew")
 
 
 def _refuse_strangers(path: Path, file: h5py.File) -> None:
@@ -85,8 +113,19 @@ def _refuse_strangers(path: Path, file: h5py.File) -> None:
         dataset = file[name]
         if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
             raise InputError(f"{path}: {name!r} is stored outside the file; only plain datasets are read")
-    if "maps" not in file or file["maps"].ndim != 4:
-        raise InputError(f"{path}: dataset 'maps' is missing; convert the cache anew")
+    if SEAL not in file.attrs or "maps" not in file or file["maps"].ndim != 4:
+        raise InputError(f"{path}: dataset 'maps' or attribute {SEAL!r} is missing; convert the cache anew")
+
+
+def _hash_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_of_column(values: NDArray[Any]) -> str:
+    """The SHA-256 of a column's values, whatever type texts come in."""
+    if values.dtype.kind in "iuf":
+        return hashlib.sha256(values.tobytes()).hexdigest()
+    return _hash_of_text(json.dumps([str(value) for value in values]))
 
 
 def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Callable[[int], object]) -> None:
@@ -99,13 +138,17 @@ def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Ca
         count: called after each of them
     """
     with atomic_file(path) as building, h5py.File(building, "w", libver="v110") as file:
-        file.attrs[ATTRIBUTES] = json.dumps(source.attributes)
+        attributes = json.dumps(source.attributes)
+        file.attrs[ATTRIBUTES] = attributes
+        hashes = {ATTRIBUTES: _hash_of_text(attributes), **dict.fromkeys(source.layout.arrays, "")}
         for name in source.column_names:
             values = source.column(name)
+            hashes[name] = _hash_of_column(values)
             text = values.dtype.kind not in "iuf"
             file.create_dataset(
                 name, data=values.astype(object) if text else values, dtype=h5py.string_dtype() if text else None
             )
+        file.attrs[SEAL] = json.dumps(hashes)
         for name, array in source.layout.arrays.items():
             shape = (len(source.videos), *array.places, *array.shape)
             chunks = (1,) * (len(shape) - len(array.shape)) + array.shape

@@ -24,9 +24,9 @@ from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
 from hcl.extract.catalog.videos import Video
-from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.system.atomic import atomic_folder, stays_within
 from hcl.extract.system.errors import InputError, write_errors
-from hcl.extract.system.zarr_groups import compressors, open_group
+from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal, sealed_arrays
 
 PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
 
@@ -38,10 +38,7 @@ class ZarrCache(FrameMapCache):
         super().__init__(path)
         self._group = group
         self._layout = self._read_layout()
-        # A map may be all zeros.
-        self._map_arrays = {
-            name: self._array(name).with_config({"write_empty_chunks": True}) for name in self._layout.arrays
-        }
+        self._map_arrays = {name: self._array(name) for name in self._layout.arrays}
         self._orders = {name: stored_order(array) for name, array in self._map_arrays.items()}
 
     @classmethod
@@ -51,7 +48,7 @@ class ZarrCache(FrameMapCache):
         Raises:
             InputError: if it is missing, not a cache, of another version, or damaged
         """
-        return cls(Path(path), open_group(Path(path), SCHEMA, VERSION, mode=mode, remedy=REMAKE))
+        return cls(Path(path), open_group(Path(path), SCHEMA, VERSION, mode=mode, remedy=REMAKE, growing=True))
 
     @classmethod
     def create(
@@ -80,28 +77,28 @@ class ZarrCache(FrameMapCache):
         with write_errors(path, "check the folder and its permissions"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_folder(path) as fresh:
-                group = zarr.open_group(fresh, mode="w", zarr_format=3)
-                group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": dict(settings)})
-                group.attrs.update({"text_model": None, "videos": 0, "classes": 0})
-                create_arrays(group, MapLayout(shape, views, dtype))
+                _write_empty(fresh, settings, MapLayout(shape, views, dtype))
         return cls.open(path, mode="r+")
 
     @classmethod
     def restore(cls, path: Path, source: FrameMapCache) -> "ZarrCache":
-        """Make a cache of everything in another one but its maps, which are to be written by `write_chunk`."""
-        layout = source.layout
-        made = cls.create(path, source.settings, shape=layout.shape, views=layout.views, dtype=layout.dtype)
+        """Make a cache, in an empty folder, of all in another one but its maps: `write_chunk` is to write them."""
+        _write_empty(path, source.settings, source.layout)
+        made = cls.open(path, mode="r+")
         if source.text_embeddings is not None and source.text_model is not None:
             made.set_text_model(source.text_embeddings[:0], source.text_model)
         for name in source.column_names:
             made._append(name, 0, source.column(name))
         made._resize_maps(len(source.videos))
-        made._group.attrs.update(source.attributes)
+        made._set(source.attributes)
         return made
 
     def write_chunk(self, key: ChunkKey, values: NDArray[Any]) -> None:
         """Write a chunk of the maps as it is to be stored."""
         name, place = key
+        folder = self.path / "/".join([name, "c", *map(str, place)])
+        if not stays_within(self.path, folder):
+            raise InputError(f"{folder}: a link out of the cache; remove it, then run again")
         self._map_arrays[name][place] = values
 
     def _resize_maps(self, videos: int) -> None:
@@ -114,28 +111,36 @@ class ZarrCache(FrameMapCache):
         return self._layout
 
     def _read_layout(self) -> MapLayout:
-        maps, views = self._array("maps"), self._group.get("views")
-        _, frames, patches, channels = maps.shape
-        further = views.shape[1] if isinstance(views, zarr.Array) else 0
-        return MapLayout((frames, patches, channels), further + 1, str(maps.dtype))
+        shapes = {name: self._array(name).shape for name in ("maps", "views") if name in sealed_arrays(self._group)}
+        return self._layout_of(shapes.get("maps"), shapes.get("views"), self._array("maps").dtype)
 
     @property
     def attributes(self) -> dict[str, Any]:
         """All attributes, in plain types."""
-        return dict(self._group.attrs)
+        return {name: value for name, value in self._group.attrs.items() if name != SEAL}
+
+    def _set(self, changes: Mapping[str, Any]) -> None:
+        """Write attributes, and what proves them whole."""
+        arrays = sealed_arrays(self._group) | ({"class_embedding"} if changes.get("text_model") else set())
+        seal(self._group, self.path, sorted(arrays), changes, growing=True)
 
     def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
-        array = self._group.get(name)
-        return np.asarray(array[:count]) if isinstance(array, zarr.Array) else None
+        if name not in sealed_arrays(self._group):
+            return None
+        array = self._array(name)
+        return read_rows(self.path, array, slice(0, min(count, array.shape[0])))
 
     def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
         name, place = key
-        file = "/".join([name, "c", *map(str, place), *"0" * out.ndim])
-        read_chunk(self.path / file, out, self._orders[name])
+        file = self.path / "/".join([name, "c", *map(str, place), *"0" * out.ndim])
+        if not stays_within(self.path, file):
+            raise ValueError(f"{file} leads out of the cache")
+        read_chunk(file, out, self._orders[name])
 
     def _array(self, name: str) -> zarr.Array[Any]:
-        array = self._group.get(name)
-        if not isinstance(array, zarr.Array):
+        """An array of which every chunk is written, also one of nothing but zeros: a missing one is damage."""
+        array = open_array(self.path, self._group, name)
+        if array is None:
             raise InputError(f"{self.path}: array {name!r} is missing; the cache is damaged, extract it anew")
         return array
 
@@ -149,7 +154,7 @@ class ZarrCache(FrameMapCache):
         self._append("class_text", start, [texts[name] for name in splits])
         if embeddings is not None:
             self._append("class_embedding", start, embeddings)
-        self._group.attrs["classes"] = start + len(splits)
+        self._set({"classes": start + len(splits)})
         self._forget_tables()
 
     def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
@@ -163,8 +168,9 @@ class ZarrCache(FrameMapCache):
             compressors=compressors(),
             dimension_names=("class", "text"),
             overwrite=True,
+            config={"write_empty_chunks": True},
         )
-        self._group.attrs["text_model"] = dict(model)
+        self._set({"text_model": dict(model)})
 
     def add_videos(self, videos: Sequence[Video]) -> None:
         """Append pending rows for videos whose classes are there already; they count once all is written."""
@@ -174,11 +180,12 @@ class ZarrCache(FrameMapCache):
             self._append(name, start, [getattr(video, name, "") for video in videos])
         for name in (*NUMBER_COLUMNS, *((ERROR_COLUMN,) if self.layout.is_quantised else ())):
             self._append(name, start, np.zeros(len(videos), self._array(name).dtype))
-        self._group.attrs["videos"] = start + len(videos)
+        self._set({"videos": start + len(videos)})
         self._forget_tables()
 
     def _append(self, name: str, start: int, values: Sequence[str] | NDArray[Any]) -> None:
         array = self._array(name)
+        self._rows(name, slice(start // ROWS_PER_CHUNK * ROWS_PER_CHUNK, start))
         array.resize((start + len(values), *array.shape[1:]))
         if len(values):
             array[start:] = np.asarray(values, dtype=object if isinstance(values[0], str) else array.dtype)
@@ -216,16 +223,32 @@ class ZarrCache(FrameMapCache):
             self.write_chunk(key, values)
         return error
 
+    def _rows(self, name: str, rows: slice) -> NDArray[Any]:
+        """Read what a chunk holds before it is written anew."""
+        try:
+            return read_rows(self.path, self._array(name), rows)
+        except ValueError as error:
+            raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
+
     def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | float]) -> None:
         """Rewrite the chunks that hold some rows, whole: a chunk is replaced atomically."""
         array = self._array(name)
         for chunk in np.unique(rows // ROWS_PER_CHUNK):
             start, stop = chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, array.shape[0])
-            block = np.array(array[start:stop])
+            block = self._rows(name, slice(start, stop)).copy()
             for row, value in zip(rows, values, strict=True):
                 if start <= row < stop:
                     block[row - start] = value
             array[start:stop] = block
+
+
+def _write_empty(folder: Path, settings: Mapping[str, Any], layout: MapLayout) -> None:
+    """Write a cache without videos into an empty folder."""
+    group = zarr.open_group(folder, mode="w", zarr_format=3)
+    create_arrays(group, layout)
+    made = {"schema": SCHEMA, "version": VERSION, "settings": dict(settings)}
+    counts = {"text_model": None, "videos": 0, "classes": 0}
+    seal(group, folder, group.array_keys(), {**made, **counts}, growing=True)
 
 
 def _remove_partial(files: Iterable[Path]) -> None:

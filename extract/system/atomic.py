@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and never through a link that somebody laid there."""
 
 import os
 import shutil
@@ -6,33 +6,89 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hcl.extract.system.errors import InputError
+
 UNFINISHED = ".new"  # ends the name of what is being written; a killed process leaves it behind
 
 
 @contextmanager
 def atomic_file(file: Path) -> Iterator[Path]:
-    """Write a file whole or not at all: give a path beside it, and rename that into place after the block.
+    """Write a file whole or not at all: give an empty file beside it, and rename that into place after the block.
 
-    After an error in the block `file` is as it was, and what was written beside it is removed.
+    After an error in the block `file` is as it was, and what was written beside it is removed. Of several processes
+    that write the same file at once each has a file of its own beside it: the last one counts.
     """
-    fresh = file.with_name(file.name + UNFINISHED)
+    fresh = file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED}")
+    fresh.unlink(missing_ok=True)  # of a killed process, or a link
+    fresh.open("xb").close()
     try:
         yield fresh
         os.replace(fresh, file)
     except BaseException:
-        if fresh.is_file():
-            fresh.unlink()
+        fresh.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Write a folder whole or not at all: give a path beside it, and rename that into place after the block.
+    """Write a folder whole or not at all: give an empty one beside it, and rename that into place after the block.
 
-    A folder that is there already stands until the new one is whole.
+    A folder that is there already stands until the new one is whole. One process at a time: hold a lock.
     """
     fresh = folder.with_name(folder.name + UNFINISHED)
-    shutil.rmtree(fresh, ignore_errors=True)
+    _remove(fresh)
+    fresh.mkdir()
     yield fresh
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     fresh.rename(folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left of files that they were writing into a folder; hold its lock."""
+    for entry in folder.glob(f"*{UNFINISHED}"):
+        _remove(entry)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder with all that is in it, or a link or file, but never what a link leads to."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def stays_within(folder: Path, path: Path) -> bool:
+    """Whether a path in a folder is in it wherever links lead; the folder itself may be one."""
+    step = os.fspath(folder)
+    for part in os.fspath(path).removeprefix(step + os.sep).split(os.sep):
+        step += os.sep + part
+        if os.path.islink(step):  # seldom: to resolve every path would take ten times as long
+            return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)
+    return True
+
+
+def refuse_links(folder: Path, *, depth: int = 1) -> None:
+    """Refuse a folder that holds links which lead out of it: what is written there would change other files.
+
+    Args:
+        folder: that may be a stranger's
+        depth: 1 looks at its entries, 2 at theirs as well, and so on
+
+    Raises:
+        InputError: if there is such a link; the message names it
+    """
+    for path in _links(folder, depth):
+        if not stays_within(folder, path):
+            raise InputError(
+                f"{path}: a link out of {folder} to {os.readlink(path)}; put a copy of what it leads to in its place"
+            )
+
+
+def _links(folder: Path, depth: int) -> Iterator[Path]:
+    """The links in a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif depth > 1 and entry.is_dir():
+                yield from _links(Path(entry.path), depth - 1)

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock beside the cache that names its holder and dies with it."""
+"""One writer at a time: a lock beside what is written that names its holder and dies with it."""
 
 import os
 from collections.abc import Iterator
@@ -9,28 +9,59 @@ from filelock import FileLock, Timeout
 
 from hcl.extract.system.errors import InputError
 
+LOCK_NAMES = (".lock", ".writer")  # of a folder, or the endings of the names beside it: the lock, and who holds it
+
 
 @contextmanager
-def sole_writer(cache: Path) -> Iterator[None]:
-    """Hold the lock of a cache; the operating system frees it when the process ends, however it ends.
+def sole_writer(
+    path: Path, remedy: str = "check the folder and its permissions", *, inside: bool = False
+) -> Iterator[None]:
+    """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-    The lock's file stays beside a cache. Where none was made, because the extraction was refused, it is removed.
+    The lock's file stays beside it. Where nothing was made, because the work was refused, it is removed.
+
+    Args:
+        path: of the cache, store or run
+        remedy: where no lock can be made
+        inside: whether the lock is in the folder `path`, and only while it is held
 
     Raises:
-        InputError: if another process holds it; the message names that process
+        InputError: if another process holds it, which the message names, or a link stands in the lock's place
     """
-    lock, holder = cache.with_name(f"{cache.name}.lock"), cache.with_name(f"{cache.name}.writer")
+    lock, holder = (path / name if inside else path.with_name(path.name + name) for name in LOCK_NAMES)
+    if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+        raise InputError(f"{lock}: expected the lock of {path.name}, a plain file; remove what stands in its place")
+    held = FileLock(lock, timeout=0)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
-            holder.write_text(f"process {os.getpid()}", encoding="utf-8")
-            try:
-                yield
-            finally:
-                holder.unlink(missing_ok=True)
-                if not cache.exists():
-                    with suppress(PermissionError):  # Windows removes no file that is open
-                        lock.unlink(missing_ok=True)
+        held.acquire()
+        holder.unlink(missing_ok=True)  # of a killed process, or a link: it is never written through
+        with holder.open("x", encoding="utf-8") as file:
+            file.write(f"process {os.getpid()}")
     except Timeout:
-        name = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-        raise InputError(f"{cache}: {name} is writing to it; wait until it ends or stop it, then run again") from None
+        raise InputError(
+            f"{path}: {_name_of(holder)} is writing to it; wait until it ends or stop it, then run again"
+        ) from None
+    except OSError as error:
+        held.release()
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        if inside or not path.exists():
+            with suppress(PermissionError):  # Windows removes no file that is open
+                lock.unlink(missing_ok=True)
+        held.release()
+        if inside:
+            with suppress(OSError):  # there is something in it
+                path.rmdir()
+
+
+def _name_of(holder: Path) -> str:
+    """The process that a holder's file names, if that is what it says."""
+    try:
+        text = holder.read_text(encoding="utf-8")[:40]
+    except (OSError, ValueError):
+        text = ""
+    return text if text.startswith("process ") and text[8:].isdecimal() else "another process"

@@ -123,6 +123,36 @@ def check_settings(config: DataclassInstance) -> None:
             raise InputError(f"{option_of(each)} must be {known.range}, got {value}")
 
 
+def checked_settings(config: type[DataclassInstance], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Take settings from a file, where anything may stand: each must be one, and of the type of its default.
+
+    Args:
+        config: the dataclass
+        stored: settings by name, as JSON gives them; lists become tuples
+
+    Raises:
+        InputError: the message names the setting, what stands there and what was expected
+    """
+    defaults = {each.name: each.default for each in fields(config)}
+    for name, value in stored.items():
+        if name not in defaults:
+            raise InputError(f"no setting is called {name!r}; it may be of another version of hcl")
+        default = tuple(value) if isinstance(value, list) and isinstance(defaults[name], tuple) else defaults[name]
+        of_same_type = type(value) in ((int, float) if isinstance(default, float) else (type(default),))
+        if isinstance(default, tuple):
+            of_same_type = isinstance(value, list) and all(type(each) is int for each in value)
+        if not of_same_type:
+            kind = "a list of whole numbers" if isinstance(default, tuple) else _KINDS[type(default)]
+            raise InputError(f"setting {name!r} is {value!r}, expected {kind}")
+    missing = [name for name in defaults if name not in stored]
+    if missing:
+        raise InputError(f"setting {missing[0]!r} is missing")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+
+
+_KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
 def check_distinct(option: str, values: Sequence[int], expected: str, *, at_least: int) -> None:
     """Refuse an empty list, a number that stands twice, or one that is too small.
 

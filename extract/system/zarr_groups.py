@@ -1,13 +1,25 @@
-"""Zarr v3 groups of ours: how every store is opened and compressed."""
+"""Zarr v3 groups of ours: how every store is opened, sealed, read and compressed."""
 
+import hashlib
 import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from hcl.extract.system.errors import InputError, check_version
+from hcl.extract.system.atomic import refuse_links, stays_within
+from hcl.extract.system.errors import InputError, check_version, first_line, lacks_resources
+
+METADATA = "zarr.json"
+SEAL = "metadata_sha256"  # attribute: SHA-256 of the metadata of each array, and of all other attributes
+ATTRIBUTES = "attributes"  # the name of the latter in it
+MOST_COMPRESSED = 2**15  # a block of zstd holds at most 128 KiB and takes at least 4 bytes
 
 
 def open_group(
@@ -17,35 +29,177 @@ def open_group(
     *,
     mode: str = "r",
     remedy: str = "make the store anew",
+    growing: bool = False,
 ) -> zarr.Group:
-    """Open a Zarr v3 group of ours; nothing but the v3 format is ever opened.
+    """Open a Zarr v3 group of ours whose metadata are as they were written; nothing but the v3 format is ever opened.
 
     Args:
         path: of the group
         schema: what it must be
-        version: of the schema; None: any
+        version: of the schema; None: any, and its metadata are not checked
         mode: zarr's
-        remedy: how an older store is made anew, for the message
+        remedy: how an older or damaged store is made anew, for the message
+        growing: whether its arrays may be longer than when they were sealed
 
     Raises:
-        InputError: if there is none, it is not ours, or it is of another schema version
+        InputError: if there is none, it is not ours, it is of another schema version, its metadata are damaged, or an
+            entry of it leads elsewhere
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such store; expected a folder in Zarr v3 format")
-    if not (path / "zarr.json").is_file():
-        raise InputError(f"{path}: not a Zarr v3 store (no zarr.json in it)")
+    if not (path / METADATA).is_file():
+        raise InputError(f"{path}: not a Zarr v3 store (no {METADATA} in it)")
+    refuse_links(path, depth=2)
     try:
-        group = zarr.open_group(path, mode=mode, zarr_format=3)  # type: ignore[arg-type]
-    except (ValueError, KeyError, TypeError, json.JSONDecodeError, zarr.errors.BaseZarrError) as error:
+        attributes = _document(path)["attributes"]
+        kind, stored_version = attributes.get("schema"), attributes.get("version")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path}: its zarr.json cannot be read ({error}); restore the store or make it anew"
+            f"{path}: its {METADATA} cannot be read ({first_line(error)}); restore the store or make it anew"
         ) from error
-    kind = group.attrs.get("schema")
     if kind != schema:
         raise InputError(f"{path}: holds {kind or 'something else'!r} where {schema!r} was expected")
     if version is not None:
-        check_version(path, schema, group.attrs.get("version"), version, remedy=remedy)
-    return group
+        check_version(path, schema, stored_version, version, remedy=remedy)
+        _check_seal(path, attributes, remedy, growing)
+    try:
+        return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
+    except Exception as error:
+        raise _damaged(f"{path}: its {METADATA} cannot be read", error, "restore the store or make it anew") from error
+
+
+def seal(
+    group: zarr.Group, path: Path, arrays: Iterable[str], changes: Mapping[str, Any], *, growing: bool = False
+) -> None:
+    """Write attributes at once, with the hashes that prove them and the metadata of the arrays unharmed.
+
+    Args:
+        group: that is written to
+        path: of the group
+        arrays: the names of all arrays that belong to it
+        changes: attributes that are new or differ
+        growing: whether arrays may become longer without being sealed again
+    """
+    hashes = {name: _hash_of_array(path / name, growing) for name in arrays}
+    attributes = _plain({**group.attrs, **changes})
+    hashes[ATTRIBUTES] = _hash_of_attributes(attributes)
+    group.attrs.update({**changes, SEAL: hashes})
+
+
+def sealed_arrays(group: zarr.Group) -> frozenset[str]:
+    """The names of the arrays that belong to a group; what else lies in its folder is none of it."""
+    hashes: Any = group.attrs.get(SEAL, {})
+    return frozenset(hashes) - {ATTRIBUTES}
+
+
+def open_array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any] | None:
+    """An array that belongs to a group, None if there is none; written to, it leaves no chunk out.
+
+    Raises:
+        InputError: if how it is stored cannot be understood
+    """
+    try:
+        array = group.get(name) if name in sealed_arrays(group) else None
+    except Exception as error:  # of any kind, such as for a codec that nobody knows
+        raise _damaged(f"{path / name}: its {METADATA} cannot be read", error, "make the store anew") from error
+    return array.with_config({"write_empty_chunks": True}) if isinstance(array, zarr.Array) else None
+
+
+def read_rows(path: Path, array: zarr.Array[Any], rows: slice = slice(None)) -> NDArray[Any]:
+    """Read some rows of an array, all of whose chunks must be there: for zarr a missing one is one of zeros.
+
+    Args:
+        path: of the group
+        array: in it
+        rows: along the first axis
+
+    Raises:
+        ValueError: if a chunk is missing or damaged, leads out of the store, or is smaller than it claims
+    """
+    try:
+        _check_chunks(path, array, rows)
+        return np.asarray(array[rows])
+    except Exception as error:  # of any kind: the codecs that damage or a stranger names raise what they like
+        if lacks_resources(error) or isinstance(error, ValueError):
+            raise
+        raise ValueError(first_line(error)) from error
+
+
+def _check_chunks(path: Path, array: zarr.Array[Any], rows: slice) -> None:
+    """Refuse chunks that are not there or cannot hold what the array claims, before memory is taken for them."""
+    start, stop, _ = rows.indices(array.shape[0])
+    size = array.chunks[0]
+    further = (range(-(-length // chunk)) for length, chunk in zip(array.shape[1:], array.chunks[1:], strict=True))
+    places = _places(range(start // size, -(-stop // size)) if start < stop else range(0), *further)
+    claimed = math.prod(array.chunks) * (4 if array.dtype.kind in "OT" else array.dtype.itemsize)
+    folder = path / array.basename
+    for place in places:
+        file = folder / "/".join(("c", *map(str, place)))
+        if not stays_within(path, file):
+            raise ValueError(f"{file} leads out of the store")
+        try:
+            length = os.stat(file).st_size
+        except OSError as error:
+            raise ValueError(f"chunk {file.relative_to(folder)} is missing") from error
+        if claimed > MOST_COMPRESSED * length:
+            raise ValueError(f"chunk {file.relative_to(folder)} of {length} bytes cannot hold {claimed}")
+
+
+def _places(*axes: range) -> Iterator[tuple[int, ...]]:
+    """All places, one after the other: a stranger may claim 10^12 of them."""
+    if not axes:
+        yield ()
+        return
+    for first in axes[0]:
+        for rest in _places(*axes[1:]):
+            yield (first, *rest)
+
+
+def _check_seal(path: Path, attributes: Mapping[str, Any], remedy: str, growing: bool) -> None:
+    hashes = attributes.get(SEAL)
+    if not isinstance(hashes, dict) or hashes.get(ATTRIBUTES) != _hash_of_attributes(attributes):
+        raise InputError(f"{path}: the attributes in its {METADATA} are damaged or were changed; {remedy}")
+    for name in hashes:
+        if name == ATTRIBUTES:
+            continue
+        if not (path / name / METADATA).is_file():
+            raise InputError(f"{path}: array {name!r} is missing; the store is damaged, {remedy}")
+        try:
+            unharmed = _hash_of_array(path / name, growing) == hashes[name]
+        except (OSError, ValueError, KeyError, TypeError):
+            unharmed = False
+        if not unharmed:
+            raise InputError(f"{path}: array {name!r} is damaged (its {METADATA} is not as written); {remedy}")
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+    return document
+
+
+def _hash_of_array(folder: Path, growing: bool) -> str:
+    document = _document(folder)
+    if growing:
+        document["shape"] = document["shape"][1:]
+    return _hash(document)
+
+
+def _hash_of_attributes(attributes: Mapping[str, Any]) -> str:
+    return _hash({name: value for name, value in attributes.items() if name != SEAL})
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(content: Any) -> Any:
+    """What comes back when JSON is read."""
+    return json.loads(json.dumps(content))
+
+
+def _damaged(what: str, error: Exception, remedy: str) -> Exception:
+    """The one line for an error in reading; the error itself where the machine is at fault."""
+    return error if lacks_resources(error) else InputError(f"{what} ({first_line(error)}); {remedy}")
 
 
 def compressors() -> list[Any]:

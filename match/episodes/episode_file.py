@@ -1,5 +1,6 @@
 """Episodes as a JSON file that any system can read, so that all are tested on exactly the same."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.match.episodes.drawing import Episodes, EpisodeSet
 from hcl.match.store.embedding_store import EmbeddingStore
 
 SCHEMA, VERSION = "hcl-episodes", 1
+HASH = "sha256"  # of the rest; lists that other systems write need none
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,10 @@ def write_episodes(path: str | Path, episode_list: EpisodeList, settings: Mappin
         "support": episode_list.episodes.support.tolist(),
         "query": episode_list.episodes.query.tolist(),
     }
-    with write_errors(Path(path), "name another file with --save-episodes"):
-        Path(path).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    content = json.loads(json.dumps(content))
+    content[HASH] = _hash(content)
+    with write_errors(Path(path), "name another file with --save-episodes"), atomic_file(Path(path)) as fresh:
+        fresh.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_episodes(path: str | Path) -> EpisodeList:
@@ -108,15 +113,23 @@ def read_episodes(path: str | Path) -> EpisodeList:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA or content["version"] != VERSION:
             raise ValueError(f"schema {content['schema']!r} version {content['version']!r}")
+        if content.get(HASH, "") not in ("", _hash(content)):
+            raise ValueError(f"damaged or changed: its key {HASH!r} is not the hash of the rest; remove it if edited")
         episode_list = _parsed(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); write one with --save-episodes") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a list of episodes ({first_line(error)}); write one with --save-episodes"
         ) from error
     _validate_episodes(path, episode_list)
     return episode_list
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of all but the hash itself."""
+    said = {name: value for name, value in content.items() if name != HASH}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _parsed(content: Mapping[str, Any]) -> EpisodeList:

@@ -11,12 +11,13 @@ import zarr
 from numpy.typing import NDArray
 
 from hcl.extract.system.atomic import atomic_folder
-from hcl.extract.system.errors import InputError, write_errors
-from hcl.extract.system.zarr_groups import compressors, open_group
+from hcl.extract.system.errors import InputError, first_line, write_errors
+from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.zarr_groups import compressors, open_array, open_group, read_rows, seal
 from hcl.match.config import LEVELS, ScoreConfig
 from hcl.match.store.embedding_store import EmbeddingStore
 
-SCHEMA, VERSION = "hcl-scores", 2
+SCHEMA, VERSION = "hcl-scores", 3
 REMEDY = "remove it to score the pairs anew"
 ROWS_PER_CHUNK = 2**18
 
@@ -107,10 +108,14 @@ def read_scores(path: Path, store: EmbeddingStore, settings: dict[str, Any]) -> 
             f"{path}: scores of other embeddings or settings ({differences}); name another file with --score-cache"
         )
     try:
-        pairs = np.stack([np.asarray(group[name][:]) for name in ("query", "support")], axis=1)  # type: ignore[index]
-        return ScoreCache(len(store.videos), pairs, np.asarray(group["scores"][:]))  # type: ignore[index]
-    except (KeyError, ValueError, RuntimeError, OSError) as error:
-        raise InputError(f"{path}: damaged ({error}); {REMEDY}") from error
+        arrays = {name: open_array(path, group, name) for name in ("query", "support", "scores")}
+        query, support, scores = (read_rows(path, array) for array in arrays.values() if array is not None)
+        pairs = np.stack([query, support], axis=1)
+        if scores.shape != (len(pairs), len(LEVELS)) or not ((pairs >= 0) & (pairs < len(store.videos))).all():
+            raise ValueError(f"scores {scores.shape} of pairs {pairs.shape} among {len(store.videos)} videos")
+        return ScoreCache(len(store.videos), pairs, scores)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({first_line(error)}); {REMEDY}") from error
 
 
 def write_scores(path: Path, score_cache: ScoreCache, settings: dict[str, Any]) -> None:
@@ -126,9 +131,18 @@ def write_scores(path: Path, score_cache: ScoreCache, settings: dict[str, Any]) 
         "support": (pairs[:, 1], ("pair",)),
         "scores": (score_cache.scores, ("pair", "level")),
     }
-    with write_errors(path, "name another file with --score-cache"), atomic_folder(path) as fresh:
+    remedy = "name another file with --score-cache"
+    with write_errors(path, remedy), sole_writer(path, remedy), atomic_folder(path) as fresh:
         group = zarr.open_group(fresh, mode="w", zarr_format=3)
-        group.attrs.update({"schema": SCHEMA, "version": VERSION, "settings": settings, "levels": list(LEVELS)})
         for name, (values, axes) in arrays.items():
             chunks = (rows, *values.shape[1:])
-            group.create_array(name, data=values, chunks=chunks, compressors=compressors(), dimension_names=axes)
+            group.create_array(
+                name,
+                data=values,
+                chunks=chunks,
+                compressors=compressors(),
+                dimension_names=axes,
+                config={"write_empty_chunks": True},
+            )
+        attributes = {"schema": SCHEMA, "version": VERSION, "settings": settings, "levels": list(LEVELS)}
+        seal(group, fresh, sorted(arrays), attributes)

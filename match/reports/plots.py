@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.match.evaluation.results import Evaluation, Outcome
@@ -27,7 +28,8 @@ def write_plots(folder: str | Path, evaluation: Evaluation) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{name}.png" for name in figures]
         for file, figure in zip(files, figures.values(), strict=True):
-            figure.savefig(file, dpi=150)
+            with atomic_file(file) as fresh:
+                figure.savefig(fresh, dpi=150, format=file.suffix[1:])
     return files
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.cache.video_table import left_out_text
+from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
@@ -42,8 +43,13 @@ def write_text(path: str | Path, text: str, option: str) -> None:
     Raises:
         InputError: if the file cannot be written
     """
-    with write_errors(Path(path), f"name another file with {option}"):
-        Path(path).write_text(text, encoding="utf-8")
+    path = Path(path)
+    with write_errors(path, f"name another file with {option}"):
+        if path.exists() and not path.is_file():  # such as /dev/stdout
+            path.write_text(text, encoding="utf-8")
+            return
+        with atomic_file(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
 
 
 def write_scored_episodes(path: str | Path, evaluation: Evaluation) -> None:

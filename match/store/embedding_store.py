@@ -13,8 +13,9 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
-from hcl.extract.system.errors import InputError, write_errors
-from hcl.extract.system.zarr_groups import compressors, open_group
+from hcl.extract.system.errors import InputError, first_line, write_errors
+from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal
 from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Embeddings
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
@@ -50,11 +51,20 @@ class EmbeddingStore:
         """
         path = Path(path)
         group = open_group(path, SCHEMA, VERSION, remedy=REMEDY)
+        attributes = {name: value for name, value in group.attrs.items() if name != SEAL}
         facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
         mean_map = _read(path, group, "mean_map")
-        recorded: Any = group.attrs["arrays"]
-        axes = {name: tuple(of_array) for name, of_array in recorded.items()}
-        return cls(path, dict(group.attrs), VideoTable(**facts), mean_map, axes, group)
+        try:
+            videos = VideoTable(**facts)
+            recorded: Any = attributes["arrays"]
+            axes = {str(name): tuple(map(str, of_array)) for name, of_array in recorded.items()}
+            for name in ("method", "identity"):
+                attributes[name]
+            if mean_map.ndim != 2 or len(mean_map) != len(videos):
+                raise ValueError(f"{mean_map.shape = } for {len(videos)} videos")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"{path}: not as an embedding store is written ({first_line(error)}); {REMEDY}") from error
+        return cls(path, attributes, videos, mean_map, axes, group)
 
     @property
     def method(self) -> str:
@@ -100,6 +110,10 @@ class EmbeddingStore:
         before = [str(line) for line in self.attributes.get(LEFT_OUT) or ()]
         here = self.videos.same_as(self.videos.in_earlier_split)
         return tuple(line for line in (*before, *here) if line.startswith(f"{split} "))
+
+    def new_identity(self) -> Identity:
+        """What `identity` was made by, before any array is fed."""
+        return Identity({name: getattr(self.videos, name) for name in IDENTIFYING})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,6 +166,11 @@ class EmbeddingStore:
         if name == "mean_map":
             return self.mean_map[rows]
         array = _array(self.path, self._group, name)
+        if array.shape[:1] != (len(self.videos),) or array.dtype.kind not in "biuf":
+            raise InputError(
+                f"{self.path}: array {name!r} is {array.dtype} {array.shape}, expected numbers of {len(self.videos)}"
+                f" videos; {REMEDY}"
+            )
         out = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
         size = array.chunks[0]
         order = np.argsort(rows // size, kind="stable")  # places of the rows of a chunk follow one another
@@ -163,16 +182,16 @@ class EmbeddingStore:
 
 
 def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
-    array = group.get(name)
-    if not isinstance(array, zarr.Array):
+    array = open_array(path, group, name)
+    if array is None:
         raise InputError(f"{path}: array {name!r} is missing; the store is damaged, {REMEDY}")
     return array
 
 
 def _read(path: Path, group: zarr.Group, name: str, rows: slice = slice(None)) -> NDArray[Any]:
     try:
-        return np.asarray(_array(path, group, name)[rows])
-    except (ValueError, RuntimeError, OSError) as error:
+        return read_rows(path, _array(path, group, name), rows)
+    except ValueError as error:
         raise InputError(f"{path}: array {name!r} is damaged ({error}); {REMEDY}") from error
 
 
@@ -215,10 +234,9 @@ def write_store(
             those of the method
     """
     path, axes = Path(path), array_axes(method)
-    if path.exists():
-        open_group(path, SCHEMA, None)
-    with write_errors(path, "check the disk and the permissions"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with write_errors(path, "check the disk and the permissions"), sole_writer(path):
+        if path.exists():
+            open_group(path, SCHEMA, None)
         with atomic_folder(path) as building:
             group = zarr.open_group(building, mode="w", zarr_format=3)
             group.attrs.update({"schema": SCHEMA, "version": VERSION, "method": method, **attributes})
@@ -228,9 +246,10 @@ def write_store(
                 )
             identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
             _write_batches(group, len(videos), batches, identity, axes)
-            group.attrs["identity"] = identity.hexdigest()
+            arrays = sorted(group.array_keys())
+            seal(group, building, arrays, {"identity": identity.hexdigest()})
             if finish is not None:
-                group.attrs.update(finish(EmbeddingStore.open(building)))
+                seal(group, building, arrays, finish(EmbeddingStore.open(building)))
 
 
 def _write_batches(
@@ -272,4 +291,5 @@ def _create(
         dtype=dtype,
         compressors=compressors(),
         dimension_names=axes,
+        config={"write_empty_chunks": True},
     )

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.match.config import BASELINE
 
 RUNS = Path("runs")
@@ -67,19 +67,28 @@ def latest_run_of(method: str) -> Path:
     """
     found = [*RUNS.glob(f"*/{STORE}/zarr.json"), *RUNS.glob(f"*/{SET_STORES}/*/zarr.json")]
     for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True):
-        attributes = json.loads(file.read_text(encoding="utf-8")).get("attributes", {})
-        if method in (attributes.get("method"), BASELINE):
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8")).get("attributes", {}).get("method")
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{file}: cannot be read ({first_line(error)}); name the run to evaluate") from error
+        if method in (stored, BASELINE):
             return RUNS / file.relative_to(RUNS).parts[0]
     raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
 
 
 def mark_latest(run: Path) -> None:
     """Make a run the latest one: the link to it is replaced atomically."""
-    RUNS.mkdir(exist_ok=True)
-    fresh = RUNS / f".{LATEST}.{os.getpid()}"
-    target = os.path.relpath(run, RUNS)
-    try:
-        fresh.symlink_to(target, target_is_directory=True)
-    except OSError:
-        fresh.write_text(target, encoding="utf-8")
-    os.replace(fresh, RUNS / LATEST)
+    with write_errors(RUNS / LATEST, "remove it"):
+        RUNS.mkdir(exist_ok=True)
+        fresh = RUNS / f".{LATEST}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)  # of a killed process, or a link: it is never written through
+        target = os.path.relpath(run, RUNS)
+        try:
+            fresh.symlink_to(target, target_is_directory=True)
+        except OSError:
+            fresh.write_text(target, encoding="utf-8")
+        try:
+            os.replace(fresh, RUNS / LATEST)
+        except OSError:
+            fresh.unlink()
+            raise

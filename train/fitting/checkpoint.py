@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError, first_line, write_errors
+from hcl.extract.system.errors import InputError, first_line, lacks_resources, write_errors
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
@@ -34,8 +33,15 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         InputError: if it is damaged or holds anything but tensors, numbers and strings
     """
     try:
+        with zipfile.ZipFile(file) as archive:  # torch reads past the checksums that it wrote
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
+        if not isinstance(state, dict):
+            raise ValueError(f"holds {type(state).__name__}")
+    except Exception as error:  # of any kind: unpickling raises what it likes at damage
+        if lacks_resources(error):
+            raise
         raise InputError(
             f"{file}: damaged or no checkpoint ({first_line(error)}); remove it to train from the start"
         ) from error

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.settings import list_differences
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
@@ -259,10 +259,18 @@ class _Loop:
         Raises:
             InputError: if it was called under other settings
         """
-        if differences := list_differences(state["config"], asdict(self.config), without=FREE_TO_CHANGE):
+        if differences := list_differences(state.get("config") or {}, asdict(self.config), without=FREE_TO_CHANGE):
             raise InputError(
                 f"{file}: of a run with other settings ({differences}); give the same or name another --run"
             )
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise InputError(
+                f"{file}: not a checkpoint of this run ({first_line(error)}); remove it to train from the start"
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.stepper.encoder.load_state_dict(state["encoder"])
         if self.stepper.average is not None:
             self.stepper.average.load_state_dict(state["average"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
+from hcl.train.runs.file_hashes import check_sum, is_recorded
+from hcl.train.runs.metrics_log import read_metrics
 from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, is_finished, load_encoder, read_config
 
 LAST_EPOCH = "last epoch"  # the fact whose value is a line of a run's metrics
@@ -123,6 +124,8 @@ def _describe_cache(path: Path, verify: bool) -> Description:
     failures = {videos.path[row]: reasons[row] for row in np.flatnonzero(status == FAILED)}
     damaged = None
     if verify:
+        for name in cache.column_names:  # damage there is an error: nothing can be made of the cache
+            cache.column(name)
         damaged = tuple(videos.path[row] for row in _each(cache.rows().tolist()) if not cache.intact(row))
     return Description(str(path), "cache", facts, count_splits(videos.label, videos.split), failures, damaged)
 
@@ -137,20 +140,24 @@ def _describe_store(path: Path, verify: bool) -> Description:
     }
     damaged = None
     if verify:
-        errors = ((store.videos.path[row], _read_error(store, row)) for row in _each(range(len(store.videos))))
-        damaged = tuple(f"{video} ({error})" for video, error in errors if error)
+        damaged = tuple(_damage_of(store))
     return Description(
         str(path), "embedding store", facts, count_splits(store.videos.label, store.videos.split), {}, damaged
     )
 
 
-def _read_error(store: EmbeddingStore, row: int) -> str:
-    """Why the arrays of a video cannot be read back; "" if they can."""
-    try:
-        store.arrays(store.names, np.array([row]))
-    except InputError as error:
-        return str(error)
-    return ""
+def _damage_of(store: EmbeddingStore) -> Iterator[str]:
+    """The videos whose arrays cannot be read back, with the reason; and whether all together are those written."""
+    identity, is_whole = store.new_identity(), True
+    for row in _each(range(len(store.videos))):
+        try:
+            for name, array in store.arrays(store.names, np.array([row])).items():
+                identity.add(name, array.numpy())
+        except InputError as error:
+            is_whole = False
+            yield f"{store.videos.path[row]} ({error})"
+    if is_whole and identity.hexdigest() != store.identity:
+        yield f"{store.path} (its arrays are not those that were written: the identity differs)"
 
 
 def _describe_run(path: Path, verify: bool) -> Description:
@@ -185,11 +192,11 @@ def _encoder(config: RunConfig) -> str | None:
 
 def _last_epoch(run: Path) -> dict[str, Any] | None:
     """The metrics of the last epoch; None before there are any."""
-    file = run / METRICS
-    if not file.is_file():
+    if is_recorded(run, METRICS):
+        check_sum(run, METRICS)
+    if not (run / METRICS).is_file():
         return None
-    metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8").splitlines()[-1])
-    return metrics
+    return next(reversed(read_metrics(run)), None)
 
 
 def _each(rows: Iterable[int]) -> Iterator[int]:

@@ -11,11 +11,13 @@ from typing import Any
 from tqdm import tqdm
 
 from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
 from hcl.train.fitting.set_validation import SetValidation
 from hcl.train.fitting.validation import Validation
+from hcl.train.runs.file_hashes import check_sum
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.tensorboard_log import TensorBoardLog, tensorboard_log
 
@@ -101,6 +103,36 @@ def write_metrics(run: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def kept_epoch(run: Path) -> int:
-    """The epoch whose weights a run kept, as its metrics say; 0: the encoder as it began."""
-    records = [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
-    return int([record["epoch"] for record in records if record["best"]][-1])
+    """The epoch whose weights a trained run kept, as its metrics say; 0: the encoder as it began.
+
+    Raises:
+        InputError: if they are damaged
+    """
+    check_sum(run, METRICS)
+    kept = [record["epoch"] for record in read_metrics(run) if record["best"]]
+    if not kept:
+        raise InputError(f"{run / METRICS}: no epoch is the best; train the run anew")
+    return int(kept[-1])
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The metrics of all epochs so far.
+
+    Raises:
+        InputError: if a line does not hold those of an epoch
+    """
+    try:
+        lines = (run / METRICS).read_text(encoding="utf-8").splitlines()
+        records: list[dict[str, Any]] = [EpochRecord(**json.loads(line)).to_dict() for line in lines]
+        for record in records:
+            if not isinstance(record["epoch"], int) or not all(map(_is_number, dict(record["terms"]).values())):
+                raise ValueError(f"epoch {record['epoch']!r}")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{run / METRICS}: not the metrics of a run ({first_line(error)}); train the run anew, or let it finish"
+        ) from error
+    return records
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

@@ -18,6 +18,7 @@ from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import LOCK_NAMES
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.train.config import LARGE_SET, TrainConfig, preset_config
@@ -233,7 +234,8 @@ def begin(run: Run) -> None:
         InputError: if a finished or another run, or something else, stands there
     """
     folder = run.folder
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if not folder.exists() or (folder.is_dir() and entries <= set(LOCK_NAMES)):
         write_config(folder, run.config)
         return
     there = read_config(folder)

@@ -13,19 +13,31 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.atomic import atomic_file, refuse_links
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.settings import checked_settings
 from hcl.match.config import ScoreConfig
 from hcl.match.store.locate import RUNS, SET_STORES, STORE
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.layer4 import make_layer4
 from hcl.train.encoders.untrained import MeanMaps
+from hcl.train.runs.file_hashes import HASH, check_sum, content_hash, write_sums
 
-SCHEMA, VERSION = "hcl-run", 5
+SCHEMA, VERSION = "hcl-run", 6
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
+KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text", dict | None: "an object or null"}
+EXPECTED: dict[str, Any] = {
+    "training": dict,
+    "cache": dict,
+    "text_model": dict | None,
+    "splits": dict,
+    "base_classes": list,
+    "encoder": dict,
+}
+EXPECTED_OF_CACHE: dict[str, Any] = {"path": str, "identity": str, "settings": dict}
 CHOICE = "choice"  # a run within a run: what was trained without some base classes to choose the epoch
 
 
@@ -49,16 +61,22 @@ class RunConfig:
         """Undo `to_dict`.
 
         Raises:
-            KeyError, TypeError: if something is missing, or is no setting
+            InputError: if something is missing, of another kind, or no setting; the message names it
         """
-        training = dict(stored["training"])
-        training["clip_sizes"] = tuple(training["clip_sizes"])
+        for name, expected in EXPECTED.items():
+            if name not in stored or not isinstance(stored[name], expected):
+                found = json.dumps(stored[name])[:60] if name in stored else "missing"
+                raise InputError(f"{name!r} is {found}, expected {KINDS[expected]}")
+        for name, expected in EXPECTED_OF_CACHE.items():
+            if not isinstance(stored["cache"].get(name), expected):
+                found = json.dumps(stored["cache"].get(name))[:60]
+                raise InputError(f"'{name}' of 'cache' is {found}, expected {KINDS[expected]}")
         return cls(
-            training=TrainConfig(**training),
+            training=TrainConfig(**checked_settings(TrainConfig, stored["training"])),
             cache=stored["cache"],
             text_model=stored["text_model"],
             splits=stored["splits"],
-            base_classes=tuple(stored["base_classes"]),
+            base_classes=tuple(map(str, stored["base_classes"])),
             encoder=stored["encoder"],
         )
 
@@ -107,14 +125,16 @@ def write_config(run: Path, config: RunConfig) -> None:
     with write_errors(run, "name another folder with --run"):
         run.mkdir(parents=True, exist_ok=True)
         with atomic_file(run / CONFIG) as fresh:
-            fresh.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+            content = json.loads(json.dumps(config.to_dict()))
+            content[HASH] = content_hash(content)
+            fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_config(run: str | Path) -> RunConfig:
     """Read what a run follows from: its settings, cache, splits and base classes.
 
     Raises:
-        InputError: if the folder is no run, or one of another version
+        InputError: if the folder is no run, is of another version or damaged, or holds a link that leads out of it
     """
     run, file = Path(run), Path(run) / CONFIG
     try:
@@ -130,18 +150,35 @@ def read_config(run: str | Path) -> RunConfig:
             f"{run}: a run of hcl {stored.get('hcl')} (schema {SCHEMA} version {stored.get('schema_version')}); this"
             f" program reads version {VERSION}; train it anew in another folder with: hcl train CACHE --run RUN"
         )
+    if stored.get(HASH) != content_hash(stored):
+        raise InputError(
+            f"{file}: damaged or changed: its key {HASH!r} is not the hash of the rest; restore the file or train the"
+            " run anew"
+        )
+    refuse_links(run)
     try:
         return RunConfig.from_dict(stored)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{file}: {error} does not fit hcl {package_version()}; it was written by hcl {stored.get('hcl')}: use that"
-        ) from error
+    except InputError as error:
+        writer = "" if stored.get("hcl") == package_version() else f" (it was written by hcl {stored.get('hcl')})"
+        raise InputError(f"{file}: {error}; restore the file or train the run anew{writer}") from error
 
 
 def save_encoder(run: Path, state: Mapping[str, torch.Tensor]) -> None:
-    """Write the encoder's weights atomically."""
+    """Write the encoder's weights atomically, then the hashes of these and of the metrics."""
     with atomic_file(run / WEIGHTS) as fresh:
         save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, fresh)
+    write_sums(run, (WEIGHTS, METRICS))
+
+
+def refuse_infinite(file: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse weights that would make every embedding NaN.
+
+    Raises:
+        InputError: if one is infinite or NaN; the message names it
+    """
+    for name, weight in state.items():
+        if not torch.isfinite(weight).all():
+            raise InputError(f"{file}: {name} holds infinite or NaN weights; train the run anew")
 
 
 def load_encoder(run: str | Path) -> Trainable | MeanMaps:
@@ -164,16 +201,19 @@ def load_encoder(run: str | Path) -> Trainable | MeanMaps:
         a torch Module; its attribute `run_config` is the RunConfig (settings, splits, base classes)
 
     Raises:
-        InputError: if the run is unfinished, of another version, or its weights do not fit
+        InputError: if the run is unfinished, of another version, or its weights are damaged or do not fit
     """
     run, config = Path(run), read_config(run)
-    encoder = make_encoder(config.training, config.encoder, make_layer4(config.cache["settings"]))
     file = run / WEIGHTS
     if not file.is_file():
         raise InputError(f"{run}: not trained to its end; let it finish with: hcl train CACHE --run {run}")
+    check_sum(run, WEIGHTS)
     try:
-        encoder.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError) as error:
+        state = load_file(file)
+        refuse_infinite(file, state)
+        encoder = make_encoder(config.training, config.encoder, make_layer4(config.cache["settings"]))
+        encoder.load_state_dict(state)
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{file}: weights that do not fit {CONFIG} ({first_line(error)}); train the run anew"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.system.atomic import atomic_folder, remove_unfinished
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import logger
 from hcl.match.store.locate import SET_STORES, STORE, mark_latest
 from hcl.train.config import preset_config
@@ -102,17 +105,24 @@ def train(
         if on_main:
             log_left_out(opened)
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
-        training = planned.config.training
-        device = own_gpu(choose_device(training.device))
-        source = MapSource(opened, training.weights, device)
-        run_on_main(lambda: _begin(planned, source, latest))
-        epochs = None
-        if held_out := held_out_classes(opened, training):
-            as_val = opened.with_splits(opened.class_splits | dict.fromkeys(held_out, "val"))
-            epochs = _choose(MapSource(as_val, training.weights, device), planned, held_out)
-        logger.info(describe_run(planned))
-        encoder = fit_run(planned.folder, source, planned.config, epochs=epochs)
-    return embed_held_out(encoder, source, planned) if on_main else None
+        with ExitStack() as held:
+            run_on_main(lambda: held.enter_context(sole_writer(planned.folder, inside=True)))
+            encoder, source = _fit(planned, opened, latest)
+            return embed_held_out(encoder, source, planned) if on_main else None
+
+
+def _fit(planned: Run, opened: FrameMapCache, latest: bool) -> tuple[Encoder, MapSource]:
+    """Train a run whose lock is held; without classes to validate on, choose the epoch on held-out ones first."""
+    training = planned.config.training
+    device = own_gpu(choose_device(training.device))
+    source = MapSource(opened, training.weights, device)
+    run_on_main(lambda: _begin(planned, source, latest))
+    epochs = None
+    if held_out := held_out_classes(opened, training):
+        as_val = opened.with_splits(opened.class_splits | dict.fromkeys(held_out, "val"))
+        epochs = _choose(MapSource(as_val, training.weights, device), planned, held_out)
+    logger.info(describe_run(planned))
+    return fit_run(planned.folder, source, planned.config, epochs=epochs), source
 
 
 def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
@@ -141,6 +151,7 @@ def _begin(run: Run, source: MapSource, latest: bool) -> None:
     """Write the folder of a run, or find it there; wrong weights are refused before."""
     source.load()
     begin(run)
+    remove_unfinished(run.folder)
     if latest:
         mark_latest(run.folder)
 

@@ -103,14 +103,14 @@ def altered(cache: Path, path: Path) -> h5py.File:
 
 
 @pytest.mark.parametrize(
-    ("version", "remedy"), [(1, "extract it anew with: hcl extract VIDEOS CACHE"), (3, "use the version of hcl that")]
+    ("version", "remedy"), [(2, "extract it anew with: hcl extract VIDEOS CACHE"), (4, "use the version of hcl that")]
 )
 def test_other_versions_are_refused_by_name_with_the_remedy(
     cache: Path, tmp_path: Path, version: int, remedy: str
 ) -> None:
     with altered(cache, tmp_path / "other.h5") as file:
         file.attrs["attributes"] = json.dumps(json.loads(file.attrs["attributes"]) | {"version": version})
-    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 2; {remedy}"):
+    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 3; {remedy}"):
         open_cache(tmp_path / "other.h5")
 
 

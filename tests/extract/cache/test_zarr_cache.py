@@ -1,7 +1,8 @@
 """The cache: what is written is read, and what is damaged or half written is noticed."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hcl.extract.catalog.videos import Video
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 SHAPE = (2, 3, 4)
 
 
@@ -109,13 +111,14 @@ def test_the_error_of_uint8_is_kept_for_each_video(tmp_path: Path) -> None:
         made.write([MapRecord(2, np.full(SHAPE, np.inf, np.float16))])
 
 
-def test_a_cache_that_lies_patch_by_patch_is_read_as_its_metadata_says(cache: ZarrCache) -> None:
+def test_a_cache_that_lies_patch_by_patch_is_read_as_its_metadata_says(cache: ZarrCache, edit_attributes: Edit) -> None:
     group = zarr.open_group(cache.path, mode="r+")
     codecs = group["maps"].compressors
     plain = group.create_array(
         "maps", shape=(5, *SHAPE), chunks=(1, *SHAPE), dtype="float16", compressors=codecs, overwrite=True
     )
     plain[:] = np.stack([maps(row) for row in range(5)])
+    edit_attributes(cache.path, lambda attributes: None)
     for row in range(5):
         np.testing.assert_array_equal(ZarrCache.open(cache.path).maps(row), maps(row))
 
@@ -202,28 +205,23 @@ def test_a_damaged_column_is_named(cache: ZarrCache) -> None:
         len(ZarrCache.open(cache.path).videos)
 
 
-def edit_attributes(path: Path, **changes: object) -> None:
-    file = path / "zarr.json"
-    document = json.loads(file.read_text())
-    document["attributes"].update(changes)
-    file.write_text(json.dumps(document))
-
-
 @pytest.mark.parametrize("grid", [None, 3, [3], [2, 3], [-1, -3], "x"])
-def test_a_grid_of_other_patches_is_refused(cache: ZarrCache, grid: object) -> None:
-    edit_attributes(cache.path, settings={"grid": grid})
+def test_a_grid_of_other_patches_is_refused(cache: ZarrCache, grid: object, edit_attributes: Edit) -> None:
+    edit_attributes(cache.path, lambda attributes: attributes.update(settings={"grid": grid}))
     with pytest.raises(InputError, match=r"'grid' is .*, expected \[rows, columns\] of its 3 patches; extract the"):
         ZarrCache.open(cache.path).grid  # noqa: B018 - reading it is the check
-    edit_attributes(cache.path, settings={"grid": [1, 3]})
+    edit_attributes(cache.path, lambda attributes: attributes.update(settings={"grid": [1, 3]}))
     assert ZarrCache.open(cache.path).grid == (1, 3)
 
 
 @pytest.mark.parametrize(
-    ("version", "remedy"), [(1, "extract it anew with: hcl extract VIDEOS CACHE"), (3, "use the version of hcl that")]
+    ("version", "remedy"), [(2, "extract it anew with: hcl extract VIDEOS CACHE"), (4, "use the version of hcl that")]
 )
-def test_other_versions_are_refused_by_name_with_the_remedy(cache: ZarrCache, version: int, remedy: str) -> None:
-    edit_attributes(cache.path, version=version)
-    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 2; {remedy}"):
+def test_other_versions_are_refused_by_name_with_the_remedy(
+    cache: ZarrCache, version: int, remedy: str, edit_attributes: Edit
+) -> None:
+    edit_attributes(cache.path, lambda attributes: attributes.update(version=version))
+    with pytest.raises(InputError, match=f"hcl-cache version {version}, this program reads version 3; {remedy}"):
         ZarrCache.open(cache.path)
 
 
@@ -238,8 +236,8 @@ def test_a_cache_of_hcl_0_1_is_refused_with_the_remedy(tmp_path: Path) -> None:
         ZarrCache.open(tmp_path / "old.zarr")
 
 
-def test_other_stores_are_refused(cache: ZarrCache, tmp_path: Path) -> None:
-    edit_attributes(cache.path, schema="hcl-embeddings")
+def test_other_stores_are_refused(cache: ZarrCache, tmp_path: Path, edit_attributes: Edit) -> None:
+    edit_attributes(cache.path, lambda attributes: attributes.update(schema="hcl-embeddings"))
     with pytest.raises(InputError, match="holds 'hcl-embeddings' where 'hcl-cache' was expected"):
         ZarrCache.open(cache.path)
     with pytest.raises(InputError, match="no such store"):

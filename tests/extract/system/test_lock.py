@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.lock import LOCK_NAMES, sole_writer
 
 
 def test_a_second_writer_is_refused_by_the_first_ones_number(tmp_path: Path) -> None:
@@ -39,3 +39,40 @@ def test_where_no_cache_was_made_no_lock_stays(tmp_path: Path, is_made: bool) ->
     assert {entry.name for entry in tmp_path.iterdir()} == ({"cache.zarr", "cache.zarr.lock"} if is_made else set())
     with sole_writer(path):  # it can be held again
         assert (tmp_path / "cache.zarr.lock").exists()
+
+
+@pytest.mark.parametrize("place", ["lock", "writer"])
+def test_a_link_in_the_place_of_the_lock_is_never_written_through(tmp_path: Path, place: str) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / f"cache.zarr.{place}").symlink_to(mine)
+    if place == "lock":
+        with (
+            pytest.raises(InputError, match=r"cache\.zarr\.lock: expected the lock .* remove"),
+            sole_writer(tmp_path / "cache.zarr"),
+        ):
+            pass
+    else:
+        with sole_writer(tmp_path / "cache.zarr"):
+            pass
+    assert mine.read_text() == "mine"
+
+
+def test_where_no_lock_can_be_made_the_remedy_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"cannot be written \(.*\); name another"),
+        sole_writer(tmp_path / "file" / "s.zarr", "name another"),
+    ):
+        pass
+
+
+def test_a_lock_inside_a_folder_leaves_nothing(tmp_path: Path) -> None:
+    with sole_writer(tmp_path / "run", inside=True):
+        assert {entry.name for entry in (tmp_path / "run").iterdir()} == set(LOCK_NAMES)
+        with pytest.raises(InputError, match="run: .* is writing to it"), sole_writer(tmp_path / "run", inside=True):
+            pass
+    assert not list(tmp_path.iterdir())
+    with sole_writer(tmp_path / "run", inside=True):
+        (tmp_path / "run" / "config.json").touch()
+    assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["config.json"]

@@ -138,6 +138,7 @@ def test_unfair_and_broken_lists_are_refused(
 ) -> None:
     file = written(tmp_path, store)
     content = json.loads(file.read_text())
+    del content["sha256"]  # a list by another system
     change(content)
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
@@ -152,3 +153,31 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path, store: E
         read_episodes(tmp_path / "none.json")
     with pytest.raises(InputError, match="name another file with --save-episodes"):
         write_episodes(tmp_path / "nowhere" / "e.json", listed(store), {})
+
+
+def test_a_changed_list_is_noticed_unless_it_says_nothing_of_its_hash(tmp_path: Path, store: EmbeddingStore) -> None:
+    file = written(tmp_path, store)
+    content = json.loads(file.read_text())
+    content["support"][0][0].reverse()
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"not a list of episodes \(damaged or changed: its key 'sha256'.*remove it"):
+        read_episodes(file)
+    del content["sha256"]
+    file.write_text(json.dumps(content))
+    assert read_episodes(file).shape["episodes"] == 7
+
+
+def test_every_flipped_byte_is_noticed_or_changes_nothing(tmp_path: Path, store: EmbeddingStore) -> None:
+    file = written(tmp_path, store)
+    expected, content = read_episodes(file), file.read_bytes()
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 7
+        file.write_bytes(flipped)
+        try:
+            found = read_episodes(file)
+        except InputError:
+            continue
+        assert (found.paths, found.labels, found.contents) == (expected.paths, expected.labels, expected.contents)
+        np.testing.assert_array_equal(found.episodes.support, expected.episodes.support)
+        np.testing.assert_array_equal(found.episodes.query, expected.episodes.query)

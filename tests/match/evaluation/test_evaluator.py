@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import zarr
 
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConfig
@@ -27,6 +26,7 @@ from hcl.match.store.embedding_store import EmbeddingStore
 CLASSES, SIZE, WIDTH, CLIPS = 6, 5, 16, ((0, 1), (0, 2), (1, 2))
 MakeEmbeddings = Callable[..., Embeddings]
 WriteEmbeddings = Callable[..., Path]
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 InterruptAfter = Callable[[int], AbstractContextManager[None]]
 
 
@@ -84,7 +84,7 @@ def test_accuracies_of_all_shots_and_aggregates_equal_loops_over_match(
         assert list(expected)[0] == BASELINE and outcome.headline == ALL_LEVELS and len(expected) == 8
 
 
-def test_the_patch_selection_is_the_stores_unless_it_is_given(store: Path) -> None:
+def test_the_patch_selection_is_the_stores_unless_it_is_given(store: Path, edit_attributes: Edit) -> None:
     """A store that says nothing of it is scored by Eq. 4 to the letter."""
     config = EpisodeConfig(n_way=3, episodes=20)
     plain = run(store, config)
@@ -92,7 +92,7 @@ def test_the_patch_selection_is_the_stores_unless_it_is_given(store: Path) -> No
     given = run(store, config, patch_selection="centred")
     with pytest.raises(InputError, match="--patch-selection must be one of"):
         run(store, config, patch_selection="best")
-    zarr.open_group(store, mode="r+").attrs["scoring"] = {"patch_selection": "centred"}
+    edit_attributes(store, lambda attributes: attributes.update(scoring={"patch_selection": "centred"}))
     stored = run(store, config)
     assert stored.scoring.patch_selection == "centred" and stored.spread == given.spread
     assert given.spread["spatial"] != plain.spread["spatial"] and given.spread["global"] == plain.spread["global"]

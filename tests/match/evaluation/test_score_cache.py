@@ -3,18 +3,21 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
 from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings
 from hcl.match.store.embedding_store import EmbeddingStore
 
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 Make, Write = Callable[..., Embeddings], Callable[..., Path]
 
 
@@ -80,13 +83,11 @@ def test_scores_of_other_embeddings_or_settings_are_refused(
 
 
 def test_scores_from_before_there_were_selections_are_those_of_similarity(
-    tmp_path: Path, write_embeddings: Write
+    tmp_path: Path, write_embeddings: Write, edit_attributes: Edit
 ) -> None:
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
     evaluate(store, episodes=3, score_cache=file)
-    metadata = json.loads((file / "zarr.json").read_text())
-    del metadata["attributes"]["settings"]["patch_selection"]
-    (file / "zarr.json").write_text(json.dumps(metadata))
+    edit_attributes(file, lambda attributes: attributes["settings"].pop("patch_selection"))
     evaluate(store, episodes=3, score_cache=file)
     with pytest.raises(InputError, match="patch_selection similarity there, mutual now"):
         evaluate(store, episodes=3, score_cache=file, patch_selection="mutual")
@@ -96,9 +97,9 @@ def test_older_scores_are_refused_with_the_remedy(tmp_path: Path, write_embeddin
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
     evaluate(store, episodes=3, score_cache=file)
     metadata = json.loads((file / "zarr.json").read_text())
-    metadata["attributes"]["version"] = 1
+    metadata["attributes"]["version"] = 2
     (file / "zarr.json").write_text(json.dumps(metadata))
-    with pytest.raises(InputError, match="version 1.* this program reads version 2; remove it to score the pairs anew"):
+    with pytest.raises(InputError, match="version 2.* this program reads version 3; remove it to score the pairs anew"):
         evaluate(store, episodes=3, score_cache=file)
 
 
@@ -114,4 +115,29 @@ def test_damaged_scores_and_other_folders_are_refused(tmp_path: Path, write_embe
         chunk = chunk / "0"
     chunk.write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"scores.zarr: damaged .*; remove it to score the pairs anew"):
+        evaluate(store, episodes=3, score_cache=file)
+
+
+@pytest.mark.parametrize("name", ["query", "support", "scores"])
+def test_a_missing_chunk_of_scores_is_damage(tmp_path: Path, write_embeddings: Write, name: str) -> None:
+    store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
+    evaluate(store, episodes=3, score_cache=file)
+    next(entry for entry in (file / name / "c").rglob("*") if entry.is_file()).unlink()
+    with pytest.raises(InputError, match=r"scores.zarr: damaged \(chunk c/0.* is missing\); remove it"):
+        evaluate(store, episodes=3, score_cache=file)
+
+
+def test_scores_of_pairs_that_are_not_in_the_store_are_refused(
+    tmp_path: Path, write_embeddings: Write, edit_attributes: Edit
+) -> None:
+    store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
+    evaluate(store, episodes=3, score_cache=file)
+    zarr.open_group(file, mode="r+")["query"][0] = 30  # type: ignore[index]
+    with pytest.raises(InputError, match="among 30 videos"):
+        evaluate(store, episodes=3, score_cache=file)
+
+
+def test_scores_are_not_written_while_another_process_writes(tmp_path: Path, write_embeddings: Write) -> None:
+    store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
+    with sole_writer(file), pytest.raises(InputError, match=r"scores\.zarr: process \d+ is writing to it; wait"):
         evaluate(store, episodes=3, score_cache=file)

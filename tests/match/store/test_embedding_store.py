@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
 from hcl.match.embeddings import Embeddings
 from hcl.match.methods.registry import BASELINES
 from hcl.match.store import embedding_store as store_module
@@ -21,6 +23,7 @@ from hcl.match.store.locate import STORE
 
 MakeEmbeddings = Callable[..., Embeddings]
 WriteEmbeddings = Callable[..., Path]
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
 VIDEOS, FRAMES = 7, ((0, 1), (0, 2), (1, 2))
 LETTERS = tuple("abcdefg")
@@ -193,3 +196,52 @@ def test_a_store_is_opened_by_itself_its_path_or_its_run(tmp_path: Path, write_e
         assert open_store(place).identity == store.identity
     with pytest.raises(InputError, match="no such run or embedding store; make one with: hcl train CACHE or hcl embed"):
         open_store(str(tmp_path / "nowhere"))
+
+
+@every_method
+def test_a_missing_chunk_is_damage_not_zeros(tmp_path: Path, method: str) -> None:
+    store = write(tmp_path / "s.zarr", method)
+    for name in (*store.names, "path", "group"):
+        chunk = next(entry for entry in (store.path / name / "c").rglob("*") if entry.is_file())
+        content = chunk.read_bytes()
+        chunk.unlink()
+        with pytest.raises(InputError, match=rf"array '{name}' is damaged \(chunk c/.* is missing\); write the store"):
+            EmbeddingStore.open(store.path).arrays(store.names, np.arange(VIDEOS))
+        chunk.write_bytes(content)
+    EmbeddingStore.open(store.path).arrays(store.names, np.arange(VIDEOS))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda attributes: attributes.update(method="otam"),
+        lambda attributes: attributes.update(identity="0" * 64),
+        lambda attributes: attributes["clip_frames"][0].reverse(),
+        lambda attributes: attributes.pop("arrays"),
+        lambda attributes: attributes.pop("metadata_sha256"),
+    ],
+    ids=["method", "identity", "clips", "arrays", "hashes"],
+)
+def test_changed_attributes_are_noticed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = write(tmp_path / "s.zarr", "hcl").path
+    document = json.loads((path / "zarr.json").read_text())
+    change(document["attributes"])
+    (path / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(
+        InputError, match="the attributes in its zarr.json are damaged or were changed; write the store"
+    ):
+        EmbeddingStore.open(path)
+
+
+@pytest.mark.parametrize("arrays", [None, 3, {"global": None}, {"global": 7}])
+def test_attributes_of_the_wrong_kind_are_named(tmp_path: Path, arrays: object, edit_attributes: Edit) -> None:
+    path = write(tmp_path / "s.zarr", "hcl").path
+    edit_attributes(path, lambda attributes: attributes.update(arrays=arrays))
+    with pytest.raises(InputError, match=r"s\.zarr: not as an embedding store is written \(.*\); write the store anew"):
+        EmbeddingStore.open(path)
+
+
+def test_two_writers_of_one_store_do_not_meet(tmp_path: Path) -> None:
+    with sole_writer(tmp_path / "s.zarr"), pytest.raises(InputError, match=r"process \d+ is writing to it; wait"):
+        write(tmp_path / "s.zarr", "hcl")
+    assert write(tmp_path / "s.zarr", "hcl").names

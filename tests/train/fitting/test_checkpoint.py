@@ -1,5 +1,6 @@
 """Checkpoints are whole, and loading one runs no code."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def test_loading_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.M
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.pt"
     save_checkpoint(file, {"steps": 1})
-    file.with_name("checkpoint.pt.new").mkdir()
+    file.with_name(f"checkpoint.pt.{os.getpid()}.new").mkdir()
     with pytest.raises(InputError, match="cannot be written"):
         save_checkpoint(file, {"steps": 2})
     assert load_checkpoint(file) == {"steps": 1}

@@ -1,8 +1,8 @@
 """Caches are embedded by the encoder of a run, or straight from their maps."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
 
 def test_another_cache_is_embedded_with_its_splits(small_train: Train, make_cache: MakeCache, here: Path) -> None:
@@ -77,15 +78,13 @@ def test_what_a_run_was_trained_on_is_no_novel_video_of_another_cache(
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(
-    small_train: Train, make_cache: MakeCache, here: Path
+    small_train: Train, make_cache: MakeCache, here: Path, edit_attributes: Edit
 ) -> None:
     small_train(make_cache(here / "cache.zarr"), here / "one")
     other = make_cache(here / "other.zarr", text=False)
     with pytest.raises(InputError, match="class texts by no text model, the run was trained with small bert"):
         embed_cache(other.path, here / "s.zarr", run=here / "one")
-    attributes = json.loads((other.path / "zarr.json").read_text())
-    attributes["attributes"]["settings"]["weights_sha256"] = "v"
-    (other.path / "zarr.json").write_text(json.dumps(attributes))
+    edit_attributes(other.path, lambda attributes: attributes["settings"].update(weights_sha256="v"))
     with pytest.raises(InputError, match="weights_sha256 w in the run, v in the cache"):
         embed_cache(other.path, here / "s.zarr", run=here / "one")
 

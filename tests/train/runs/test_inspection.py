@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zarr
 
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -12,9 +13,10 @@ from hcl.extract.catalog.splits import count_splits, split_lines
 from hcl.extract.system.errors import InputError
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
+from hcl.train.runs.file_hashes import SUMS
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.planning import make_run_config
-from hcl.train.runs.run_folder import write_config
+from hcl.train.runs.run_folder import METRICS, write_config
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
@@ -81,3 +83,28 @@ def test_every_split_has_its_line(make_cache: MakeCache, here: Path) -> None:
     assert counts == {"base": {"b": 4}, "val": {}, "novel": dict.fromkeys("acdefg", 4)}
     lines = split_lines(counts)
     assert len(lines) == 3 and "0 classes, 0 videos" in lines[1] and "6 classes, 24 videos" in lines[2]
+
+
+def test_arrays_that_are_whole_but_not_those_written_are_found(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    small_train(make_cache(here / "cache.zarr"), here / "one", epochs=1)
+    store = here / "one" / STORE
+    zarr.open_group(store, mode="r+")["global"][3] = 0  # type: ignore[index]
+    (damage,) = describe(here / "one", verify=True).all_damaged
+    assert damage == f"{Path(here / 'one' / STORE)} (its arrays are not those that were written: the identity differs)"
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove", "lines"])
+def test_damaged_metrics_are_named(small_train: Train, make_cache: MakeCache, here: Path, harm: str) -> None:
+    small_train(make_cache(here / "cache.zarr"), here / "one")
+    file = here / "one" / METRICS
+    content = file.read_text()
+    harmed = {"flip": content.replace('"step"', '"stop"'), "truncate": content[:-5], "lines": content.splitlines()[0]}
+    file.unlink() if harm == "remove" else file.write_text(harmed[harm])
+    with pytest.raises(InputError, match=r"metrics\.jsonl: (damaged or changed|cannot be read)"):
+        describe(here / "one")
+    (here / "one" / SUMS).unlink()  # as while the run is trained
+    if harm in ("flip", "truncate"):
+        with pytest.raises(InputError, match=r"metrics\.jsonl: not the metrics of a run"):
+            describe(here / "one")

@@ -1,6 +1,7 @@
 """A run from a cache to its embedding store, and its resumption."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +16,7 @@ from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.lock import sole_writer
 from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.known_levels import known_levels
@@ -22,6 +24,7 @@ from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, find_store, latest_run
 from hcl.train.embedding import embed
 from hcl.train.fitting.checkpoint import load_checkpoint
+from hcl.train.runs.file_hashes import write_sums
 from hcl.train.runs.metrics_log import kept_epoch
 from hcl.train.runs.run_folder import (
     CHECKPOINT,
@@ -269,7 +272,10 @@ def test_a_choice_that_is_made_is_not_made_again(small_train: Train, make_cache:
     cache = make_cache(here / "cache.zarr", splits=NINE_SPLITS)
     small_train(cache, here / "whole", epochs=2)
     small_train(cache, here / "cut", epochs=2)
-    (here / "cut" / CHOICE / METRICS).write_text('{"epoch": 1, "best": true}\n{"epoch": 2, "best": false}\n')
+    metrics = here / "cut" / CHOICE / METRICS
+    records = [json.loads(line) for line in metrics.read_text().splitlines()]
+    metrics.write_text("".join(json.dumps(record | {"best": record["epoch"] == 1}) + "\n" for record in records))
+    write_sums(here / "cut" / CHOICE, (WEIGHTS, METRICS))
     shutil.rmtree(here / "cut" / STORE)
     for name in (CHECKPOINT, METRICS):
         (here / "cut" / name).unlink(missing_ok=True)
@@ -286,3 +292,28 @@ def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, her
     epochs = [json.loads(line) for line in (here / "one" / METRICS).read_text().splitlines()]
     assert [(epoch["epoch"], epoch["validation"]) for epoch in epochs] == [(1, None), (2, None)]  # no epoch 0 either
     assert "level_weights" not in EmbeddingStore.open(here / "one" / STORE).attributes  # no class to choose on
+
+
+def test_two_trainings_of_one_run_do_not_meet(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr")
+    with (
+        sole_writer(here / "one", inside=True),
+        pytest.raises(InputError, match=r"one: process \d+ is writing to it; wait until"),
+    ):
+        small_train(cache, here / "one", epochs=1)
+    assert not (here / "one").exists()
+    small_train(cache, here / "one", epochs=1)
+
+
+def test_a_link_at_a_temporary_name_of_a_run_is_not_written_through(
+    small_train: Train, make_cache: MakeCache, here: Path
+) -> None:
+    (here / "mine").write_text("mine")
+    cache, run = make_cache(here / "cache.zarr"), here / "one"
+    small_train(cache, run, epochs=1)
+    (run / STORE).rename(run / "old")
+    for name in (f"{CHECKPOINT}.new", f"{CHECKPOINT}.{os.getpid()}.new"):
+        (run / name).symlink_to(here / "mine")
+    with pytest.raises(InputError, match=r"checkpoint\.pt.*new: a link out of .*one to .*mine; put a copy"):
+        small_train(cache, run, epochs=1)
+    assert (here / "mine").read_text() == "mine"
