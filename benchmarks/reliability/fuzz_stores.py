@@ -28,7 +28,7 @@ from hcl.cli import main as hcl
 from hcl.extract.cache.formats import convert
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.extract.decoding.source import Source
 from hcl.match.store.embedding_store import EmbeddingStore
 

@@ -14,7 +14,7 @@ import zarr
 from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog import Video
+from hcl.extract.catalog.videos import Video
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
