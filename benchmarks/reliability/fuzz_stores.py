@@ -1,6 +1,6 @@
 """Harm the stores at random and see that no command gives another result, or ends otherwise than in one line.
 
-    python benchmarks/reliability/fuzz_stores.py --cases 210
+    python benchmarks/reliability/fuzz_stores.py --cases 160
 
 Caches in both formats, runs, checkpoints, embedding stores, score caches and episode files are made of drawn maps. Each
 case takes a fresh copy of one of them, deletes or cuts one of its files or flips some bytes in it, by a seeded draw,
@@ -182,7 +182,7 @@ def fuzz(pristine: Path, cases: int, seed: int) -> Counter[tuple[str, str]]:
 def main() -> None:
     """Print a table of counts; exit code 1 if any case is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=210)
+    parser.add_argument("--cases", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
     given, start = parser.parse_args(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
