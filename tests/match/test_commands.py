@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zarr
 from click.testing import CliRunner, Result
 
 from hcl.cli import main
@@ -82,19 +81,22 @@ def test_a_method_that_nobody_knows_is_refused_with_the_list() -> None:
 HOSTILE = ("\x1b[2Jclear", "a\nfake line", "<img src=x onerror=alert(1)>", "a | b", "$\\undefined", "plain")
 
 
-def hostile_store(write_embeddings: Callable[..., Path], path: Path) -> Path:
+@pytest.fixture
+def hostile_store(write_embeddings: Callable[..., Path], edit_attributes: Callable[..., None]) -> Path:
     """A store whose classes, videos, origin and weights have names that do more than name."""
+    path = Path("hostile.zarr")
     contents = ("same", "same", *(f"h{row}" for row in range(28)))
     paths = (*("\x1b]0;t\x07.mp4", "<b>\n.mp4"), *(f"v{row}.mp4" for row in range(28)))
     labels = tuple(HOSTILE[row // 5] for row in range(30))
     write_embeddings(path, label=labels, path=paths, content=contents)
-    zarr.open_group(path, mode="r+").attrs["origin"] = {"run": "\x1b[31mrun\nfake: line", "cache": "<b>"}
-    zarr.open_group(path, mode="r+").attrs["trained_classes"] = ["a | b", "a\nfake line"]
+    origin = {"run": "\x1b[31mrun\nfake: line", "cache": "<b>"}
+    hostile = {"origin": origin, "trained_classes": ["a | b", "a\nfake line"]}
+    edit_attributes(path, lambda attributes: attributes.update(hostile))
     return path
 
 
-def test_what_files_say_is_printed_as_text_alone(write_embeddings: Callable[..., Path]) -> None:
-    store = hostile_store(write_embeddings, Path("hostile.zarr"))
+def test_what_files_say_is_printed_as_text_alone(hostile_store: Path) -> None:
+    store = hostile_store
     shutil.copytree(store, "other.zarr")
     few = ("--way", 3, "--episodes", 20)
     told = {
@@ -115,8 +117,7 @@ def test_what_files_say_is_printed_as_text_alone(write_embeddings: Callable[...,
     assert "&lt;img src=x onerror=alert(1)&gt;" in Path("one.md").read_text()
 
 
-def test_pictures_take_no_label_for_a_formula(write_embeddings: Callable[..., Path]) -> None:
+def test_pictures_take_no_label_for_a_formula(hostile_store: Path) -> None:
     pytest.importorskip("matplotlib", reason="the plot extra is not installed")
-    store = hostile_store(write_embeddings, Path("hostile.zarr"))
-    succeed("evaluate", store, "--way", 3, "--episodes", 20, "--plot", "pictures", "--keep-trained-classes")
+    succeed("evaluate", hostile_store, "--way", 3, "--episodes", 20, "--plot", "pictures", "--keep-trained-classes")
     assert len(list(Path("pictures").glob("*.png"))) == 3

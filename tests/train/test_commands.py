@@ -24,7 +24,7 @@ FOLDS = {field.name for field in fields(CrossvalConfig)}
     ],
 )
 def test_every_setting_is_an_option(command: click.Command, settings: set[str], own: set[str]) -> None:
-    episodes = {"n_way", "shots", "n_query", "episodes", "group_disjoint", "split"}
+    episodes = {"n_way", "shots", "n_query", "episodes", "group_disjoint", "split", "min_videos"}
     assert {option.name for option in command.params} == settings | own | (set() if command is train else episodes)
 
 

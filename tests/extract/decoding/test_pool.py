@@ -117,7 +117,7 @@ def test_a_busy_machine_does_not_use_up_a_videos_time(slow: Path) -> None:
 
 
 def test_a_video_that_takes_too_much_processor_time_is_ended(slow: Path) -> None:
-    (result,) = decode_ahead([(1, slow)], replace(TASK, seconds_per_video=0.1, seconds_per_mb=0), workers=1)
+    (result,) = decode_ahead([(1, slow)], replace(TASK, seconds_per_video=0.01, seconds_per_mb=0), workers=1)
     assert isinstance(result, Failed)
     assert result.reason == "decoding it took longer than 0 seconds of processor time; raise --video-timeout"
 

@@ -169,7 +169,7 @@ def test_a_video_that_an_earlier_split_has_is_not_drawn(tmp_path: Path, write_em
     path = write_embeddings(tmp_path / "store.zarr", split=splits, content=content)
     found = run(path, EpisodeConfig(n_way=4, episodes=50))
     assert found.copies == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
-    assert found.duplicates == (("v12.mp4", "v13.mp4"),) and found.class_sizes == (2, 5, 5, 5)
+    assert found.left_out.duplicates == (("v12.mp4", "v13.mp4"),) and found.class_sizes == (2, 5, 5, 5)
     assert not {10, 11, 13} & {*found.scored.query.ravel().tolist(), *found.scored.support.ravel().tolist()}
     assert "left out, 2 val or novel videos that are byte-identical" in as_text(found)
     assert found.to_dict()["left_out"]["copies"] == list(found.copies)

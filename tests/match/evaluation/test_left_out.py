@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zarr
 from click.testing import CliRunner
 
 from hcl.cli import main
@@ -22,12 +21,12 @@ SIZES = {"label": (*("class 0",) * 2, *("class 1",) * 8, *(f"class {row // 5}" f
 
 
 @pytest.fixture
-def write_trained(tmp_path: Path, write_embeddings: Write) -> Callable[..., Path]:
+def write_trained(tmp_path: Path, write_embeddings: Write, edit_attributes: Write) -> Callable[..., Path]:
     """A function that writes a store of six classes, whose run was trained on some."""
 
     def write(name: str, trained: Any = ("class 2", "class 5"), **facts: Sequence[str]) -> Path:
         path = write_embeddings(tmp_path / name, **facts)
-        zarr.open_group(path, mode="r+").attrs["trained_classes"] = list(trained)
+        edit_attributes(path, lambda attributes: attributes.update(trained_classes=list(trained)))
         return path
 
     return write
@@ -85,9 +84,9 @@ def test_a_comparison_leaves_out_what_any_run_was_trained_on(write_trained: Writ
 
 
 @pytest.mark.parametrize("named", ["class 1", [3], {"class 1": "base"}, None])
-def test_damaged_names_are_refused(write_trained: Write, named: Any) -> None:
+def test_damaged_names_are_refused(write_trained: Write, edit_attributes: Write, named: Any) -> None:
     path = write_trained("a")
-    zarr.open_group(path, mode="r+").attrs["trained_classes"] = named
+    edit_attributes(path, lambda attributes: attributes.update(trained_classes=named))
     with pytest.raises(InputError, match="its trained_classes are .*, expected a list of names; write the store anew"):
         evaluate(path, way=2, episodes=5)
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,6 +32,8 @@ from hcl.match.reports import comparison_report
 from hcl.match.reports.report import as_text, over_runs
 from hcl.match.store.embedding_store import EmbeddingStore
 
+Edit = Callable[..., None]
+MakeEmbeddings = Callable[..., Embeddings]
 WriteKnown = Callable[..., EmbeddingStore]
 DrawKnown = Callable[..., dict[str, Tensor]]
 TRUTH = np.array([0, 1, 2])
@@ -219,22 +220,30 @@ def test_an_evaluation_shows_the_known_levels_and_the_weighted_sum_last(
 TRAINED = ("global", "spatial")
 
 
-def write_trained(write_known: WriteKnown, name: str, **given: Any) -> EmbeddingStore:
-    """A store whose temporal level was not trained, and knows the class of every video."""
-    store = write_known(name, **given)
-    zarr.open_group(store.path, mode="r+").attrs["trained_levels"] = list(TRAINED)
-    return EmbeddingStore.open(store.path)
+@pytest.fixture
+def write_trained(write_known: WriteKnown, edit_attributes: Edit) -> WriteKnown:
+    """A function that writes a store whose temporal level was not trained, and knows the class of every video."""
+
+    def write(name: str, **given: Any) -> EmbeddingStore:
+        store = write_known(name, **given)
+        edit_attributes(store.path, lambda attributes: attributes.update(trained_levels=list(TRAINED)))
+        return EmbeddingStore.open(store.path)
+
+    return write
 
 
 def test_a_level_that_was_not_trained_counts_in_no_headline(
-    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
+    write_known: WriteKnown,
+    write_trained: WriteKnown,
+    draw_known: DrawKnown,
+    make_embeddings: Callable[..., Embeddings],
 ) -> None:
     """Neither with weights nor without, nor without known levels; all combinations are still reported."""
     noise, signal = make_embeddings(signal=0.0), make_embeddings(signal=50.0)
     of_temporal = replace(noise, clips=signal.clips)
     plain = {name: torch.zeros_like(values) for name, values in draw_known().items()}
     for name, weights in (("weights.zarr", EQUAL), ("ratios.zarr", None)):
-        store = write_trained(write_known, name, embeddings=of_temporal, known=plain, level_weights=weights)
+        store = write_trained(name, embeddings=of_temporal, known=plain, level_weights=weights)
         found = evaluate(store, way=5, episodes=60).outcomes[0]
         assert found.headline == WEIGHTED and found.accuracies["temporal"].accuracy == 100
         assert found.accuracies[WEIGHTED].accuracy < 60, name
@@ -242,7 +251,7 @@ def test_a_level_that_was_not_trained_counts_in_no_headline(
         other = levels.copy()
         other[:, 1] = -7 * levels[::-1, 1]
         np.testing.assert_array_equal(*(weighted_scores(store, pairs, of, known, rows) for of in (levels, other)))
-    bare = evaluate(write_trained(write_known, "bare.zarr", embeddings=of_temporal, known={}), way=5, episodes=60)
+    bare = evaluate(write_trained("bare.zarr", embeddings=of_temporal, known={}), way=5, episodes=60)
     outcome = bare.outcomes[0]
     assert outcome.headline == "global+spatial" and len(outcome.accuracies) == 8
     right = (outcome.predictions["global+spatial"] == np.arange(5)).mean()
@@ -252,23 +261,25 @@ def test_a_level_that_was_not_trained_counts_in_no_headline(
     assert "trained without" not in as_text(evaluate(write_known("all.zarr"), way=5, episodes=5))
 
 
-def test_weights_are_chosen_among_the_trained_levels(write_known: WriteKnown) -> None:
-    store = write_trained(write_known, "some.zarr", splits=("val",) * 6)
+def test_weights_are_chosen_among_the_trained_levels(write_trained: WriteKnown) -> None:
+    store = write_trained("some.zarr", splits=("val",) * 6)
     chosen = choose_level_weights(store)
     assert chosen is not None and tuple(chosen.weights) == (*TRAINED, *KNOWN_LEVELS)
 
 
 @pytest.mark.parametrize("named", [[], ["clips"], "global", None])
-def test_trained_levels_that_nobody_knows_are_refused(write_known: WriteKnown, named: Any) -> None:
+def test_trained_levels_that_nobody_knows_are_refused(
+    write_known: WriteKnown, edit_attributes: Edit, named: Any
+) -> None:
     store = write_known()
-    zarr.open_group(store.path, mode="r+").attrs["trained_levels"] = named
+    edit_attributes(store.path, lambda attributes: attributes.update(trained_levels=named))
     with pytest.raises(InputError, match="its trained_levels are .*, expected some of global, temporal, spatial"):
         evaluate(store.path, way=2, episodes=5)
 
 
-def test_the_one_level_that_counts_is_not_left_out(write_known: WriteKnown) -> None:
+def test_the_one_level_that_counts_is_not_left_out(write_known: WriteKnown, edit_attributes: Edit) -> None:
     store = write_known()
-    zarr.open_group(store.path, mode="r+").attrs["trained_levels"] = ["spatial"]
+    edit_attributes(store.path, lambda attributes: attributes.update(trained_levels=["spatial"]))
     assert evaluate(store.path, way=2, episodes=5).outcomes[0].headline == WEIGHTED
     with pytest.raises(InputError, match="--no-spatial leaves out the one level that was trained; leave it out"):
         evaluate(store.path, way=2, episodes=5, spatial=False)
@@ -303,7 +314,7 @@ def test_an_interrupted_evaluation_scores_what_is_finished(
 
 
 def test_the_level_that_tells_val_classes_apart_gets_the_weight(
-    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
+    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: MakeEmbeddings
 ) -> None:
     known = draw_known(**dict.fromkeys(KNOWN_LEVELS, 0.0) | {"motion": 8.0})
     noise = make_embeddings(signal=0.0)
@@ -380,7 +391,7 @@ def test_weights_are_chosen_on_what_was_not_trained_on(
 
 
 def test_it_is_said_where_something_without_training_is_ahead(
-    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: Callable[..., Embeddings]
+    write_known: WriteKnown, draw_known: DrawKnown, make_embeddings: MakeEmbeddings
 ) -> None:
     """In the report of one run, of several, and in a comparison; and nothing where the headline leads."""
     strong = make_embeddings(signal=50.0)

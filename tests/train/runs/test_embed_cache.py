@@ -185,7 +185,7 @@ def test_a_store_names_the_classes_that_its_run_was_trained_on(
         "names": (dict.fromkeys(("A", "_b_", "x", "y"), "novel") | {"C": "base"}, ("A", "C", "_b_")),
     }
     for name, (splits, trained) in others.items():
-        other = make_cache(here / f"{name}.zarr", splits=splits)
+        other = make_cache(here / f"{name}.zarr", splits=splits, content=name)
         embed_cache(other.path, here / f"{name} store", run=here / "one", device="cpu")
         store = EmbeddingStore.open(here / f"{name} store")
         assert store.trained_classes == trained and store.attributes["origin"]["base_classes"] == ["a", "b", "c"]
