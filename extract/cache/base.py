@@ -1,7 +1,5 @@
 """What a cache says, however it is stored: cache_schema.md as a class."""
 
-import hashlib
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,7 @@ from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.config import LAYERS
+from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError
 
 SCHEMA, VERSION = "hcl-cache", 3
@@ -279,7 +278,7 @@ class FrameMapCache(ABC):
     def identity(self) -> str:
         """A hash of the settings, the videos and their contents: equal for caches that hold the same maps."""
         videos = sorted(zip(self.videos.path, self.videos.content, self.sources.status.tolist(), strict=True))
-        return hashlib.sha256(json.dumps([self.settings, videos], sort_keys=True).encode()).hexdigest()
+        return json_hash([self.settings, videos])
 
     @property
     def left_out(self) -> Mapping[int, int]:

@@ -1,14 +1,20 @@
-"""Files and folders that are written whole or not at all, and never through a link that somebody laid there."""
+"""Files and folders that are written whole or not at all, never through a link that somebody laid there, and JSON
+documents that prove themselves whole by their SHA-256, whatever the order of their keys.
+"""
 
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hcl.extract.system.errors import InputError
 
 UNFINISHED = ".new"  # ends the name of what is being written; a killed process leaves it behind
+HASH = "sha256"  # the key of a document that proves itself
 
 
 @contextmanager
@@ -92,3 +98,25 @@ def _links(folder: Path, depth: int) -> Iterator[Path]:
                 yield Path(entry.path)
             elif depth > 1 and entry.is_dir():
                 yield from _links(Path(entry.path), depth - 1)
+
+
+def json_hash(content: Any) -> str:
+    """The SHA-256, in hexadecimal, of what JSON can say."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def document_hash(content: Mapping[str, Any], without: str = HASH) -> str:
+    """The SHA-256 of what a document says, but for the key that holds it."""
+    return json_hash({name: value for name, value in content.items() if name != without})
+
+
+def plain_json(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What comes back when a document is read, such as lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    return plain
+
+
+def with_hash(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as it is to be written, with its hash."""
+    plain = plain_json(content)
+    return plain | {HASH: document_hash(plain)}

@@ -1,6 +1,5 @@
 """Zarr v3 groups of ours: how every store is opened, sealed, read and compressed."""
 
-import hashlib
 import json
 import math
 import os
@@ -13,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from hcl.extract.system.atomic import refuse_links, stays_within
+from hcl.extract.system.atomic import document_hash, json_hash, plain_json, refuse_links, stays_within
 from hcl.extract.system.errors import InputError, check_version, first_line, lacks_resources
 
 METADATA = "zarr.json"
@@ -81,8 +80,8 @@ def seal(
         growing: whether arrays may become longer without being sealed again
     """
     hashes = {name: _hash_of_array(path / name, growing) for name in arrays}
-    attributes = _plain({**group.attrs, **changes})
-    hashes[ATTRIBUTES] = _hash_of_attributes(attributes)
+    attributes = plain_json({**group.attrs, **changes})
+    hashes[ATTRIBUTES] = document_hash(attributes, without=SEAL)
     group.attrs.update({**changes, SEAL: hashes})
 
 
@@ -157,7 +156,7 @@ def _places(*axes: range) -> Iterator[tuple[int, ...]]:
 
 def _check_seal(path: Path, attributes: Mapping[str, Any], remedy: str, growing: bool) -> None:
     hashes = attributes.get(SEAL)
-    if not isinstance(hashes, dict) or hashes.get(ATTRIBUTES) != _hash_of_attributes(attributes):
+    if not isinstance(hashes, dict) or hashes.get(ATTRIBUTES) != document_hash(attributes, without=SEAL):
         raise InputError(f"{path}: the attributes in its {METADATA} are damaged or were changed; {remedy}")
     for name in hashes:
         if name == ATTRIBUTES:
@@ -181,20 +180,7 @@ def _hash_of_array(folder: Path, growing: bool) -> str:
     document = _document(folder)
     if growing:
         document["shape"] = document["shape"][1:]
-    return _hash(document)
-
-
-def _hash_of_attributes(attributes: Mapping[str, Any]) -> str:
-    return _hash({name: value for name, value in attributes.items() if name != SEAL})
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _plain(content: Any) -> Any:
-    """What comes back when JSON is read."""
-    return json.loads(json.dumps(content))
+    return json_hash(document)
 
 
 def _damaged(what: str, error: Exception, remedy: str) -> Exception:

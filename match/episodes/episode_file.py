@@ -1,6 +1,5 @@
 """Episodes as a JSON file that any system can read, so that all are tested on exactly the same."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import VideoTable
-from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.atomic import HASH, atomic_file, document_hash, with_hash
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.match.episodes.drawing import Episodes, EpisodeSet
 from hcl.match.store.embedding_store import EmbeddingStore
 
 SCHEMA, VERSION = "hcl-episodes", 1
-HASH = "sha256"  # of the rest; lists that other systems write need none
 
 
 @dataclass(frozen=True)
@@ -96,10 +94,8 @@ def write_episodes(path: str | Path, episode_list: EpisodeList, settings: Mappin
         "support": episode_list.episodes.support.tolist(),
         "query": episode_list.episodes.query.tolist(),
     }
-    content = json.loads(json.dumps(content))
-    content[HASH] = _hash(content)
     with write_errors(Path(path), "name another file with --save-episodes"), atomic_file(Path(path)) as fresh:
-        fresh.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.write_text(json.dumps(with_hash(content), ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_episodes(path: str | Path) -> EpisodeList:
@@ -113,7 +109,7 @@ def read_episodes(path: str | Path) -> EpisodeList:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA or content["version"] != VERSION:
             raise ValueError(f"schema {content['schema']!r} version {content['version']!r}")
-        if content.get(HASH, "") not in ("", _hash(content)):
+        if content.get(HASH, "") not in ("", document_hash(content)):  # lists of other systems need none
             raise ValueError(f"damaged or changed: its key {HASH!r} is not the hash of the rest; remove it if edited")
         episode_list = _parsed(content)
     except OSError as error:
@@ -124,12 +120,6 @@ def read_episodes(path: str | Path) -> EpisodeList:
         ) from error
     _validate_episodes(path, episode_list)
     return episode_list
-
-
-def _hash(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of all but the hash itself."""
-    said = {name: value for name, value in content.items() if name != HASH}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _parsed(content: Mapping[str, Any]) -> EpisodeList:

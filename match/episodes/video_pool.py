@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ class LeftOut:
     trained: tuple[str, ...] = ()  # classes that the encoder was trained on
     small: dict[str, int] = field(default_factory=dict)  # classes with too few videos: how many they have
     duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path; one of each set can be drawn
+
+    def to_dict(self) -> dict[str, Any]:
+        """The classes in plain types."""
+        return {"trained": list(self.trained), "few_videos": self.small}
 
     def sentences(self) -> list[str]:
         """Name the classes and the reasons, one a line."""

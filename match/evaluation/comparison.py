@@ -71,7 +71,7 @@ class Comparison:
         return {
             "episodes": asdict(self.episodes),
             "plan": asdict(self.plan),
-            "left_out": {"trained": list(self.left_out.trained), "few_videos": self.left_out.small},
+            "left_out": self.left_out.to_dict(),
             "trained_on": list(self.trained_on),
             "entries": [
                 {

@@ -121,11 +121,7 @@ class Evaluation:
             "outcomes": outcomes,
             "spread": {name: {"mean": mean, "std": std} for name, (mean, std) in self.spread.items()},
             "duplicates": [list(paths) for paths in self.left_out.duplicates],
-            "left_out": {
-                "trained": list(self.left_out.trained),
-                "few_videos": self.left_out.small,
-                "copies": list(self.copies),
-            },
+            "left_out": self.left_out.to_dict() | {"copies": list(self.copies)},
             "trained_on": list(self.trained_on),
         }
 

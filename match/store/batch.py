@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError
 from hcl.match.config import HCL
 from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, Arrays, Clips, Embeddings
@@ -38,7 +38,7 @@ class Identity:
     def hexdigest(self) -> str:
         """The identity of all that was fed."""
         arrays = {name: digest.hexdigest() for name, digest in self._arrays.items()}
-        return hashlib.sha256(json.dumps([self._facts, arrays], sort_keys=True).encode()).hexdigest()
+        return json_hash([self._facts, arrays])
 
 
 Axes = Mapping[str, Sequence[str]]  # names of the axes of each array

@@ -113,7 +113,7 @@ class EmbeddingStore:
 
     def new_identity(self) -> Identity:
         """What `identity` was made by, before any array is fed."""
-        return Identity({name: getattr(self.videos, name) for name in IDENTIFYING})
+        return _identity_of(self.videos)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,6 +181,10 @@ class EmbeddingStore:
         return out
 
 
+def _identity_of(videos: VideoTable) -> Identity:
+    return Identity({name: getattr(videos, name) for name in IDENTIFYING})
+
+
 def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
     array = open_array(path, group, name)
     if array is None:
@@ -244,7 +248,7 @@ def write_store(
                 _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
                     getattr(videos, name), dtype=object
                 )
-            identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
+            identity = _identity_of(videos)
             _write_batches(group, len(videos), batches, identity, axes)
             arrays = sorted(group.array_keys())
             seal(group, building, arrays, {"identity": identity.hexdigest()})

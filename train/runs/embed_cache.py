@@ -86,10 +86,11 @@ def embed_cache(
     rows = opened.rows()
     if not len(rows):
         raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
-    rows = np.setdiff1d(rows, list(held_out_twins(opened, trained))).astype(np.int64)
+    twins = held_out_twins(opened, trained)
+    rows = np.setdiff1d(rows, list(twins)).astype(np.int64)
     if not len(rows):
         raise InputError(f"{cache}: every video is left out, since {run} was trained on it; embed another cache")
-    log_left_out(opened, trained)
+    log_left_out(twins)
     if encoder is None:
         encoder = Untrained(mean_of_maps(source, rows), inputs_in(opened.settings))
     write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)

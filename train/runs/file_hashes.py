@@ -1,18 +1,14 @@
-"""What proves the files of a run whole: config.json its own hash, SHA256SUMS that of weights and metrics."""
+"""What proves the weights and metrics of a run whole: SHA256SUMS in its folder."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it
-HASH = "sha256"  # the key of config.json
 
 
 def write_sums(run: Path, names: tuple[str, ...]) -> None:
@@ -53,9 +49,3 @@ def file_hash(file: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def content_hash(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of what a JSON file says, but for the hash itself."""
-    said = {name: value for name, value in content.items() if name != HASH}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

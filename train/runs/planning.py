@@ -105,10 +105,10 @@ def held_out_twins(cache: FrameMapCache, run: Run | None = None) -> dict[int, st
     return found
 
 
-def log_left_out(cache: FrameMapCache, run: Run | None = None) -> None:
-    """Warn of what `held_out_twins` finds."""
-    if found := held_out_twins(cache, run):
-        logger.warning(left_out_text(tuple(found.values())))
+def log_left_out(twins: Mapping[int, str]) -> None:
+    """Warn of what `held_out_twins` found."""
+    if twins:
+        logger.warning(left_out_text(tuple(twins.values())))
 
 
 def default_preset(cache: FrameMapCache) -> str:

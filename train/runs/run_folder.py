@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hcl.extract.system.atomic import atomic_file, refuse_links
+from hcl.extract.system.atomic import HASH, atomic_file, document_hash, refuse_links, with_hash
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import checked_settings
@@ -23,7 +23,7 @@ from hcl.train.config import TrainConfig
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.layer4 import make_layer4
 from hcl.train.encoders.untrained import MeanMaps
-from hcl.train.runs.file_hashes import HASH, check_sum, content_hash, write_sums
+from hcl.train.runs.file_hashes import check_sum, write_sums
 
 SCHEMA, VERSION = "hcl-run", 6
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
@@ -125,9 +125,7 @@ def write_config(run: Path, config: RunConfig) -> None:
     with write_errors(run, "name another folder with --run"):
         run.mkdir(parents=True, exist_ok=True)
         with atomic_file(run / CONFIG) as fresh:
-            content = json.loads(json.dumps(config.to_dict()))
-            content[HASH] = content_hash(content)
-            fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            fresh.write_text(json.dumps(with_hash(config.to_dict()), indent=2) + "\n", encoding="utf-8")
 
 
 def read_config(run: str | Path) -> RunConfig:
@@ -150,7 +148,7 @@ def read_config(run: str | Path) -> RunConfig:
             f"{run}: a run of hcl {stored.get('hcl')} (schema {SCHEMA} version {stored.get('schema_version')}); this"
             f" program reads version {VERSION}; train it anew in another folder with: hcl train CACHE --run RUN"
         )
-    if stored.get(HASH) != content_hash(stored):
+    if stored.get(HASH) != document_hash(stored):
         raise InputError(
             f"{file}: damaged or changed: its key {HASH!r} is not the hash of the rest; restore the file or train the"
             " run anew"

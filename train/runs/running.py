@@ -33,6 +33,7 @@ from hcl.train.runs.planning import (
     describe_differences,
     describe_run,
     held_out_classes,
+    held_out_twins,
     log_left_out,
     make_run_config,
     open_with_splits,
@@ -103,7 +104,7 @@ def train(
         if on_main and isinstance(opened, JoinedCaches):
             log_sets(opened)
         if on_main:
-            log_left_out(opened)
+            log_left_out(held_out_twins(opened))
         planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
         with ExitStack() as held:
             run_on_main(lambda: held.enter_context(sole_writer(planned.folder, inside=True)))

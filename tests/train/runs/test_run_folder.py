@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.system.atomic import document_hash
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
-from hcl.train.runs.file_hashes import SUMS, content_hash, write_sums
+from hcl.train.runs.file_hashes import SUMS, write_sums
 from hcl.train.runs.planning import make_run_config
 from hcl.train.runs.run_folder import (
     CONFIG,
@@ -80,7 +81,7 @@ def test_runs_of_another_version_are_refused_with_the_remedy(make_cache: MakeCac
 def edit(run: Path, **changes: object) -> None:
     """Change config.json and prove it whole again, as a hostile writer can."""
     content = json.loads((run / CONFIG).read_text()) | changes
-    (run / CONFIG).write_text(json.dumps(content | {"sha256": content_hash(content)}))
+    (run / CONFIG).write_text(json.dumps(content | {"sha256": document_hash(content)}))
 
 
 @pytest.mark.parametrize(
