@@ -46,7 +46,8 @@ def report(ctx: click.Context, /, run: Path | None, out: Path, videos: Path | No
     It holds the settings, learning curves, accuracies, confusions, calibration, maps of the embeddings and the most
     telling matches with pictures, and loads nothing from the network.
     """
-    from hcl.classify.pages.report import ReportRequest, write_report
+    from hcl.classify.pages.parts import ReportRequest
+    from hcl.classify.pages.report import write_report
     from hcl.match.evaluation.evaluate import EvaluationRequest
 
     typed = typed_options(ctx, *OWN)
