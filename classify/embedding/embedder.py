@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hcl.classify.embedding.origin import Origin
 from hcl.classify.embedding.recipe import backbone_of, config_of_cache, plain_backbone, views_of_run
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo, Video, as_path, decode_array, is_path, name_of
 from hcl.extract.backbones.backbone import Backbone
@@ -35,7 +38,8 @@ from hcl.train.embedding import embed_views
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import Layer4, inputs_in, load_layer4
 from hcl.train.encoders.untrained import Untrained
-from hcl.train.runs.run_folder import Run, load_encoder, read_config
+from hcl.train.runs.file_hashes import file_hash
+from hcl.train.runs.run_folder import WEIGHTS, Run, load_encoder, read_config
 
 VIDEOS_AHEAD = 8  # that are being decoded, or wait decoded, while one is embedded; 10 MB each at the defaults
 
@@ -64,7 +68,7 @@ class VideoEmbedder:
         encoder: Encoder,
         backbone: Backbone,
         config: ExtractConfig,
-        settings: dict[str, Any],
+        settings: Mapping[str, Any],
         *,
         layer4: Layer4 | None = None,
         run: Run | None = None,
@@ -80,6 +84,7 @@ class VideoEmbedder:
         cls,
         run: str | Path | None = None,
         *,
+        settings: Mapping[str, Any] | None = None,
         extraction: ExtractConfig | None = None,
         test_views: int | None = None,
         device: str = "auto",
@@ -88,6 +93,7 @@ class VideoEmbedder:
 
         Args:
             run: folder of a run of method hcl; None: untrained
+            settings: untrained, those of maps that are to be met again; None: as `extraction` says
             extraction: untrained, how videos become maps; of a run its workers, time limit, decoder and names of frames
                 count, and its weights where they are not "default"
             test_views: of each video, whose embeddings are averaged; 0: all; None: as the run has it, all if untrained
@@ -107,8 +113,8 @@ class VideoEmbedder:
         training, settings = opened.config.training, opened.config.cache["settings"]
         if training.method != HCL:
             raise InputError(
-                f"{run}: a run of method {training.method}; videos are classified by runs of {HCL}: give one, or none to"
-                " go untrained"
+                f"{run}: a run of method {training.method}; videos are classified by runs of {HCL}: give one, or leave"
+                " --run out to go untrained"
             )
         encoder = load_encoder(run).to(device)
         views = views_of_run(settings, training.test_views if test_views is None else test_views)
@@ -120,14 +126,26 @@ class VideoEmbedder:
         return cls(encoder, backbone, config, settings, layer4=_on(layer4, device), run=opened)
 
     @classmethod
-    def _untrained(cls, extraction: ExtractConfig, test_views: int | None, device: torch.device) -> Self:
-        backbone = plain_backbone(extraction, device)
-        settings = maps_settings(extraction, backbone)
-        views = views_of_run(settings, test_views or 0)
-        config = config_of_cache(settings, views, extraction, device)
-        layer4 = load_layer4(settings, extraction.weights)
+    def _untrained(
+        cls, settings: Mapping[str, Any] | None, extraction: ExtractConfig, test_views: int | None, device: torch.device
+    ) -> Self:
+        if settings is None:
+            backbone = plain_backbone(extraction, device)
+            settings = maps_settings(extraction, backbone)
+            config = config_of_cache(settings, views_of_run(settings, test_views or 0), extraction, device)
+        else:
+            config = config_of_cache(settings, views_of_run(settings, test_views or 0), extraction, device)
+            backbone = backbone_of(config, settings, device)
+        layer4 = load_layer4(settings, config.weights if extraction.weights == "default" else extraction.weights)
         encoder = Untrained(inputs=inputs_in(settings)).to(device)
         return cls(encoder, backbone, config, settings, layer4=_on(layer4, device))
+
+    @cached_property
+    def origin(self) -> Origin:
+        """What the embeddings follow from."""
+        sha256 = "" if self.run is None else file_hash(self.run.folder / WEIGHTS)
+        folder = "" if self.run is None else os.path.abspath(self.run.folder)
+        return Origin(folder, sha256, dict(self.settings), self.config.views)
 
     def embed(self, videos: Iterable[Video]) -> Iterator[EmbeddedVideo | BrokenVideo]:
         """Embed videos, each in its turn; a broken one is a result, too.
@@ -150,7 +168,11 @@ class VideoEmbedder:
 
     @torch.inference_mode()
     def embed_maps(self, views: NDArray[np.float16]) -> EmbeddedBatch:
-        """Embed one video that is mapped already: (views, T, P, C) as the backbone gives them, the canonical one first."""
+        """Embed one video that is mapped already.
+
+        Args:
+            views: (views, T, P, C) as the backbone gives them, the canonical one first
+        """
         kept = self._as_stored(views)
         return embed_views(self.encoder, (ViewMaps(torch.from_numpy(maps[None]), self) for maps in kept))
 
