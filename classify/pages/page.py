@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 TEMPLATES = "templates"  # folder of this room
 
 
+def check_page(out: Path) -> None:
+    """Refuse what a page cannot be written to, before anything is computed for it.
+
+    Raises:
+        InputError: if the folder is not there, a folder stands in the file's place, or jinja2 is missing
+    """
+    _environment()
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        found = "a folder" if out.is_dir() else f"no folder {out.parent}"
+        raise InputError(f"{out}: {found}; name a file in a folder that is there with --out, such as report.html")
+
+
 def write_page(out: Path, page: Any, template: str = "report.html") -> int:
     """Write a page whole or not at all.
 

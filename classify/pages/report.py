@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hcl.classify.pages.content import Figure, SettingRow, setting_rows, training_figures
-from hcl.classify.pages.page import write_page
+from hcl.classify.pages.page import check_page, write_page
 from hcl.classify.pages.parts import Part, ReportRequest, make_part
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import find_store, latest_run, set_stores
@@ -50,11 +50,12 @@ def write_report(run: str | Path | None, out: str | Path, request: ReportRequest
     Raises:
         InputError: if there is no such run, its store is damaged, the file cannot be written, or jinja2 is missing
     """
-    request = request or ReportRequest()
+    request, out = request or ReportRequest(), Path(out)
+    check_page(out)
     path = latest_run() if run is None else Path(run)
     page = make_page(path, request)
-    size = write_page(Path(out), page)
-    return Report(Path(out), size, tuple(part.problem for part in page.parts if part.problem))
+    size = write_page(out, page)
+    return Report(out, size, tuple(part.problem for part in page.parts if part.problem))
 
 
 def make_page(path: Path, request: ReportRequest) -> Page:
