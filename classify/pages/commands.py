@@ -37,7 +37,7 @@ OWN = ("run", "out", "videos", "pictures")  # what is no setting of the evaluati
         ],
     },
     setting_options(EpisodeConfig, without=("k_shot",)),
-    setting_options(EvaluationConfig, without=("aggregates", "method")),
+    setting_options(EvaluationConfig, without=("aggregates", "method", "calibration", "open_set", "reject")),
 )
 @click.pass_context
 def report(ctx: click.Context, /, run: Path | None, out: Path, videos: Path | None, pictures: bool, **_: Any) -> None:

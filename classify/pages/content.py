@@ -21,8 +21,8 @@ from hcl.classify.pages.charts.accuracy import (
 from hcl.classify.pages.charts.drawing import Drawing
 from hcl.classify.pages.charts.points import Curve, line_chart, line_mark
 from hcl.extract.system.settings import option_of, setting_of
-from hcl.match.confidence.calibration import Reliability, expected_calibration_error, probabilities
-from hcl.match.episodes.aggregation import true_places
+from hcl.match.confidence.calibration import probabilities
+from hcl.match.evaluation.confidence import Calibration
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.report import behind_text, case_name, score_name
 from hcl.train.runs.metrics_log import metrics_so_far
@@ -90,9 +90,8 @@ class Case:
     worst: tuple[ClassRow, ...]
     class_figure: Figure
     confusion_figure: Figure
-    reliability: Reliability
+    calibration: Calibration
     reliability_figure: Figure
-    calibration_note: str = ""
 
 
 def setting_rows(config: Any) -> tuple[SettingRow, ...]:
@@ -118,7 +117,8 @@ def make_case(evaluations: Sequence[Evaluation], number: int) -> Case:
     asked = sorted((row for row in classes if row.queries), key=lambda row: -row.accuracy)
     count = min(EXTREMES, len(asked) // 2)
     percents = [row.accuracy for row in classes]
-    measured = expected_calibration_error(probabilities(outcome.scores), _truth(first, outcome))
+    calibration = _calibration(outcome)
+    reading = calibration.after or calibration.before
     return Case(
         name=case_name(outcome.case, first.plan),
         headline=intervals[-1],
@@ -137,18 +137,24 @@ def make_case(evaluations: Sequence[Evaluation], number: int) -> Case:
             "Percent of the queries of each true class (rows) by the class that they were taken for (columns).",
             confusion_chart(outcome.class_names, outcome.confusion),
         ),
-        reliability=measured,
+        calibration=calibration,
         reliability_figure=Figure(
             "Bars: how often the first guess was right, by the probability that it was given. Dots on the dashed line"
             " would be perfectly calibrated. Below: how many queries were given such a probability.",
-            reliability_chart(measured),
+            reliability_chart(reading.reliability),
         ),
     )
 
 
-def _truth(evaluation: Evaluation, outcome: Outcome) -> NDArray[np.int64]:
-    """(E, N * M) places of the true classes."""
-    return np.broadcast_to(true_places(evaluation.scored), outcome.scores.shape[:2])
+def _calibration(outcome: Outcome) -> Calibration:
+    if outcome.calibration is None:
+        raise ValueError("the outcome was evaluated without calibration")
+    return outcome.calibration
+
+
+def class_probabilities(outcome: Outcome) -> NDArray[np.float64]:
+    """The probabilities (E, N * M, N) of the classes, at the temperature that was fitted, else at 1."""
+    return probabilities(outcome.scores, _calibration(outcome).temperature or 1.0)
 
 
 def level_rows(outcomes: Sequence[Outcome]) -> tuple[LevelRow, ...]:

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from hcl.classify.pages.charts.match_figure import Row, frames_name, match_figure
 from hcl.classify.pages.charts.points import Point, class_mark, scatter_chart
-from hcl.classify.pages.content import Case, Figure, make_case
+from hcl.classify.pages.content import Case, Figure, class_probabilities, make_case
 from hcl.classify.pages.embedding_map import FEWEST, neighbour_map, principal_map, video_vectors
 from hcl.classify.pages.matches import ClipPair, Match, Side, rows_shown, telling_matches
 from hcl.classify.pages.pictures import ALL_PICTURES, Strip, read_strips
 from hcl.extract.system.errors import InputError
-from hcl.match.confidence.calibration import probabilities
 from hcl.match.config import EpisodeConfig
 from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_request
 from hcl.match.evaluation.results import Evaluation
@@ -101,7 +100,7 @@ def evaluate_as_far_as_possible(store: EmbeddingStore, request: ReportRequest) -
     Returns:
         the evaluations by seed, and what is to be said: why there are none, or that there are fewer classes
     """
-    asked = request.evaluation
+    asked = replace(request.evaluation, plan=replace(request.evaluation.plan, calibration=True))
     try:
         return evaluate_request(store, asked), ""
     except InputError as error:
@@ -147,7 +146,7 @@ def make_matches(
 ) -> tuple[MatchView, ...]:
     """The most telling queries of the first outcome, with pictures where there are any."""
     outcome, store = evaluation.outcomes[0], evaluation.store
-    matches = telling_matches(evaluation, outcome, probabilities(outcome.scores))
+    matches = telling_matches(evaluation, outcome, class_probabilities(outcome))
     rows = rows_shown(matches)
     if request.pictures:
         strips = read_strips(
@@ -171,11 +170,11 @@ def view_of(match: Match, strips: dict[int, Strip], store: EmbeddingStore) -> Ma
     paths, named, rival = store.videos.path, match.named, match.rival
 
     def row(side: Side, role: str, joined: tuple[ClipPair, ...] = ()) -> Row:
-        words = (role, side.label, f"{100 * side.probability:.0f} %")
-        return Row(words, paths[side.support], strips[side.support], joined)
+        chance = f"{100 * side.probability:.0f} %"
+        return Row(role, side.label, chance, paths[side.support], strips[side.support], joined)
 
     turned = tuple(replace(pair, query=pair.support, support=pair.query) for pair in named.clip_pairs)
-    query = Row(("query", match.label), paths[match.query], strips[match.query], turned)
+    query = Row("query", match.label, "", paths[match.query], strips[match.query], turned)
     other = "next best" if match.is_right else "true class"
     figure = match_figure(
         (row(named, "taken for"), query, row(rival, other, rival.clip_pairs)),

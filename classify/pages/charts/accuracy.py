@@ -17,7 +17,7 @@ from hcl.match.confidence.calibration import Reliability
 
 STRONGEST = 0.62  # opacity of a full cell: text on it can be read in both themes
 NUMBERED = 40  # classes up to which a confusion matrix has numbers in its cells
-NAME = 22  # letters of a class that a chart shows
+NAME = 28  # letters of a class that a chart shows
 ROW, LINE = 36, 56  # pixels of a row, and the letters that a line of it has room for
 WIDTH, PERCENT = 400, 54  # of a chart of rows, and the room at its right for the numbers; pixels
 

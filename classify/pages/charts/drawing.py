@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from hcl.extract.system.console import plain
@@ -128,6 +129,12 @@ def shortened(words: str, letters: int) -> str:
     """A text of at most so many letters, its end an ellipsis where more was left out."""
     shown = plain(words)
     return shown if len(shown) <= letters else shown[: max(1, letters - 1)] + "\u2026"
+
+
+def in_lines(words: str, letters: int, lines: int) -> list[str]:
+    """A text in lines of at most so many letters, broken between words where that can be; the last one shortened."""
+    found = wrap(plain(words), letters) or [""]
+    return found if len(found) <= lines else [*found[: lines - 1], shortened(" ".join(found[lines - 1 :]), letters)]
 
 
 def _attributes(given: Mapping[str, float | str]) -> dict[str, str]:

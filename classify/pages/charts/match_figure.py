@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hcl.classify.pages.charts.drawing import LETTER, NATURAL, Drawing, shortened
+from hcl.classify.pages.charts.drawing import LETTER, NATURAL, Drawing, in_lines
 from hcl.classify.pages.matches import ClipPair
 from hcl.classify.pages.pictures import Strip
 
-WORDS = 132  # pixels at the left, for what a strip is
+WORDS = 124  # pixels at the left, for what a strip is
 GAP = 4  # between frames
 LEVEL = 11  # between the brackets of two clips
 MIDDLE = 30  # between the brackets of two videos
-LEAST = 48  # height of a row: three lines of words
+LINES = 2  # that a class may take
+LEAST = 66  # height of a row: four lines of words
 
 
 @dataclass(frozen=True)
 class Row:
     """A video in the drawing, and its clips that are joined to those of the video above."""
 
-    words: tuple[str, ...]  # what it is, at most three lines; the first one is bold
+    role: str  # what it is
+    label: str  # its class
+    chance: str  # the probability of its class; "" of a query
     path: str  # shown where a mouse rests on the words
     strip: Strip
     joined: tuple[ClipPair, ...] = ()  # `query` are frames of the video above, `support` of this one
@@ -64,9 +67,9 @@ def _shown(above: Row, below: Row) -> tuple[ClipPair, ...]:
 
 def _draw_row(drawing: Drawing, row: Row, top: float) -> None:
     strip = row.strip
-    for number, words in enumerate(row.words):
-        shown = shortened(words, int(WORDS / LETTER))
-        drawing.text(0, top + 13 + 16 * number, shown, "" if number else "label", f"{words} ({row.path})")
+    lines = [row.role, *in_lines(row.label, int(WORDS / LETTER), LINES), row.chance]
+    for number, line in enumerate(filter(None, lines)):
+        drawing.text(0, top + 13 + 16 * number, line, "" if number else "label", f"{row.label} ({row.path})")
     if not strip.pictures:
         drawing.text(WORDS, top + 13, strip.problem, "tick")
         return
