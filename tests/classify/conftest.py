@@ -111,3 +111,21 @@ def browser() -> Iterator[Any]:
     started.set_script_timeout(PATIENCE)
     yield started
     started.quit()
+
+
+@pytest.fixture
+def show(browser: Any) -> Iterator[Callable[..., Any]]:
+    """A function that shows a page in a window of some width, in light or dark; what was logged before is forgotten."""
+
+    def open_page(page: Path, *, width: int = 1000, scheme: str = "light") -> Any:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        for kind in ("browser", "performance"):
+            browser.get_log(kind)
+        browser.get(page.as_uri())
+        return browser
+
+    yield open_page
+    browser.get("about:blank")

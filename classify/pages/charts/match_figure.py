@@ -29,9 +29,14 @@ class Row:
     joined: tuple[ClipPair, ...] = ()  # `query` are frames of the video above, `support` of this one
 
     @property
+    def picture_height(self) -> float:
+        """Pixels of its pictures."""
+        return self.strip.size[1] if self.strip.pictures else 0
+
+    @property
     def height(self) -> float:
         """Pixels of the row."""
-        return max(LEAST, self.strip.size[1] if self.strip.pictures else 0)
+        return max(LEAST, self.picture_height)
 
 
 def match_figure(rows: Sequence[Row], label: str) -> Drawing:
@@ -53,8 +58,8 @@ def match_figure(rows: Sequence[Row], label: str) -> Drawing:
     for row, at in zip(rows, tops, strict=True):
         _draw_row(drawing, row, at)
     for number in range(1, len(rows)):
-        above = rows[number - 1]
-        edges = tops[number - 1] + above.height, tops[number]
+        above, top = rows[number - 1], tops[number - 1]
+        edges = top + above.picture_height, top + above.height, tops[number]
         _draw_pairs(drawing, (above.strip, rows[number].strip), joined[number], edges)
     return drawing
 
@@ -83,14 +88,21 @@ def _draw_row(drawing: Drawing, row: Row, top: float) -> None:
 
 
 def _draw_pairs(
-    drawing: Drawing, strips: tuple[Strip, Strip], pairs: Sequence[ClipPair], edges: tuple[float, float]
+    drawing: Drawing, strips: tuple[Strip, Strip], pairs: Sequence[ClipPair], edges: tuple[float, float, float]
 ) -> None:
-    """Join clips of the video above to those of the one below, between the edges of their pictures."""
+    """Join clips of the video above to those of the one below.
+
+    Args:
+        drawing: to draw into
+        strips: of the two videos
+        pairs: of their clips
+        edges: the ends of the pictures above, of the row above, and where the row below begins
+    """
     for number, pair in enumerate(pairs):
         css, reach = f"line c{number} dash{number}", LEVEL * (number + 1)
-        upper, lower = edges[0] + reach, edges[1] - reach
+        upper, lower = edges[1] + reach, edges[2] - reach
         start = _draw_bracket(drawing, strips[0], pair.query, (edges[0] + 2, upper), number)
-        end = _draw_bracket(drawing, strips[1], pair.support, (edges[1] - 2, lower), number)
+        end = _draw_bracket(drawing, strips[1], pair.support, (edges[2] - 2, lower), number)
         title = f"frames {frames_name(pair.query)} and {frames_name(pair.support)}: cosine {pair.cosine:.2f}"
         drawing.add("line", css, title, x1=start, y1=upper, x2=end, y2=lower)
 

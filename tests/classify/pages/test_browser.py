@@ -1,13 +1,15 @@
 """The report in a real browser: nothing is loaded, nothing runs that is not ours, and it serves everyone."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hcl.extract.system.console import plain
+
+pytest.importorskip("jinja2", reason="the report extra is not installed")
 
 SCHEMES = ("light", "dark")
 PICTURES = """
@@ -28,24 +30,6 @@ const [low, high] = [light(arguments[0]), light("--paper")].sort((one, other) =>
 return (high + 0.05) / (low + 0.05);
 """
 COLUMN = "return Array.from(arguments[0].tBodies[0].rows, (row) => row.cells[arguments[1]].innerText.trim())"
-
-
-@pytest.fixture
-def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """A function that shows a page in a window of some width, in light or dark; what was logged before is forgotten."""
-
-    def open_page(page: Path, *, width: int = 1000, scheme: str = "light") -> Any:
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
-        browser.get(page.as_uri())
-        return browser
-
-    yield open_page
-    browser.get("about:blank")
 
 
 def requests(browser: Any) -> list[str]:

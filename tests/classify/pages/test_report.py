@@ -20,6 +20,8 @@ from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
 from hcl.match.reports.report import score_name
 from hcl.match.store.locate import SET_STORES
 
+pytest.importorskip("jinja2", reason="the report extra is not installed")
+
 MAXIMUM = 5_000_000  # bytes
 LOADS = re.compile(r"""<[^>]*(?:src|href)="(?!data:|#)|url\(|@import""")
 
