@@ -1,4 +1,4 @@
-"""The support set: laws of adding and removing, what it refuses, and that its folder gives it back or names the damage."""
+"""The support set: laws of adding and removing, what it refuses, its folder and harm to it."""
 
 import json
 import re
