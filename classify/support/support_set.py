@@ -20,7 +20,6 @@ from hcl.match.store.batch import EmbeddedBatch, array_axes
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import centred_arrays
 
-
 SPLIT = "novel"  # of every support
 CLASS_KEYS = "class_keys"
 
@@ -103,7 +102,12 @@ class SupportSet:
         if self.text_model != other.text_model:
             raise InputError("support set: its class texts are embedded by another model, or by none; make it anew")
         both = SupportSet(
-            VideoTable(**{each.name: getattr(self.videos, each.name) + getattr(other.videos, each.name) for each in fields(VideoTable)}),
+            VideoTable(
+                **{
+                    each.name: getattr(self.videos, each.name) + getattr(other.videos, each.name)
+                    for each in fields(VideoTable)
+                }
+            ),
             self.sources + other.sources,
             concatenated([self.batch, other.batch]),
             self.origin,
