@@ -51,6 +51,8 @@ class FewShotClassifier:
     _estimator_type = "classifier"
     classes_: NDArray[Any]
     support_: SupportSet
+    _embedder: VideoEmbedder | None
+    _answerer: Answerer | None
 
     def __init__(
         self,
@@ -233,8 +235,7 @@ class FewShotClassifier:
         return self.support_
 
     def _forget(self) -> None:
-        self._embedder: VideoEmbedder | None = None
-        self._answerer: Answerer | None = None
+        self._embedder, self._answerer = None, None
 
 
 def _whole(embedded: Embedded) -> SupportSet:
