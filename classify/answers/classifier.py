@@ -74,7 +74,7 @@ class FewShotClassifier:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self, **params: Any) -> Self:
-        """Change parameters; the backbone and encoder are loaded anew where they are needed.
+        """Change parameters; the backbone and encoder are loaded anew where they depend on one of them.
 
         Raises:
             InputError: if there is no such parameter
@@ -84,7 +84,9 @@ class FewShotClassifier:
             if name not in known:
                 raise InputError(f"FewShotClassifier has no parameter {name!r}; its parameters are {', '.join(known)}")
             setattr(self, name, value)
-        self._forget()
+        self._answerer = None
+        if set(params) - {"reject", "text_model"}:
+            self._forget()
         return self
 
     def fit(self, videos: Sequence[Video], labels: Sequence[Any]) -> Self:
