@@ -124,6 +124,7 @@ class FewShotClassifier:
         Raises:
             InputError: if a video cannot be read; `answers` goes on behind it
         """
+        self._fitted()
         known = {str(label): label for label in self.classes_}
         said = [known.get(answer.label, answer.label) for answer in self._readable(videos)]
         return np.array(said, dtype=None if all(label in known.values() for label in said) else object)
@@ -214,6 +215,7 @@ class FewShotClassifier:
         return type("_Tagged", (ClassifierMixin, BaseEstimator), {})().__sklearn_tags__()
 
     def _columns(self, videos: Sequence[Video], what: str) -> NDArray[np.float64]:
+        self._fitted()
         rows = []
         for answer in self._readable(videos):
             of_classes = {each.label: getattr(each, what) for each in answer.ranked}
