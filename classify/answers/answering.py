@@ -56,9 +56,7 @@ class Answerer:
             copies, kept = [], np.arange(len(self.support))  # nothing else is there to compare with
         return self._ranked(query, scores, kept, tuple(self.support.videos.path[row] for row in copies))
 
-    def _ranked(
-        self, query: EmbeddedVideo, scores: PairScores, kept: np.ndarray, same_as: tuple[str, ...]
-    ) -> Answer:
+    def _ranked(self, query: EmbeddedVideo, scores: PairScores, kept: np.ndarray, same_as: tuple[str, ...]) -> Answer:
         classes = sorted({self.support.videos.label[row] for row in kept})
         of_classes = np.array([self._pooled(scores.total[0], self._rows(kept, name)) for name in classes])
         shares = probabilities(of_classes, self.confidence.temperature)
@@ -70,7 +68,9 @@ class Answerer:
         accepted = self.confidence.accepts(confidence)
         return Answer(query.number, query.name, tuple(ranked), accepted, confidence, same_as)
 
-    def _class_answer(self, label: str, scores: PairScores, rows: np.ndarray, score: float, share: float) -> ClassAnswer:
+    def _class_answer(
+        self, label: str, scores: PairScores, rows: np.ndarray, score: float, share: float
+    ) -> ClassAnswer:
         levels = {
             name: float(self._pooled(scores.levels[0, :, place], rows)) for place, name in enumerate(scores.names)
         }

@@ -47,7 +47,9 @@ def class_keys(embedder: VideoEmbedder, labels: Sequence[str], text_model: str =
     try:
         embedded = class_texts.embed_texts([class_texts.clean_name(label) for label in labels], name)
     except InputError as error:
-        raise InputError(f"the run's classes are read by the text model {wanted['model']}: {error}; {remedy}") from error
+        raise InputError(
+            f"the run's classes are read by the text model {wanted['model']}: {error}; {remedy}"
+        ) from error
     if embedded.sha256 != wanted["sha256"]:
         raise InputError(f"{embedded.model}: another text model than the run's, {wanted['model']}; {remedy}")
     with torch.inference_mode():

@@ -108,9 +108,7 @@ def _without_copies(support: SupportSet) -> SupportSet:
     return support.take([row for row in range(len(support)) if row not in copies]) if copies else support
 
 
-def _refuse_lost_classes(
-    videos: Sequence[LabelledVideo], labels: Sequence[str], broken: Sequence[BrokenVideo]
-) -> None:
+def _refuse_lost_classes(videos: Sequence[LabelledVideo], labels: Sequence[str], broken: Sequence[BrokenVideo]) -> None:
     lost = sorted({each.label for each in videos} - set(labels))
     if lost:
         first = broken[0]

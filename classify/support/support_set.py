@@ -103,7 +103,12 @@ class SupportSet:
         if self.text_model != other.text_model:
             raise InputError("support set: its class texts are embedded by another model, or by none; make it anew")
         both = SupportSet(
-            VideoTable(**{each.name: getattr(self.videos, each.name) + getattr(other.videos, each.name) for each in fields(VideoTable)}),
+            VideoTable(
+                **{
+                    each.name: getattr(self.videos, each.name) + getattr(other.videos, each.name)
+                    for each in fields(VideoTable)
+                }
+            ),
             self.sources + other.sources,
             concatenated([self.batch, other.batch]),
             self.origin,
