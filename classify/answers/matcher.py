@@ -90,9 +90,12 @@ class Matcher:
 
     def class_scores(self, scores: Floats) -> Floats:
         """Put the supports of each class together, as the run does: (..., V) to (..., N)."""
-        pool = np.mean if self.matching.scoring.aggregate == "mean" else np.max
         classes = range(len(self.support.class_names))
-        return np.stack([pool(scores[..., self.support.classes == number], axis=-1) for number in classes], axis=-1)
+        return np.stack([self.pooled(scores[..., self.support.classes == number]) for number in classes], axis=-1)
+
+    def pooled(self, scores: Floats) -> Floats:
+        """Put the supports of one class together: (..., K) to (...)."""
+        return np.asarray(scores.mean(axis=-1) if self.matching.scoring.aggregate == "mean" else scores.max(axis=-1))
 
     def _together(self, queries: EmbeddedBatch) -> EmbeddedBatch:
         """The queries, then the supports; the class keys of queries are never read."""
@@ -103,7 +106,7 @@ class Matcher:
         return concatenated([_ordered(queries, self._supports), self._supports])
 
     def _columns(self, videos: EmbeddedBatch, pairs: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Score pairs of rows (n, 2) of some videos: (n, L), and the centred untrained levels (n, U) where they count."""
+        """Score pairs of rows (n, 2) of videos: (n, L), and the centred untrained levels (n, U) where they count."""
         spatial = "spatial" in self.matching.trained
         levels = score_pairs(videos.embeddings(), pairs, **self.matching.scoring.of_pairs, spatial=spatial)
         known = [_cosines(videos.arrays[name].float(), pairs) for name in self._known]
@@ -138,6 +141,11 @@ class Matcher:
         """The mean of the supports' vectors on each untrained level."""
         names = [name for name in UNTRAINED_LEVELS if name in self._known]
         return {name: self._supports.arrays[name].float().mean(dim=0) for name in names}
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the run's level weights count as they are, so that its val classes tell what scores mean here."""
+        return self.matching.weights is not None and self._trust == 1
 
     @property
     def _trust(self) -> float:

@@ -20,7 +20,6 @@ from hcl.match.store.batch import EmbeddedBatch, array_axes
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import centred_arrays
 
-
 SPLIT = "novel"  # of every support
 CLASS_KEYS = "class_keys"
 

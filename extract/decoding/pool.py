@@ -6,9 +6,11 @@ end costs that video alone.
 
 import multiprocessing
 import signal
+import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -175,7 +177,8 @@ class DecodePool:
         try:
             ours, theirs = context.Pipe()
             process = context.Process(target=serve, args=(theirs, self._task), name="decode", daemon=True)
-            process.start()
+            with _main_left_alone():
+                process.start()
         except OSError as error:
             self._start_again(starts, first_line(error))
             return
@@ -272,6 +275,20 @@ class DecodePool:
             seconds = f"{self._task.processor_seconds(source):.0f} seconds of processor time"
             return f"decoding it took longer than {seconds}; raise --video-timeout"
         return f"the decoder crashed on it ({_how(code)})"
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Let a process that starts meanwhile not run the user's script: it needs nothing of it, and few scripts have the
+    guard `if __name__ == "__main__"` that would stop them there from starting over.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _how(code: int) -> str:

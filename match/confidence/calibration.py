@@ -17,17 +17,18 @@ SMALLEST_PROBABILITY = 1e-12  # whose logarithm counts
 Floats = NDArray[np.float64]
 
 
-def probabilities(scores: Floats, temperature: float = 1.0) -> Floats:
+def probabilities(scores: Floats, temperature: float | Floats = 1.0) -> Floats:
     """Make probabilities of scores of classes: the softmax of the scores over a temperature.
 
     Args:
         scores: (..., N)
-        temperature: above 0; the higher, the nearer the classes are to each other
+        temperature: above 0; the higher, the nearer the classes are to each other. Several are an array that fits the
+            scores, such as (E, 1, 1)
 
     Returns:
         (..., N), each row of sum 1; the ranks are those of the scores
     """
-    if not temperature > 0:
+    if not np.all(np.asarray(temperature) > 0):
         raise ValueError(f"{temperature = } must be above 0")
     logits = (scores - scores.max(axis=-1, keepdims=True)) / temperature
     shares = np.exp(logits)
@@ -58,19 +59,26 @@ def fit_temperature(scores: Floats, truth: NDArray[np.int64], *, videos: int | N
         ValueError: if the shapes do not belong together
     """
     rows, places = _rows(scores, truth)
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    spread = float(np.sqrt(np.mean(centred**2))) if len(rows) else 0.0
-    if spread < SMALLEST_SPREAD:
-        return 1.0
-    units = centred / spread
-    doubt = 1 / ((len(rows) if videos is None else videos) + 2)
-    wanted = (1 - doubt) * _of_true(units, places) + doubt * _mean_of_others(units, places)
-    low, high = np.log(1 / BOUNDS[1]), np.log(1 / BOUNDS[0])  # of 1 / temperature
-    for _ in range(HALVINGS):
+    return float(fit_temperatures(rows[None], places[None], videos=videos)[0])
+
+
+def fit_temperatures(scores: Floats, truth: NDArray[np.int64], *, videos: int | None = None) -> Floats:
+    """Fit a temperature to each of E sets of queries as `fit_temperature` does: (E, n, N) and (E, n) to (E,)."""
+    centred = scores - scores.mean(axis=-1, keepdims=True)
+    spread = np.sqrt(np.mean(centred**2, axis=(1, 2))) if scores.size else np.zeros(len(scores))  # (E,)
+    says = spread >= SMALLEST_SPREAD
+    units = centred / np.where(says, spread, 1)[:, None, None]
+    rows, places = _rows(units, truth)
+    doubt = 1 / ((scores.shape[1] if videos is None else videos) + 2)
+    wanted = (1 - doubt) * _of_true(rows, places) + doubt * _mean_of_others(rows, places)
+    wanted = wanted.reshape(truth.shape).mean(axis=1) if scores.size else spread  # (E,)
+    low, high = (np.full(len(scores), np.log(1 / end)) for end in reversed(BOUNDS))  # of 1 / temperature
+    for _ in range(HALVINGS if scores.size else 0):
         middle = (low + high) / 2
-        expected = (probabilities(units, float(np.exp(-middle))) * units).sum(axis=1)
-        low, high = (middle, high) if np.mean(expected - wanted) < 0 else (low, middle)
-    return float(spread * np.exp(-(low + high) / 2))
+        of_classes = probabilities(units, np.exp(-middle)[:, None, None])
+        short = (of_classes * units).sum(axis=-1).mean(axis=1) < wanted  # the loss still falls
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.asarray(np.where(says, spread * np.exp(-(low + high) / 2), 1.0))
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class Reliability:
     count: NDArray[np.int64]  # (B,) its queries
 
     def __post_init__(self) -> None:
+        """Refuse bins that do not belong together or hold nothing."""
         if not self.confidence.shape == self.accuracy.shape == self.count.shape or not self.count.sum():
             raise ValueError(f"no bins of one length with queries: {self.confidence.shape = }, {self.count = }")
 

@@ -47,12 +47,11 @@ def rejection_threshold(outside: Floats, false_accept_rate: float, *, clips: NDA
     numbers = np.arange(len(outside)) if clips is None else np.unique(clips, return_inverse=True)[1]
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, dtype=np.int64)
     if len(counts) < needed:
-        least = (
-            f"; the lowest rate that so many tell is {ceil(1000 / (len(counts) + 1)) / 10:g} %" if len(counts) else ""
-        )
+        lowest = ceil(1000 / (len(counts) + 1)) / 10
+        least = f"; the lowest that so many tell is {lowest:g} %" if len(counts) else ""
         raise InputError(
             f"a false-accept rate of {100 * false_accept_rate:g} % cannot be known from {len(counts)} clips outside the"
-            f" classes, it takes {needed}: give more clips of other classes, or allow a higher rate with --reject{least}"
+            f" classes, it takes {needed}: give more clips of other classes, or a higher rate with --reject{least}"
         )
     order = np.argsort(outside, kind="stable")
     below = np.cumsum(1 / counts[numbers[order]])  # clips up to each confidence

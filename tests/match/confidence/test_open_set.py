@@ -42,7 +42,7 @@ def test_a_rate_needs_so_many_clips(rate: float, clips: int) -> None:
 
 
 def test_eight_clips_do_not_tell_5_percent_but_12() -> None:
-    with pytest.raises(InputError, match=r"5 % cannot be known from 8 clips.*takes 19.*lowest rate .* is 11\.2 %"):
+    with pytest.raises(InputError, match=r"5 % cannot be known from 8 clips.*takes 19.*lowest .* is 11\.2 %"):
         rejection_threshold(np.arange(8.0), 0.05)
     assert rejection_threshold(np.arange(8.0), 0.112) == 7
 
@@ -57,9 +57,9 @@ def test_rates_out_of_range_are_refused(rate: float) -> None:
 def test_the_rate_holds_on_average_and_not_much_below(clips: int) -> None:
     """Over many draws of so many clips and a new one: the false accepts are those asked for, never more."""
     rng = np.random.default_rng(clips)
-    draws = rng.normal(size=(4000, clips + 1))
+    draws = rng.normal(size=(2000, clips + 1))
     let_through = np.mean([new > rejection_threshold(seen, 0.05) for *seen, new in map(np.asarray, draws.tolist())])
-    assert 0.05 - 1 / (clips + 1) - 0.01 < let_through < 0.05 + 0.01
+    assert 0.05 - 1 / (clips + 1) - 0.015 < let_through < 0.05 + 0.015
 
 
 def test_a_clip_that_was_asked_often_counts_once() -> None:
