@@ -11,6 +11,7 @@ import cloup
 
 from hcl.classify.adaptation.commands import adapt
 from hcl.classify.commands import classify, index
+from hcl.classify.pages.commands import report
 from hcl.classify.selftest.commands import check
 from hcl.extract.commands import convert, demo_videos, extract
 from hcl.extract.system.console import echo, plain
@@ -24,6 +25,7 @@ SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
     cloup.Section("Your own videos", [classify, index, check, adapt]),
     cloup.Section("Studies", [compare, crossval, ablate]),
+    cloup.Section("Pages", [report]),
     cloup.Section("Stores", [embed, info, convert]),
     cloup.Section("To try it", [demo_videos]),
 )
