@@ -27,7 +27,6 @@ from hcl.train.adaptation.planning import ADAPTED, Adaptation, check_run, open_b
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import Encoder
 from hcl.train.runs.embed_cache import weights_of_run, write_embeddings
-from hcl.train.runs.running import embed_held_out
 from hcl.train.runs.run_folder import (
     CHECKPOINT,
     CHOICE,
@@ -40,6 +39,7 @@ from hcl.train.runs.run_folder import (
     save_encoder,
     write_config,
 )
+from hcl.train.runs.running import embed_held_out
 
 RESULT, FOLDS = "adaptation.json", "folds"
 WITHOUT_RESULT = "name another folder with --out"
@@ -58,8 +58,9 @@ class AdaptedRun:
         return {"run": str(self.folder), **self.comparison.to_dict(), "failed": list(self.failed)}
 
     def __str__(self) -> str:
-        kept = "adapted" if self.comparison.keeps_adapted else "not adapted, its weights are those of the run as it was"
-        return f"{self.comparison}\n{self.folder}: {kept}; next: hcl classify QUERIES --support SUPPORT --run {self.folder}"
+        kept = "adapted" if self.comparison.keeps_adapted else "not adapted, the weights of the run as it was are kept"
+        following = f"next: hcl classify VIDEO... --support SUPPORT --run {self.folder}"
+        return f"{self.comparison}\n{self.folder}: {kept}; {following}"
 
 
 def adapt(

@@ -53,8 +53,8 @@ def adapt(
     """Let RUN learn the classes of SUPPORT, a few clips of each, besides its own, and say whether that pays.
 
     SUPPORT is a folder of class folders, a CSV file (path,label,group) or a support set of hcl index whose clips are
-    still there. Parts of the clips are left out in turn, of the training and of the supports, and asked for; the weights
-    that recognise more of them are kept in OUT, which is a run like any other.
+    still there. Parts of the clips are left out in turn, of the training and of the supports, and asked for; the
+    weights that recognise more of them are kept in OUT, which is a run like any other.
     """
     from hcl.classify.adaptation.adapting import adapt as adapt_run
     from hcl.match.reports.report import write_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +98,8 @@ class Comparison:
         if of[UNTRAINED].right > max(of[ADAPTED].right, of[BEFORE].right):
             lines.append("without any training more are recognised than by either: try hcl classify without --run")
         if self.untried:
-            lines.append(
-                f"not measured, since nothing of the class is left when its clips are left out: {', '.join(self.untried)}"
-            )
+            names = ", ".join(self.untried)
+            lines.append(f"not measured, since no clip is left of the class when one is left out: {names}")
         return lines
 
 
@@ -140,7 +139,10 @@ def compare(plan: Adaptation, rows: Rows, folder: Path) -> Comparison:
             logger.info(f"part {number + 1} of {len(held)}: adapting without {len(part)} of {len(rows)} clips")
             right[:, asked[number]] = without.answers(folder / str(number), part, asked[number])
     places = np.sort(np.concatenate(asked))
-    return summarised(right[:, places], [videos.label[place] for place in places], videos.group, places, len(held))
+    labels = [videos.label[place] for place in places]
+    untried = tuple(sorted(set(videos.label) - set(labels)))
+    compared = summarised(right[:, places], labels, videos.group, places, len(held))
+    return replace(compared, untried=untried)
 
 
 def askable(labels: Sequence[str], part: Rows) -> Rows:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from hcl.classify.answers.matcher import Matcher, Matching
 from hcl.classify.config import ClassifyConfig
 from hcl.classify.embedding.embedder import VideoEmbedder
 from hcl.classify.selftest.findings import (
+    SAME_COURSE,
+    SAME_MAPS,
     Alike,
     ClassFound,
     Confusion,
@@ -26,12 +29,13 @@ from hcl.classify.selftest.findings import (
     mislabelled,
 )
 from hcl.classify.selftest.leaving_out import Floats, LeftOut, allowed_supports, growth, leave_out
-from hcl.classify.selftest.looks import look_at_files, readable_files
+from hcl.classify.selftest.looks import STILL, Look, look_at_files, readable_files
 from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.classify.support.store import is_support_set, read_support
 from hcl.classify.support.support_set import SupportSet
 from hcl.extract.system.errors import InputError
 from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, QueryCounts, bootstrap_intervals
+from hcl.match.reports.report import counted
 
 SCHEMA, VERSION = "hcl-check", 1
 
@@ -51,8 +55,27 @@ class Clips:
     support: SupportSet
     broken: tuple[Problem, ...] = ()
     copies: tuple[str, ...] = ()  # clips that are byte-identical to an earlier one
-    looks: tuple[Problem, ...] = ()  # clips that say nothing
-    unseen: int = 0  # clips whose files are not there to look at
+    looks: Mapping[int, Look] = MappingProxyType({})  # by the place of the clip, of those whose files are there
+    frames: int = 1  # that are taken of each clip
+
+    def silent(self) -> Iterator[Problem]:
+        """The clips that say nothing."""
+        for place, look in self.looks.items():
+            for reason in look.problems(self.frames):
+                yield Problem(self.support.videos.path[place], reason)
+
+    def alike(self) -> list[Alike]:
+        """Pairs that are nearly the same: by their frames, by their mean maps where there are no frames to look at."""
+        videos, width = self.support.videos, max((len(look.course) for look in self.looks.values()), default=1)
+        courses = np.zeros((len(videos), width), np.float32)
+        maps = self.support.batch.mean_map.copy()
+        for place, look in self.looks.items():
+            courses[place, : len(look.course)] = look.course if look.movement >= STILL else 0
+            maps[place] = 0
+        return [
+            *alike(courses, SAME_COURSE, videos.path, videos.label),
+            *alike(maps, SAME_MAPS, videos.path, videos.label),
+        ]
 
 
 @dataclass(frozen=True)
@@ -133,7 +156,9 @@ def judge(clips: Clips, matching: Matching, embedder: VideoEmbedder) -> Check:
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (left_out.classes, left_out.named), 1)
     found = class_table(left_out, names, support.classes, videos.group)
-    curve = 100 * growth(total, support.classes, allowed, aggregate=aggregate).mean(axis=1) if len(left_out.rows) else []
+    curve = (
+        100 * growth(total, support.classes, allowed, aggregate=aggregate).mean(axis=1) if len(left_out.rows) else []
+    )
     return Check(
         classes=tuple(found),
         run="" if embedder.run is None else str(embedder.run.folder),
@@ -144,8 +169,8 @@ def judge(clips: Clips, matching: Matching, embedder: VideoEmbedder) -> Check:
         confusion=tuple(confusions(left_out, names)),
         counts=tuple(map(tuple, counts.tolist())),
         mislabelled=tuple(mislabelled(left_out, videos.path, names)),
-        alike=tuple(alike(support.batch.mean_map, videos.path, videos.label)),
-        silent=clips.looks,
+        alike=tuple(clips.alike()),
+        silent=tuple(clips.silent()),
         broken=clips.broken,
         copies=clips.copies,
         curve=tuple(map(float, curve)),
@@ -166,17 +191,11 @@ def _interval(left_out: LeftOut, support: SupportSet) -> tuple[float, float]:
 
 def _looked_at(clips: Clips, embedder: VideoEmbedder, config: ClassifyConfig) -> Clips:
     """Look at the frames of the clips whose files are there."""
-    from dataclasses import replace
-
     files = readable_files(clips.support.sources)
     task = replace(embedder.task, views=replace(embedder.task.views, views=1, motion="none"))
     looks = look_at_files(list(files.values()), task, workers=config.workers)
-    found = []
-    for place, look in zip(files, looks, strict=True):
-        if look is not None:
-            reasons = look.problems(task.frames)
-            found += [Problem(clips.support.videos.path[place], reason) for reason in reasons]
-    return replace(clips, looks=tuple(found), unseen=len(clips.support) - len(files))
+    seen = {place: look for place, look in zip(files, looks, strict=True) if look is not None}
+    return replace(clips, looks=seen, frames=task.frames)
 
 
 def _notes(clips: Clips, found: Sequence[ClassFound], left_out: LeftOut) -> list[str]:
@@ -193,8 +212,8 @@ def _notes(clips: Clips, found: Sequence[ClassFound], left_out: LeftOut) -> list
         notes.append(f"by one group alone, so its own clips answered: {', '.join(alone)}")
     if len(left_out.rows) and min(Counter(left_out.classes.tolist()).values()) < 5:
         notes.append("fewer than 5 clips of a class: its figures are rough")
-    if clips.unseen:
-        notes.append(f"{clips.unseen} clips are not where they were, so their frames were not looked at")
+    if unseen := len(videos) - len(clips.looks):
+        notes.append(f"{counted(unseen, 'clip')} not where they were, so their frames were not looked at")
     return notes
 
 

@@ -42,18 +42,19 @@ def check(
     Named are classes that are confused, clips that look mislabelled, are nearly the same or say nothing, how accuracy
     grows with the number of clips, and which class to film more of. The exit code is 1 if a clip could not be read.
     """
+    from hcl.classify.pages.page import check_page
     from hcl.classify.selftest.check import check as check_clips
-    from hcl.classify.selftest.page import check_page_file, write_page
+    from hcl.classify.selftest.page import write_check_page
     from hcl.classify.selftest.text import as_text
     from hcl.match.reports.report import write_json
 
     if html_file:
-        check_page_file(html_file)
+        check_page(html_file, "--html")
     found = check_clips(support, run, ClassifyConfig(**given))
     echo(as_text(found))
     if json_file:
         write_json(json_file, found.to_dict())
     if html_file:
-        write_page(html_file, found, str(support))
+        write_check_page(html_file, found, str(support))
         echo(f"{html_file}: open it in any browser")
     ctx.exit(1 if found.broken else 0)

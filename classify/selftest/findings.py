@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from hcl.classify.selftest.leaving_out import Floats, LeftOut
 
-TYPICAL = 0.25  # quantile of a class's own clips that a clip must reach there to look like one of them
-ALIKE = 0.995  # cosine of mean maps; different takes of one person reach 0.989, a file encoded again 0.999
-RISING = 2.0  # percentage points that one more clip must bring to be worth naming
+SAME_COURSE = 0.95  # cosine of how two clips change: takes of one person reach 0.73, a file encoded again 0.995
+SAME_MAPS = 0.995  # cosine of mean maps, where there are no frames to look at: takes of one person reach 0.989
+CLEAR = 0.5  # share of its clips that must be recognised before a class says which clips are its own
+RISING = 3.0  # percentage points that twice the clips must have brought, for more to be worth filming
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Alike:
     one: str
     other: str
     labels: tuple[str, str]
-    cosine: float  # of their mean maps; 1 for byte-identical files
+    cosine: float  # of how their frames change, or of their mean maps
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class ClassFound:
         return 100 * self.right / self.asked if self.asked else float("nan")
 
 
-def class_table(left_out: LeftOut, names: Sequence[str], classes: NDArray[np.int64], groups: Sequence[str]) -> list[ClassFound]:
+def class_table(
+    left_out: LeftOut, names: Sequence[str], classes: NDArray[np.int64], groups: Sequence[str]
+) -> list[ClassFound]:
     """What was found of each class, in their order.
 
     Args:
@@ -100,32 +103,40 @@ def confusions(left_out: LeftOut, names: Sequence[str]) -> list[Confusion]:
 def mislabelled(left_out: LeftOut, paths: Sequence[str], names: Sequence[str]) -> list[Mislabelled]:
     """Clips that another class claims clearly.
 
-    Such a clip is as near to the other class as that class's own clips are (their lower quartile), and farther from
-    its own class than every other clip of that.
+    Such a clip scores against the other class rather as that class's own clips do than as strangers, and against its
+    own class rather as strangers do: the middle between the medians of both divides them. Of a class that is seldom
+    recognised nobody can tell, so it claims none and loses none.
 
     Args:
         left_out: what the clips score
         paths: (V,) of all clips
         names: (N,) of the classes
     """
-    own = np.take_along_axis(left_out.scores, left_out.classes[:, None], axis=1)[:, 0]
+    middles = np.array([_middle(left_out, number) for number in range(len(names))])
     found = []
     for place in np.flatnonzero(~left_out.right):
         label, other = int(left_out.classes[place]), int(left_out.named[place])
-        rest = own[(left_out.classes == label) & (np.arange(len(own)) != place)]
-        there = own[left_out.classes == other]
-        if not len(rest) or not len(there):
-            continue
-        if left_out.scores[place, other] >= np.quantile(there, TYPICAL) and own[place] < rest.min():
+        scores = left_out.scores[place]
+        if scores[other] >= middles[other] and scores[label] < middles[label]:
             found.append(Mislabelled(paths[int(left_out.rows[place])], names[label], names[other]))
     return found
 
 
-def alike(vectors: NDArray[np.float32], paths: Sequence[str], labels: Sequence[str]) -> list[Alike]:
-    """Pairs of clips whose mean maps are nearly equal, the nearest first.
+def _middle(left_out: LeftOut, number: int) -> float:
+    """What divides a class's own clips from strangers; NaN, which nothing passes, where nobody can tell."""
+    own = left_out.classes == number
+    if own.all() or not own.any() or left_out.right[own].mean() < CLEAR:
+        return float("nan")
+    scores = left_out.scores[:, number]
+    return float((np.median(scores[own]) + np.median(scores[~own])) / 2)
+
+
+def alike(vectors: NDArray[np.float32], least: float, paths: Sequence[str], labels: Sequence[str]) -> list[Alike]:
+    """Pairs of clips that point nearly the same way, the nearest first.
 
     Args:
-        vectors: (V, C) the mean map of each clip
+        vectors: (V, C) what describes each clip; 0 where nothing is known of it
+        least: cosine of a pair
         paths: (V,)
         labels: (V,)
     """
@@ -134,7 +145,7 @@ def alike(vectors: NDArray[np.float32], paths: Sequence[str], labels: Sequence[s
     cosines = np.triu(unit @ unit.T, k=1)
     found = [
         Alike(paths[one], paths[other], (labels[one], labels[other]), float(cosines[one, other]))
-        for one, other in zip(*np.nonzero(cosines >= ALIKE), strict=True)
+        for one, other in zip(*np.nonzero(cosines >= least), strict=True)
     ]
     return sorted(found, key=lambda pair: (-pair.cosine, pair.one, pair.other))
 
@@ -151,7 +162,8 @@ def film_more(found: Sequence[ClassFound], curve: Floats) -> str:
     if unasked:
         names = ", ".join(each.name for each in unasked)
         return f"film more of {names}: of one clip nobody can tell whether it is recognised"
-    gain = float(curve[-1] - curve[-2]) if len(curve) > 1 else 0.0
+    half = (len(curve) + 1) // 2
+    gain = float(curve[-1] - curve[half - 1]) if len(curve) else 0.0
     worst = min(asked, key=lambda each: (each.recall, -each.taken_for, each.clips, each.name))
     if worst.right == worst.asked:
         few = min(asked, key=lambda each: (each.clips, each.name))
@@ -160,8 +172,7 @@ def film_more(found: Sequence[ClassFound], curve: Floats) -> str:
     if worst.taken_for:
         text += f", and {worst.taken_for} of other classes are taken for it"
     if len(curve) > 1:
-        grows = gain >= RISING
-        text += f"; the last clip of each class brought {gain:+.1f} points" + (
-            ", so more will help" if grows else ", so other people or places will help more than takes alike"
+        text += f"; from {half} to {len(curve)} clips of each class it went {gain:+.1f} points" + (
+            ", so more will help" if gain >= RISING else ", so other people or places will help more than takes alike"
         )
     return text

@@ -101,7 +101,9 @@ def growth(
     """
     left_out = leave_out(total, classes, allowed, aggregate)
     members = [np.flatnonzero(classes == number) for number in range(left_out.scores.shape[1])]
-    most = max((int(allowed[np.ix_(left_out.rows, of)].sum(axis=1).max()) for of in members), default=0)
+    if not len(left_out.rows):
+        return np.zeros((0, 0))
+    most = max(int(allowed[np.ix_(left_out.rows, of)].sum(axis=1).max()) for of in members)
     shares = np.zeros((most, len(left_out.rows)))
     for place, row in enumerate(left_out.rows):
         rng = np.random.default_rng([seed, int(row)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ BLANK = 4.0  # grey levels of spread within its frames: a clip with less shows n
 STILL = 0.75  # grey levels by which frames differ in their most moving part: noise of a codec differs less
 CELLS = 8  # rows and columns of the parts in which movement is looked for
 BRIGHT = 99  # percentile
+SMALL = 14  # rows and columns of the small picture
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Look:
     brightness: float  # of its bright parts
     spread: float  # standard deviation within its frames
     movement: float  # mean difference of frames one after the other, in the part that moves most
+    course: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(0, np.float32), compare=False
+    )  # see `course_of`
 
     def problems(self, frames: int) -> tuple[str, ...]:
         """Why it says nothing, in words; none if it does.
@@ -56,7 +60,21 @@ def look_at(images: NDArray[np.uint8], frame_count: int) -> Look:
     """
     grey = images.astype(np.float32).mean(axis=3)  # (T, H, W)
     spread = float(grey.std(axis=(1, 2)).max())
-    return Look(frame_count, float(np.percentile(grey, BRIGHT)), spread, _movement(grey))
+    return Look(frame_count, float(np.percentile(grey, BRIGHT)), spread, _movement(grey), course_of(grey))
+
+
+def course_of(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How a small picture of the clip changes over its frames, by which two files of one clip are known.
+
+    Args:
+        grey: (T, H, W)
+
+    Returns:
+        (T * SMALL * SMALL,) without the mean over the frames, which takes of one person share
+    """
+    rows = [part.mean(axis=1) for part in np.array_split(grey, SMALL, axis=1)]  # SMALL of (T, W)
+    small = np.stack([part.mean(axis=2) for part in np.array_split(np.stack(rows, axis=1), SMALL, axis=2)], axis=2)
+    return np.asarray((small - small.mean(axis=0)).ravel(), dtype=np.float32)
 
 
 def _movement(grey: NDArray[np.float32]) -> float:

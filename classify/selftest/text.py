@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from hcl.classify.selftest.check import Check
 from hcl.extract.system.console import plain
+from hcl.match.reports.report import counted
 
 SHOWN = 10  # pairs and clips of a kind that are named; JSON and page name all
 
@@ -30,18 +31,26 @@ def _lines(found: Check) -> Iterator[str]:
     else:
         yield "no clip can be left out: every class has one clip"
     yield from class_lines(found)
-    yield from section("taken for each other", [
-        f"{pair.one} and {pair.other}: {pair.total} clips ({pair.one} as {pair.other} {pair.forth}, back {pair.back})"
-        for pair in found.confusion
-    ])
-    yield from section("looks mislabelled", [
-        f"{each.path}: in {each.label}, looks like {each.looks_like}" for each in found.mislabelled
-    ])
-    yield from section("nearly the same", [
-        f"{each.one} = {each.other} (cosine {each.cosine:.4f})"
-        + (f", in {each.labels[0]} and {each.labels[1]}" if len(set(each.labels)) > 1 else "")
-        for each in found.alike
-    ])
+    yield from section(
+        "taken for each other",
+        [
+            f"{pair.one} and {pair.other}: {counted(pair.total, 'clip')}"
+            f" ({pair.forth} of the former as the latter, {pair.back} the other way)"
+            for pair in found.confusion
+        ],
+    )
+    yield from section(
+        "looks mislabelled",
+        [f"{each.path}: in {each.label}, looks like {each.looks_like}" for each in found.mislabelled],
+    )
+    yield from section(
+        "nearly the same",
+        [
+            f"{each.one} = {each.other} (cosine {each.cosine:.4f})"
+            + (f", in {each.labels[0]} and {each.labels[1]}" if len(set(each.labels)) > 1 else "")
+            for each in found.alike
+        ],
+    )
     yield from section("the same file as another clip, not counted", list(found.copies))
     yield from section("says nothing", [f"{each.path}: {each.reason}" for each in found.silent])
     yield from section("could not be read", [f"{each.path}: {each.reason}" for each in found.broken])
