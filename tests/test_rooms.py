@@ -25,9 +25,10 @@ ROOMS = {
         "commands",
     ),
     "train": (
-        *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "studies", "commands"),
+        *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "adaptation", "studies"),
+        "commands",
     ),
-    "classify": ("config", "embedding", "support", "answers", "pages", "commands"),
+    "classify": ("config", "embedding", "support", "answers", "pages", "selftest", "adaptation", "commands"),
 }
 NARROW = {  # where a package may be imported
     "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
@@ -42,6 +43,7 @@ LIGHT = (
     "extract/demo/config.py",
     "match/config.py",
     "train/config.py",
+    "train/adaptation/config.py",
     "classify/config.py",
     "*/commands.py",
     "cli.py",

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 TEMPLATES = "templates"  # folder of this room
 
 
-def check_page(out: Path) -> None:
+def check_page(out: Path, option: str = "--out") -> None:
     """Refuse what a page cannot be written to, before anything is computed for it.
+
+    Args:
+        out: file
+        option: that named it
 
     Raises:
         InputError: if the folder is not there, a folder stands in the file's place, or jinja2 is missing
@@ -28,16 +32,17 @@ def check_page(out: Path) -> None:
     _environment()
     if out.is_dir() or not out.resolve().parent.is_dir():
         found = "a folder" if out.is_dir() else f"no folder {out.parent}"
-        raise InputError(f"{out}: {found}; name a file in a folder that is there with --out, such as report.html")
+        raise InputError(f"{out}: {found}; name a file in a folder that is there with {option}, such as report.html")
 
 
-def write_page(out: Path, page: Any, template: str = "report.html") -> int:
+def write_page(out: Path, page: Any, template: str = "report.html", *, option: str = "--out") -> int:
     """Write a page whole or not at all.
 
     Args:
         out: file
         page: what the template shows
         template: its name
+        option: that named the file
 
     Returns:
         the bytes of the file
@@ -46,7 +51,7 @@ def write_page(out: Path, page: Any, template: str = "report.html") -> int:
         InputError: if the file cannot be written, or jinja2 is missing
     """
     text = render(page, template)
-    with write_errors(out, "name another file with --out"):
+    with write_errors(out, f"name another file with {option}"):
         with atomic_file(out) as fresh:
             fresh.write_text(text, encoding="utf-8")
         return out.stat().st_size
@@ -72,7 +77,7 @@ def _environment() -> Environment:
     try:
         from jinja2 import DictLoader, Environment, StrictUndefined
     except ImportError as error:
-        raise InputError('hcl report needs jinja2: pip install jinja2, or "hcl[report]"') from error
+        raise InputError('a page needs jinja2: pip install jinja2, or "hcl[report]"') from error
     names = [file.name for file in files(__package__).joinpath(TEMPLATES).iterdir() if file.name.endswith(".html")]
     environment = Environment(
         loader=DictLoader({name: _part(name) for name in names}),

@@ -27,6 +27,7 @@ class LabelledVideo:
     video: Video
     label: str
     name: str = ""  # as it is shown; "": its path
+    group: str = ""  # such as the person filmed
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def labelled_videos(support: str | Path) -> list[LabelledVideo]:
     Raises:
         InputError: if there are none, or they have no classes
     """
-    return [LabelledVideo(video.source, video.label, video.path) for video in read_catalog(support).videos]
+    return [LabelledVideo(video.source, video.label, video.path, video.group) for video in read_catalog(support).videos]
 
 
 def embed_supports(embedder: VideoEmbedder, given: Iterable[LabelledVideo], text_model: str = "auto") -> Embedded:
@@ -74,7 +75,7 @@ def embed_supports(embedder: VideoEmbedder, given: Iterable[LabelledVideo], text
         path=tuple(each.name or result.name for each, result in done),
         label=tuple(each.label for each, _ in done),
         split=(SPLIT,) * len(done),
-        group=("",) * len(done),
+        group=tuple(each.group for each, _ in done),
         content=tuple(result.content for _, result in done),
     )
     sources = tuple(_source(each.video) for each, _ in done)

@@ -121,6 +121,7 @@ def write_embeddings(
     run: Run | None,
     *,
     test_views: int | None = None,
+    fallback: LevelWeights | None = None,
 ) -> None:
     """Write an embedding store that says which run and cache it comes from.
 
@@ -131,6 +132,7 @@ def write_embeddings(
         out: embedding store to write
         run: whose encoder it is; None: untrained
         test_views: as of `embed_cache`
+        fallback: level weights where neither the store nor the run has classes to choose them on
     """
     cache, config = source.cache, None if run is None else run.config
     if test_views is None:
@@ -157,7 +159,7 @@ def write_embeddings(
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:
         weights = choose_level_weights(store, without=store.trained_classes)
-        weights = weights or (weights_of_run(run) if run else None)
+        weights = weights or (weights_of_run(run) if run else None) or fallback
         return {} if weights is None else {LEVEL_WEIGHTS: weights.to_dict()}
 
     embed_to_store(encoder, source, rows, out, attributes, views=views, finish=finish)

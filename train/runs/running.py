@@ -17,6 +17,7 @@ from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import logger
+from hcl.match.evaluation.level_weights import LevelWeights
 from hcl.match.store.locate import SET_STORES, STORE, mark_latest
 from hcl.train.config import preset_config
 from hcl.train.data.joined_caches import JoinedCaches
@@ -158,14 +159,26 @@ def _begin(run: Run, source: MapSource, latest: bool) -> None:
 
 
 def embed_held_out(
-    encoder: Encoder, source: MapSource, run: Run, splits: Sequence[str] = ("val", "novel")
+    encoder: Encoder,
+    source: MapSource,
+    run: Run,
+    splits: Sequence[str] = ("val", "novel"),
+    fallback: LevelWeights | None = None,
 ) -> TrainedRun:
-    """Write the embedding store of a run, or one a set: the videos of some splits of its cache, by its encoder."""
+    """Write the embedding store of a run, or one a set: the videos of some splits of its cache, by its encoder.
+
+    Args:
+        encoder: of the run, on the source's device
+        source: of the maps
+        run: where the store goes
+        splits: whose videos are embedded
+        fallback: as of `write_embeddings`
+    """
     if of_sets := source.of_sets():
-        return _embed_sets(encoder, of_sets, run, splits)
+        return _embed_sets(encoder, of_sets, run, splits, fallback)
     rows = rows_of(source, splits)
     if len(rows):
-        write_embeddings(encoder, source, rows, run.folder / STORE, run)
+        write_embeddings(encoder, source, rows, run.folder / STORE, run, fallback=fallback)
     return TrainedRun(run.folder, len(rows))
 
 
@@ -174,7 +187,13 @@ def rows_of(source: MapSource, splits: Sequence[str]) -> NDArray[np.int64]:
     return np.sort(np.concatenate([source.cache.rows(split) for split in splits]))
 
 
-def _embed_sets(encoder: Encoder, of_sets: Mapping[str, MapSource], run: Run, splits: Sequence[str]) -> TrainedRun:
+def _embed_sets(
+    encoder: Encoder,
+    of_sets: Mapping[str, MapSource],
+    run: Run,
+    splits: Sequence[str],
+    fallback: LevelWeights | None,
+) -> TrainedRun:
     """Write a store for each set that has videos of some splits, with the classes and videos as its cache calls them.
 
     The folder of the stores is there once all are written.
@@ -184,7 +203,7 @@ def _embed_sets(encoder: Encoder, of_sets: Mapping[str, MapSource], run: Run, sp
     if names:
         with atomic_folder(folder) as fresh:
             for name in names:
-                write_embeddings(encoder, of_sets[name], held_out[name], fresh / f"{name}.zarr", run)
+                write_embeddings(encoder, of_sets[name], held_out[name], fresh / f"{name}.zarr", run, fallback=fallback)
     stores = tuple(folder / f"{name}.zarr" for name in names)
     return TrainedRun(run.folder, sum(map(len, held_out.values())), stores)
 
