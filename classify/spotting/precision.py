@@ -49,9 +49,7 @@ def mean_average_precision(
     return float(np.mean([average_precision(_of(detected, name), _of(true, name), iou=iou) for name in labels]))
 
 
-def average_precision(
-    detected: Sequence[LabelledInterval], true: Sequence[LabelledInterval], *, iou: float
-) -> float:
+def average_precision(detected: Sequence[LabelledInterval], true: Sequence[LabelledInterval], *, iou: float) -> float:
     """The area under the interpolated precision-recall curve of one class.
 
     Args:

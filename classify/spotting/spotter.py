@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -74,15 +74,38 @@ class Spotter:
             VideoError: if it cannot be read
         """
         end: list[StreamEnd] = []
-        windows = sliding_windows(self._mapped(video, end), self.grids, stride=self.config.stride)
         intervals: list[tuple[float, float]] = []
         scores = [np.empty((0, len(self.answerer.support.class_names)))]
-        while some := list(islice(windows, WINDOWS_AT_A_TIME)):
+        for some in self.windows(video, end):
             intervals += [(window.start, window.end) for window in some]
-            scores.append(self._class_scores(some))
-        of_classes = np.concatenate(scores)
-        limits = np.minimum(np.array(intervals, dtype=np.float64).reshape(-1, 2), end[0].seconds)
-        return ScoredWindows(limits, of_classes, probabilities(of_classes, self.confidence.temperature)), end[0]
+            scores.append(self.class_scores(some))
+        return self.scored(intervals, np.concatenate(scores), end[0]), end[0]
+
+    def windows(self, video: Path, end: list[StreamEnd]) -> Iterator[list[Window]]:
+        """The windows of a video, a few at a time, whose frames are decoded and mapped once.
+
+        Args:
+            video: a file
+            end: takes what follows the last window
+
+        Raises:
+            VideoError: if it cannot be read
+        """
+        windows = sliding_windows(self._mapped(video, end), self.grids, stride=self.config.stride)
+        while some := list(islice(windows, WINDOWS_AT_A_TIME)):
+            yield some
+
+    def class_scores(self, windows: Sequence[Window]) -> NDArray[np.float64]:
+        """Score W windows against the N classes: (W, N)."""
+        batch = self.answerer.embedder.embed_clips(np.stack([window.maps for window in windows]))
+        return self.answerer.matcher.class_scores(self.answerer.matcher.score(batch).total)
+
+    def scored(
+        self, intervals: Sequence[tuple[float, float]], scores: NDArray[np.float64], end: StreamEnd
+    ) -> ScoredWindows:
+        """Put the scores (W, N) of windows together with their probabilities; none ends after the video."""
+        limits = np.minimum(np.array(intervals, dtype=np.float64).reshape(-1, 2), end.seconds)
+        return ScoredWindows(limits, scores, probabilities(scores, self.confidence.temperature))
 
     def accepted(self, windows: ScoredWindows) -> NDArray[np.bool_]:
         """Whether each window (W,) is of one of the classes."""
@@ -122,10 +145,6 @@ class Spotter:
                 elif isinstance(message, Sample):
                     bar.update(max(0, int(self.grids[message.grid].instant(message.number)) - bar.n))
                     yield message
-
-    def _class_scores(self, windows: list[Window]) -> NDArray[np.float64]:
-        batch = self.answerer.embedder.embed_clips(np.stack([window.maps for window in windows]))
-        return self.answerer.matcher.class_scores(self.answerer.matcher.score(batch).total)
 
     def _confidence(self) -> Confidence:
         """With a threshold where one can be known; one that was asked for is there already."""

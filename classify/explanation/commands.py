@@ -1,0 +1,7 @@
+"""The command of explanation."""
+import cloup
+
+
+@cloup.command()
+def explain() -> None:
+    """."""
