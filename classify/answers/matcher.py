@@ -90,9 +90,12 @@ class Matcher:
 
     def class_scores(self, scores: Floats) -> Floats:
         """Put the supports of each class together, as the run does: (..., V) to (..., N)."""
-        pool = np.mean if self.matching.scoring.aggregate == "mean" else np.max
         classes = range(len(self.support.class_names))
-        return np.stack([pool(scores[..., self.support.classes == number], axis=-1) for number in classes], axis=-1)
+        return np.stack([self.pooled(scores[..., self.support.classes == number]) for number in classes], axis=-1)
+
+    def pooled(self, scores: Floats) -> Floats:
+        """Put the supports of one class together: (..., K) to (...)."""
+        return np.asarray(scores.mean(axis=-1) if self.matching.scoring.aggregate == "mean" else scores.max(axis=-1))
 
     def _together(self, queries: EmbeddedBatch) -> EmbeddedBatch:
         """The queries, then the supports; the class keys of queries are never read."""
