@@ -4,7 +4,7 @@ r"""Measure spotting: long videos are joined from clips with known cuts, and sea
 
 Each long video shows clips of the novel classes in a drawn order, with clips of the other classes between them, which
 are "none". Supports are other clips of the novel classes. All are brought to one size and 30 frames a second. The run
-is compared with no training on the same maps. Reported is the mean average precision at a temporal IoU of 0.3, 0.5 and
+is compared with no training. Reported is the mean average precision at a temporal IoU of 0.3, 0.5 and
 0.7, of the segments that the command gives and of those without rejection; how many of the true segments are found at
 0.5; and the time.
 """
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="a run that was trained on the other classes")
     parser.add_argument("--videos", type=int, default=6)
     parser.add_argument("--of-each", type=int, default=6, help="clips of novel, and of other classes, a video")
+    parser.add_argument("--reuse", action="store_true", help="take the scores that an earlier call left in the folder")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     work = given.work
@@ -147,34 +148,26 @@ def main() -> None:
     seconds = sum(each.end - each.start for each in true)
     print(f"{len(videos)} videos, {len(true)} true segments of {seconds / len(true):.1f} s on average", flush=True)
 
-    spotters = {
-        name: Spotter(open_session(work / "supports.csv", run, ClassifyConfig()).answerer, SpotConfig())
-        for name, run in (("untrained", None), ("trained", given.run))
-    }
-    start, length = time.perf_counter(), 0.0
-    searched: dict[str, dict[Path, ScoredWindows]] = {name: {} for name in spotters}
-    for path in videos:
-        length += search(path, spotters, searched)
-        for name in spotters:
-            one = searched[name][path]
-            np.savez(work / f"{path.stem}-{name}.npz", intervals=one.intervals, scores=one.scores, shares=one.shares)
-        print(f"{length:.0f} s of video searched in {time.perf_counter() - start:.0f} s", flush=True)
-    for name, spotter in spotters.items():
-        print(f"\n{name}", *spotter.about(), sep="\n")
-        report(spotter, searched[name], true)
+    for name, run in (("trained", given.run), ("untrained", None)):
+        session = open_session(work / "supports.csv", run, ClassifyConfig())
+        with session.answerer.embedder:
+            spotter = Spotter(session.answerer, SpotConfig())
+            print(f"\n{name}", *spotter.about(), sep="\n", flush=True)
+            searched = {path: search(spotter, path, work / f"{path.stem}-{name}.npz", given.reuse) for path in videos}
+        report(spotter, searched, true)
 
 
-def search(path: Path, spotters: dict[str, Spotter], searched: dict[str, dict[Path, ScoredWindows]]) -> float:
-    """Score the windows of one video, mapped once, by several spotters; its seconds."""
-    first, end = next(iter(spotters.values())), []
-    intervals, scores = [], {name: [] for name in spotters}
-    for some in first.windows(path, end):
-        intervals += [(window.start, window.end) for window in some]
-        for name, spotter in spotters.items():
-            scores[name].append(spotter.class_scores(some))
-    for name, spotter in spotters.items():
-        searched[name][path] = spotter.scored(intervals, np.concatenate(scores[name]), end[0])
-    return end[0].seconds
+def search(spotter: Spotter, video: Path, kept: Path, reuse: bool) -> ScoredWindows:
+    """Score the windows of a video, or read the scores that an earlier call has left."""
+    if reuse and kept.is_file():
+        with np.load(kept) as arrays:
+            return ScoredWindows(arrays["intervals"], arrays["scores"], arrays["shares"])
+    start = time.perf_counter()
+    windows, end = spotter.score_windows(video)
+    took = time.perf_counter() - start
+    print(f"{video.name}: {end.seconds:.0f} s, {len(windows.scores)} windows, in {took:.0f} s", flush=True)
+    np.savez(kept, intervals=windows.intervals, scores=windows.scores, shares=windows.shares)
+    return windows
 
 
 def report(spotter: Spotter, searched: dict[Path, ScoredWindows], true: Sequence[LabelledInterval]) -> None:

@@ -14,7 +14,9 @@ from hcl.classify.config import ClassifyConfig
 from hcl.classify.spotting.config import SpotConfig, read_windows
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.options import PATH, grouped_options, setting_options
-from hcl.extract.system.settings import COMPUTED, INPUT
+from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
+
+HELP = {each.name: known.help for each in fields(SpotConfig) if (known := setting_of(each))}
 
 
 @cloup.command(short_help="Find the classes of a few examples in long videos.")
@@ -39,7 +41,8 @@ from hcl.extract.system.settings import COMPUTED, INPUT
             ),
         ],
     },
-    setting_options(SpotConfig),
+    {COMPUTED: [cloup.option("--reject", type=float, metavar="SHARE", help=HELP["reject"])]},
+    setting_options(SpotConfig, without=("reject",)),
     {
         COMPUTED: [
             cloup.option("--csv", "csv_file", type=PATH, help="Write video,label,start,end,score to this file."),

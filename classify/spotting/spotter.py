@@ -111,7 +111,7 @@ class Spotter:
         """Whether each window (W,) is of one of the classes."""
         if self.confidence.threshold is None:
             return exceeds_margin(windows.shares, self.config.margin)
-        return np.array([self.confidence.accepts(self.confidence.of(row)) for row in windows.scores], dtype=bool)
+        return np.array([self.confidence.accepts(row) for row in windows.scores], dtype=bool)
 
     def about(self) -> list[str]:
         """What a person should know of the segments."""
@@ -119,7 +119,7 @@ class Spotter:
         if confidence.threshold is None:
             none = f"by a margin of {self.config.margin:g}: what is of no class cannot be learned from these supports"
         else:
-            none = f"confidence up to {confidence.threshold:.3g}, by {confidence.rejection_on}"
+            none = f"scores up to {confidence.threshold:.3g}, by {confidence.rejection_on}"
         lengths = ", ".join(f"{length:g}" for length in self.lengths)
         return [
             f"windows of {lengths} s, a step of {self.config.stride:g} of each",

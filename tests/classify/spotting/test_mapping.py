@@ -49,7 +49,8 @@ def test_maps_are_those_of_each_picture_and_none_is_mapped_twice(
     given = samples(pictures(12), rate, [Grid(1.0, 4), Grid(2.0, 4)], motion=motion)
     found = list(map_samples(iter(given), backbone, 8))
     assert [(each.grid, each.number) for each in found] == [(each.grid, each.number) for each in given]
-    assert len({image.tobytes() for image in mapped}) == len(mapped) < sum(len(each.images) for each in given)
+    assert len({image.tobytes() for image in mapped}) == len(mapped)
+    assert rate > 2 or len(mapped) < sum(len(each.images) for each in given)  # a slow stream shows frames again
     for each, sample in list(zip(found, given, strict=True))[:: max(1, len(given) // 5)]:
         alone = backbone(torch.from_numpy(np.ascontiguousarray(sample.images))).numpy()  # (I, P, C)
         np.testing.assert_allclose(each.maps, np.concatenate(list(alone), axis=-1), rtol=1e-2, atol=1e-2)
