@@ -28,7 +28,10 @@ ROOMS = {
         *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "adaptation", "studies"),
         "commands",
     ),
-    "classify": ("config", "embedding", "support", "answers", "pages", "selftest", "adaptation", "commands"),
+    "classify": (
+        *("config", "embedding", "support", "answers", "pages", "commands", "selftest", "adaptation", "spotting"),
+        "explanation",
+    ),
 }
 NARROW = {  # where a package may be imported
     "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
@@ -45,7 +48,9 @@ LIGHT = (
     "train/config.py",
     "train/adaptation/config.py",
     "classify/config.py",
+    "classify/spotting/config.py",
     "*/commands.py",
+    "*/*/commands.py",
     "cli.py",
 )
 HEAVY = {"torch", "torchvision", "transformers", "zarr", "av", "decord", "numpy", "h5py", "pandas", "matplotlib"}
