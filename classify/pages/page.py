@@ -29,7 +29,7 @@ def check_page(out: Path, option: str = "--out") -> None:
     Raises:
         InputError: if the folder is not there, a folder stands in the file's place, or jinja2 is missing
     """
-    _environment()
+    template_environment()
     if out.is_dir() or not out.resolve().parent.is_dir():
         found = "a folder" if out.is_dir() else f"no folder {out.parent}"
         raise InputError(f"{out}: {found}; name a file in a folder that is there with {option}, such as report.html")
@@ -63,24 +63,33 @@ def render(page: Any, template: str = "report.html") -> str:
     Raises:
         InputError: if jinja2 is missing
     """
-    style, script = _part("report.css"), _part("report.js")
+    style, script = part("report.css"), part("report.js")
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none';"
         f" style-src {_hash_of(style)}; script-src {_hash_of(script)}"
     )
-    environment = _environment()
+    environment = template_environment()
     safe = {"style": _markup(style), "script": _markup(script), "policy": policy, "hcl": package_version()}
     return environment.get_template(template).render(page=page, **safe)
 
 
-def _environment() -> Environment:
+def template_environment(*rooms: str) -> Environment:
+    """What fills templates: all that they are given is shown as text.
+
+    Args:
+        rooms: packages whose templates are known beside those of this room
+
+    Raises:
+        InputError: if jinja2 is missing
+    """
     try:
         from jinja2 import DictLoader, Environment, StrictUndefined
     except ImportError as error:
         raise InputError('a page needs jinja2: pip install jinja2, or "hcl[report]"') from error
-    names = [file.name for file in files(__package__).joinpath(TEMPLATES).iterdir() if file.name.endswith(".html")]
+    folders = [files(room).joinpath(TEMPLATES) for room in (__package__, *rooms)]
+    texts = {file.name: file.read_text(encoding="utf-8") for folder in folders for file in folder.iterdir()}
     environment = Environment(
-        loader=DictLoader({name: _part(name) for name in names}),
+        loader=DictLoader({name: text for name, text in texts.items() if name.endswith(".html")}),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,
@@ -102,7 +111,8 @@ def _markup(text: str) -> Any:
     return Markup(text)
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """The text of a style sheet or script of the pages."""
     return files(__package__).joinpath(TEMPLATES, name).read_text(encoding="utf-8")
 
 

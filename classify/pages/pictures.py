@@ -95,7 +95,12 @@ def fitting_size(height: int, width: int) -> tuple[int, int]:
 
 
 def data_uri(image: NDArray[np.uint8], size: tuple[int, int], largest: int = LARGEST) -> str:
-    """A picture as a data URI of a JPEG file: coarser, then smaller, until it has at most `largest` bytes.
+    """A picture as a data URI of a JPEG file; see `as_jpeg`."""
+    return f"data:image/jpeg;base64,{base64.b64encode(as_jpeg(image, size, largest)).decode('ascii')}"
+
+
+def as_jpeg(image: NDArray[np.uint8], size: tuple[int, int], largest: int = LARGEST) -> bytes:
+    """A picture as a JPEG file: coarser, then smaller, until it has at most `largest` bytes.
 
     Args:
         image: (H, W, 3) RGB
@@ -109,7 +114,7 @@ def data_uri(image: NDArray[np.uint8], size: tuple[int, int], largest: int = LAR
         picture.save(stream, "JPEG", quality=quality, optimize=True)
         if stream.tell() <= largest:
             break
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return stream.getvalue()
 
 
 def find_folder(store: EmbeddingStore, rows: Sequence[int]) -> Path | None:

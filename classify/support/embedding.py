@@ -68,9 +68,25 @@ def embed_supports(embedder: VideoEmbedder, given: Iterable[LabelledVideo], text
         if isinstance(result, BrokenVideo):
             broken.append(replace(result, name=each.name or result.name))
             continue
-        batch = _with_key(as_stored(result.batch), None if keys is None else keys[each.label])
+        batch = keyed(result.batch, None if keys is None else keys[each.label])
         done.append((each, replace(result, batch=batch)))
     _refuse_lost_classes(videos, [each.label for each, _ in done], broken)
+    return Embedded(support_of(embedder, done, text_model), tuple(broken))
+
+
+def support_of(
+    embedder: VideoEmbedder, done: Sequence[tuple[LabelledVideo, EmbeddedVideo]], text_model: str = "auto"
+) -> SupportSet:
+    """Make a support set of videos that are embedded; of byte-identical ones the first is taken.
+
+    Args:
+        embedder: of the videos
+        done: labelled videos, and their embeddings as `keyed` gives them
+        text_model: as of `class_keys`
+
+    Raises:
+        InputError: if one video has two classes
+    """
     table = VideoTable(
         path=tuple(each.name or result.name for each, result in done),
         label=tuple(each.label for each, _ in done),
@@ -81,7 +97,13 @@ def embed_supports(embedder: VideoEmbedder, given: Iterable[LabelledVideo], text
     sources = tuple(_source(each.video) for each, _ in done)
     batch = concatenated([result.batch for _, result in done])
     support = SupportSet(table, sources, batch, embedder.origin, text_model_of(embedder, text_model))
-    return Embedded(_without_copies(support), tuple(broken))
+    return _without_copies(support)
+
+
+def keyed(batch: EmbeddedBatch, key: torch.Tensor | None) -> EmbeddedBatch:
+    """Embeddings of one video as a support set holds them, with the key (D,) of its class if there is one."""
+    stored = as_stored(batch)
+    return stored if key is None else replace(stored, arrays={**stored.arrays, CLASS_KEYS: key[None].float()})
 
 
 def labelled(videos: Sequence[Video], labels: Sequence[object]) -> list[LabelledVideo]:
@@ -94,10 +116,6 @@ def labelled(videos: Sequence[Video], labels: Sequence[object]) -> list[Labelled
         raise InputError(f"{len(videos)} videos and {len(labels)} labels; give a label for each video")
     pairs = enumerate(zip(videos, labels, strict=True))
     return [LabelledVideo(video, str(label), name_of(number, video)) for number, (video, label) in pairs]
-
-
-def _with_key(batch: EmbeddedBatch, key: torch.Tensor | None) -> EmbeddedBatch:
-    return batch if key is None else replace(batch, arrays={**batch.arrays, CLASS_KEYS: key[None].float()})
 
 
 def _source(video: Video) -> str:
