@@ -83,9 +83,8 @@ def draw_supports(videos: VideoTable, shots: int, draw: int, *, apart: bool) -> 
         order = rng.permutation(people).tolist()
         for count in range(1, len(order)):
             chosen = set(order[:count])
-            held = [
-                sum(of == name and group in chosen for of, group in zip(labels, videos.group)) for name in set(labels)
-            ]
+            of_chosen = [label for label, group in zip(videos.label, videos.group, strict=True) if group in chosen]
+            held = [of_chosen.count(name) for name in set(videos.label)]
             if min(held) >= shots:
                 break
     allowed = np.array([group in chosen for group in videos.group])
