@@ -216,5 +216,5 @@ def make_maps(store: EmbeddingStore, rows: NDArray[np.int64], method: str) -> tu
         title = "Neighbours stay neighbours; distances between groups mean little (t-SNE)."
         figures.append(figure(neighbours, title, ("t-SNE 1", "t-SNE 2")))
     note = f"{len(rows)} of {total} videos, evenly chosen." if len(rows) < total else ""
-    missing = "" if neighbours is not None else 'A second map, t-SNE, needs scikit-learn: pip install "hcl[tsne]".'
+    missing = "" if neighbours is not None else 'A second map, t-SNE, needs scikit-learn: pip install "hcl[sklearn]".'
     return tuple(figures), " ".join(filter(None, (note, missing)))

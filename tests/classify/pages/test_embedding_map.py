@@ -30,7 +30,7 @@ def test_few_directions_make_a_flat_map(vectors: np.ndarray) -> None:
 
 
 def test_neighbours_stay_neighbours() -> None:
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed; it comes with the tsne extra")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed; it comes with the sklearn extra")
     places = neighbour_map(groups())
     assert places is not None
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1) + 1e9 * np.eye(24)

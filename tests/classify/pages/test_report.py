@@ -61,7 +61,7 @@ def test_several_draws_have_mean_and_standard_deviation(hostile_run: Path) -> No
     assert row.accuracy == reached[0] and row.is_headline
 
 
-@pytest.mark.parametrize("method", ["resnet", "protonet", "matchingnet", "otam", "trx"])
+@pytest.mark.parametrize("method", ["resnet", "protonet", "otam", "trx"])
 def test_baselines_have_a_report(drawn_run: Callable[..., Path], report_text: Callable[..., str], method: str) -> None:
     text = report_text(drawn_run(method=method))
     assert f"method {method}" in text and "Map of the embeddings" in text and "Telling matches" in text
