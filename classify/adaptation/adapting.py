@@ -193,10 +193,10 @@ def _write_adapted(out: Path, plan: Adaptation, rows: Rows) -> None:
     encoder: Encoder = load_encoder(out)
     weights = weights_of_run(plan.run)
     if plan.base is not None:
-        source = MapSource(plan.base, run.config.training.weights, choose_device(plan.config.device))
+        source = MapSource(plan.base, plan.weights, choose_device(plan.config.device))
         embed_held_out(encoder.to(source.device), source, run, fallback=weights)
     if not any((out / name).is_dir() for name in (STORE, SET_STORES)):
-        source = MapSource(plan.clips, run.config.training.weights, choose_device(plan.config.device))
+        source = MapSource(plan.clips, plan.weights, choose_device(plan.config.device))
         write_embeddings(encoder.to(source.device), source, rows, out / STORE, run, fallback=weights)
 
 

@@ -36,10 +36,11 @@ def extract_clips(run: Run, support: Path, folder: Path, config: AdaptConfig) ->
     Raises:
         InputError: if the clips, the weights or the text model do not allow it, or none of a class can be read
     """
-    settings, training = run.config.cache["settings"], run.config.training
+    settings, named = run.config.cache["settings"], config.weights
+    named = run.config.training.weights if named == "auto" else named
     given = ExtractConfig(
         workers=config.workers,
-        weights="default" if training.weights == "auto" else training.weights,
+        weights="default" if named == "auto" else named,
         split_policy="all-novel",
         text_model=text_model_of(run, config),
     )

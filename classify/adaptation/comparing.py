@@ -131,7 +131,7 @@ def compare(plan: Adaptation, rows: Rows, folder: Path) -> Comparison:
             "no class has clips that can be left out (one clip or one group each), so nobody can tell whether adapting"
             " pays; add clips, or adapt unmeasured with --folds 0"
         )
-    source = MapSource(plan.clips, plan.run.config.training.weights, choose_device(plan.config.device))
+    source = MapSource(plan.clips, plan.weights, choose_device(plan.config.device))
     without = _Contest(plan, source, rows)
     right = np.zeros((len(NAMES), len(rows)))
     for number, part in enumerate(held):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,7 @@ class Clips:
     support: SupportSet
     broken: tuple[Problem, ...] = ()
     copies: tuple[str, ...] = ()  # clips that are byte-identical to an earlier one
-    looks: Mapping[int, Look] = MappingProxyType({})  # by the place of the clip, of those whose files are there
+    looks: Mapping[int, Look] = field(default_factory=dict)  # by the place of the clip, of those whose files are there
     frames: int = 1  # that are taken of each clip
 
     def silent(self) -> Iterator[Problem]:

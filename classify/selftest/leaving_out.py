@@ -23,7 +23,7 @@ class LeftOut:
     @property
     def named(self) -> NDArray[np.int64]:
         """(n,) the class that each is taken for."""
-        return self.scores.argmax(axis=1)
+        return np.asarray(self.scores.argmax(axis=1))
 
     @property
     def right(self) -> Bools:
@@ -58,7 +58,7 @@ def allowed_supports(classes: NDArray[np.int64], groups: Sequence[str]) -> Bools
         members = classes == number
         lacking = ~apart[:, members].any(axis=1)
         apart[np.ix_(lacking, members)] = others[np.ix_(lacking, members)]
-    return apart
+    return np.asarray(apart)
 
 
 def leave_out(total: Floats, classes: NDArray[np.int64], allowed: Bools, aggregate: str = "mean") -> LeftOut:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hcl.extract.system.settings import SPEED, check_settings, setting
+from hcl.extract.system.settings import INPUT, SPEED, check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptConfig:
     """How a run learns further classes."""
 
+    weights: str = setting(
+        "auto", "Weights file of the backbone, where the run's cannot be found by its name.", group=INPUT
+    )
     steps: int = setting(60, "Batches that are learned from.", at_least=1)
     learning_rate: float = setting(0.0005, "Initial learning rate; it is halved at each third of the steps.", above=0)
     views: int = setting(

@@ -40,7 +40,7 @@ def adapted_state(folder: Path, plan: Adaptation, rows: Rows) -> dict[str, Tenso
     joined = plan.learned_from(rows)
     config, before = plan.training_config(joined), plan.run.config
     training = config.training
-    source = MapSource(joined, training.weights, choose_device(training.device))
+    source = MapSource(joined, plan.weights, choose_device(training.device))
     texts = base_texts(source, config)
     trained = load_encoder(plan.run.folder).state_dict()
     encoder = _start(config, source, trained, before.base_classes, texts)

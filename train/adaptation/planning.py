@@ -41,6 +41,11 @@ class Adaptation:
     config: AdaptConfig
 
     @property
+    def weights(self) -> str:
+        """Of the backbone, whose layer 4 may have to run."""
+        return self.run.config.training.weights if self.config.weights == "auto" else self.config.weights
+
+    @property
     def training(self) -> TrainConfig:
         """The settings of the training: the run's, but for its length and learning rate."""
         epochs = min(STEPS, self.config.steps)
@@ -53,6 +58,7 @@ class Adaptation:
             lr_gamma=0.5,
             seed=self.config.seed,
             device=self.config.device,
+            weights=self.weights,
             hold_out=False,
         )
 
@@ -79,7 +85,7 @@ class Adaptation:
     def record(self, rows: Rows) -> dict[str, Any]:
         """What the adapted run keeps of what it was adapted to."""
         videos, settings = self.clips.videos.take(rows), asdict(self.config)
-        for name in ("device", "workers"):
+        for name in ("device", "workers", "weights"):
             del settings[name]
         return {
             "run": str(self.run.folder),

@@ -176,15 +176,16 @@ def embed_held_out(
     """
     if of_sets := source.of_sets():
         return _embed_sets(encoder, of_sets, run, splits, fallback)
-    rows = rows_of(source, splits)
+    rows = rows_of(source, splits, run)
     if len(rows):
         write_embeddings(encoder, source, rows, run.folder / STORE, run, fallback=fallback)
     return TrainedRun(run.folder, len(rows))
 
 
-def rows_of(source: MapSource, splits: Sequence[str]) -> NDArray[np.int64]:
-    """The rows of some splits of a source's cache, ascending."""
-    return np.sort(np.concatenate([source.cache.rows(split) for split in splits]))
+def rows_of(source: MapSource, splits: Sequence[str], run: Run) -> NDArray[np.int64]:
+    """The rows of some splits of a source's cache, ascending, without what the run was trained on."""
+    rows = np.concatenate([source.cache.rows(split) for split in splits])
+    return np.setdiff1d(rows, list(held_out_twins(source.cache, run))).astype(np.int64)
 
 
 def _embed_sets(
@@ -198,7 +199,7 @@ def _embed_sets(
 
     The folder of the stores is there once all are written.
     """
-    held_out = {name: rows_of(one, splits) for name, one in of_sets.items()}
+    held_out = {name: rows_of(one, splits, run) for name, one in of_sets.items()}
     names, folder = [name for name, rows in held_out.items() if len(rows)], run.folder / SET_STORES
     if names:
         with atomic_folder(folder) as fresh:
