@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +83,9 @@ def explain(query: Path, support: Path, *, run: Path | None, config: ExplainConf
         if isinstance(asked, BrokenVideo):
             raise InputError(f"{query}: {asked.reason}; name another video")
         matching = Matching.of_run(embedder.run)
+        if config.patch_selection:
+            scoring = replace(matching.scoring, patch_selection=config.patch_selection)
+            matching = replace(matching, scoring=scoring)
         return _drawn(query, asked, supports, embedder, matching)
 
 
@@ -129,7 +132,7 @@ def ranked_by_level(
     columns[PAPER_SUM] = scores.paper_sum(tuple(trained))[0]
     if is_weighed:
         columns[WEIGHTED] = scores.total[0]
-    best = {name: max(rows, key=lambda row, values=values: values[row]) for name, values in columns.items()}
+    best = {name: rows[int(np.argmax(values[list(rows)]))] for name, values in columns.items()}
     return [(name, row, float(columns[name][row])) for name, row in best.items()]
 
 
