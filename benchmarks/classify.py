@@ -2,8 +2,8 @@
 
     python benchmarks/classify.py [--run RUN] [--clips 9] [--supports 25]
 
-Clips of 3 seconds are drawn and encoded in a temporary folder; decoding plus backbone and the whole answer take turns in
-one process, so that others who use the machine slow down both.
+Clips of 3 seconds are drawn and encoded in a temporary folder; decoding plus backbone and the whole answer take turns
+in one process, so that others who use the machine slow down both.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ the share of queries that are falsely rejected where 5 % of the outside ones are
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes, draw_set
 from hcl.match.episodes.outside import draw_outside
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.store.embedding_store import open_store
 
@@ -59,12 +59,11 @@ def trial(evaluator: Evaluator, shot: int, given: argparse.Namespace) -> list[tu
     drawn = draw_set(videos, split, config)
     episodes = drawn.episodes
     outside = draw_outside(videos, split, episodes, drawn.class_sizes, seed=0, group_disjoint=given.group_disjoint)
-    case = Case(shot, "mean")
     both = np.concatenate((episodes.query, outside), axis=2)
-    scores = evaluator.headline_scores(Episodes(episodes.support, both), case)  # (E, N * 2M, N)
+    scores = evaluator.headline_scores(Episodes(episodes.support, both), "mean")  # (E, N * 2M, N)
     is_outside = np.tile([False, True], config.n_way)
     own, others = scores[:, ~is_outside], scores[:, is_outside]
-    among = evaluator.headline_scores(Episodes(episodes.support, episodes.support), case)  # (E, N * K, N)
+    among = evaluator.headline_scores(Episodes(episodes.support, episodes.support), "mean")  # (E, N * K, N)
     of_others = np.repeat(np.arange(config.n_way), shot)[:, None] != np.arange(config.n_way)
     temperature = fit_temperature(own, np.broadcast_to(true_places(episodes), own.shape[:2]))
     found = []
@@ -75,7 +74,9 @@ def trial(evaluator: Evaluator, shot: int, given: argparse.Namespace) -> list[tu
     return found
 
 
-def candidates(among: Floats, of_others: NDArray[np.bool_], temperature: float) -> dict[str, object]:
+def candidates(
+    among: Floats, of_others: NDArray[np.bool_], temperature: float
+) -> dict[str, Callable[[Floats], Floats]]:
     """Functions of scores (E, Q, N) to confidences (E, Q); `among` are those of supports by the classes (E, N K, N)."""
     noise = np.where(of_others, among, np.nan)
     mean, std = np.nanmean(noise, axis=1, keepdims=True), np.nanstd(noise, axis=1, keepdims=True)  # (E, 1, N)

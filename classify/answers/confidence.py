@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from hcl.classify.answers.matcher import Floats, Matcher
 from hcl.extract.system.errors import InputError
 from hcl.match.confidence.calibration import fit_temperature
-from hcl.match.confidence.fitting import Fitted, best_score, fit_on_val, threshold_on_val
+from hcl.match.confidence.fitting import best_score, choose_threshold, temperature_on_val
 from hcl.match.confidence.open_set import clips_needed, rejection_threshold
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.level_weights import LevelWeights
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -27,6 +26,14 @@ from hcl.match.store.locate import STORE
 from hcl.train.runs.run_folder import CHOICE, Run
 
 UNCALIBRATED = "nothing, they are uncalibrated: there are no val classes, and no class has two supports"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A number that was fitted, and on what."""
+
+    value: float
+    fitted_on: str
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,9 @@ def like_support_set(matcher: Matcher) -> EpisodeConfig:
 def calibrated_on_val(store: EmbeddingStore, matcher: Matcher) -> Fitted | None:
     """The temperature of val episodes, of fewer supports a class where val classes have no more videos."""
     for config, score in _val_scores(store, matcher):
-        fitted = fit_on_val(store.videos, config, score, trained=store.trained_classes)
-        if fitted is not None:
-            return fitted
+        fitted = temperature_on_val(store.videos, config, score, trained=store.trained_classes)
+        if fitted is not None and fitted.values is not None:
+            return Fitted(float(fitted.values[0]), fitted.fitted_on)
     return None
 
 
@@ -92,9 +99,8 @@ def _val_scores(store: EmbeddingStore, matcher: Matcher) -> Iterator[tuple[Episo
     config = like_support_set(matcher)
     evaluator = Evaluator(store, EvaluationConfig(split="val"))
     for k_shot in sorted({config.k_shot, 1}, reverse=True):
-        case = Case(k_shot, matcher.matching.scoring.aggregate)
         fitting = EpisodeConfig(n_way=config.n_way, k_shot=k_shot)
-        yield fitting, partial(evaluator.headline_scores, case=case)
+        yield fitting, partial(evaluator.headline_scores, aggregate=matcher.matching.scoring.aggregate)
 
 
 def calibrated_on_supports(matcher: Matcher) -> Fitted:
@@ -130,10 +136,9 @@ def _threshold(matcher: Matcher, stores: list[EmbeddingStore], reject: float) ->
     clips_needed(reject)  # refuses a share out of range
     for store in stores:
         for config, score in _val_scores(store, matcher):
-            try:
-                return threshold_on_val(store.videos, config, score, reject, trained=store.trained_classes)
-            except InputError:
-                continue  # too few val videos for this share
+            chosen = choose_threshold(store.videos, "novel", config, score, reject, trained=store.trained_classes)
+            if chosen.value is not None:  # else there are too few val videos for this share
+                return Fitted(chosen.value, chosen.chosen_on)
     support = matcher.support
     if len(support.class_names) < 3:
         raise InputError(

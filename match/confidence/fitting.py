@@ -22,69 +22,110 @@ from hcl.match.episodes.outside import draw_outside
 from hcl.match.episodes.video_pool import without_copies
 
 VAL_EPISODES = 500
+LEFT_OUT_EPISODES = 1000  # in which every support is a query, too
 
 Floats = NDArray[np.float64]
-Score = Callable[[Episodes], Floats]  # scores (E, Q, N) of episodes of a number of supports
+Score = Callable[[Episodes], Floats]  # of episodes to scores (E, Q, N); all supports count
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A number that was fitted, and on what."""
+class Temperatures:
+    """What scores of episodes are divided by before they are probabilities."""
 
-    value: float
-    fitted_on: str  # such as "3-way 1-shot episodes of 3 val classes, 57 clips"
+    values: Floats | None  # (1,) of all episodes, or (E,) of the first E; None where nothing tells
+    fitted_on: str  # such as "3-way 1-shot episodes of 3 val classes, 57 clips"; else why there is none
 
 
-def fit_on_val(
-    videos: VideoTable, config: EpisodeConfig, score: Score, *, trained: Collection[str] = ()
-) -> Fitted | None:
-    """Fit the temperature of episodes to val episodes of as many ways and shots, or as many ways as there are classes.
+@dataclass(frozen=True)
+class Threshold:
+    """The confidence above which a query is taken for one of the classes."""
+
+    value: float | None  # None where nothing tells
+    rate: float  # of false accepts, as asked for
+    chosen_on: str  # as of Temperatures
+
+
+def choose_temperatures(
+    videos: VideoTable,
+    split: str,
+    episodes: Episodes,
+    config: EpisodeConfig,
+    score: Score,
+    *,
+    trained: Collection[str] = (),
+) -> Temperatures:
+    """Fit a temperature to val episodes of as many ways and shots; without them to each episode's own supports.
+
+    Where there are fewer val classes than ways, as many ways as there are classes.
 
     Args:
         videos: of the store
-        config: of the episodes that will be judged
-        score: scores val episodes
+        split: that is judged: val classes do not judge themselves
+        episodes: that are judged; their queries are not read
+        config: of these episodes
+        score: scores episodes
         trained: classes that are left out, since the encoder was trained on them
-
-    Returns:
-        None where val episodes of so many shots cannot be drawn
     """
+    of_val = None if split == "val" else temperature_on_val(videos, config, score, trained=trained)
+    if of_val is not None:
+        return of_val
+    if config.k_shot > 1:
+        fitted = fit_on_supports(episodes.first(LEFT_OUT_EPISODES), score)
+        return Temperatures(fitted, f"each episode's own supports, one of {config.k_shot} left out at a time")
+    return Temperatures(None, "nothing: it takes 2 val classes apart from those judged, or 2 supports a class")
+
+
+def temperature_on_val(
+    videos: VideoTable, config: EpisodeConfig, score: Score, *, trained: Collection[str] = ()
+) -> Temperatures | None:
+    """Fit one temperature to val episodes, as `choose_temperatures`; None where they cannot be drawn."""
     drawn = _draw_val(videos, config, trained, outside=0)
     if drawn is None:
         return None
     scores = score(drawn.episodes)
     truth = np.broadcast_to(true_places(drawn.episodes), scores.shape[:2])
     clips = len(np.unique(drawn.episodes.query))
-    return Fitted(fit_temperature(scores, truth, videos=clips), _name(drawn, clips))
+    return Temperatures(np.array([fit_temperature(scores, truth, videos=clips)]), _name(drawn, clips))
 
 
-def threshold_on_val(
-    videos: VideoTable, config: EpisodeConfig, score: Score, rate: float, *, trained: Collection[str] = ()
-) -> Fitted:
+def choose_threshold(
+    videos: VideoTable,
+    split: str,
+    config: EpisodeConfig,
+    score: Score,
+    rate: float,
+    *,
+    trained: Collection[str] = (),
+) -> Threshold:
     """Choose the confidence that val videos of no class of their val episode exceed at a rate.
 
     Args:
         videos: of the store
-        config: of the episodes that will be judged
+        split: that is judged: val classes do not judge themselves
+        config: of the episodes that are judged
         score: scores val episodes
-        rate: false accepts among outside queries
+        rate: of false accepts
         trained: classes that are left out, since the encoder was trained on them
-
-    Raises:
-        InputError: if the val classes cannot tell
     """
+    if split == "val":
+        return Threshold(None, rate, "nothing: val classes would judge themselves; leave out --split")
     drawn = _draw_val(videos, config, trained, outside=1)
     if drawn is None:
-        raise InputError(
-            f"a threshold is chosen on val classes, of which one stands outside each episode: it takes 3 of"
-            f" {config.k_shot + 1} videos or more; name some in the splits and train anew"
+        return Threshold(
+            None,
+            rate,
+            f"nothing: it takes 3 val classes of {config.k_shot + 1} videos or more, one of them outside each episode;"
+            " name such classes in --splits and train anew",
         )
     outside = draw_outside(
         *(videos, "val", drawn.episodes, drawn.class_sizes), seed=config.seed, group_disjoint=config.group_disjoint
     )
     confidence = best_score(score(Episodes(drawn.episodes.support, outside)))
-    value = rejection_threshold(confidence.ravel(), rate, clips=outside.ravel())
-    return Fitted(value, _name(drawn, len(np.unique(outside))))
+    try:
+        value = rejection_threshold(confidence.ravel(), rate, clips=outside.ravel())
+    except InputError as error:  # too few clips
+        return Threshold(None, rate, f"nothing: {error}")
+    return Threshold(value, rate, _name(drawn, len(np.unique(outside))))
 
 
 def fit_on_supports(episodes: Episodes, score: Score) -> Floats:
@@ -94,7 +135,7 @@ def fit_on_supports(episodes: Episodes, score: Score) -> Floats:
 
     Args:
         episodes: E, of K supports a class, at least 2
-        score: scores episodes of K - 1 supports
+        score: scores episodes
 
     Returns:
         (E,)

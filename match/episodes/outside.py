@@ -39,7 +39,7 @@ def draw_outside(
         (E, N, M) rows of the table; the second axis means nothing
 
     Raises:
-        InputError: if no class is left outside
+        InputError: if no class is left outside, or none of its videos
     """
     n_way = episodes.query.shape[1]
     if len(class_names) <= n_way:
@@ -57,6 +57,10 @@ def draw_outside(
         if group_disjoint:
             apart = free[~np.isin(groups[free], groups[support])]
             free = apart if len(apart) else free
+        if not len(free):  # all of other classes are copies
+            raise InputError(
+                f"--open-set: no {split} video of another class than those of episode {index}; lower --way"
+            )
         found[index] = _draw(np.random.default_rng([seed, index, OUTSIDE]), free, labels[free], found.shape[1])
     return found.reshape(episodes.query.shape)
 

@@ -17,10 +17,11 @@ from hcl.match.confidence.calibration import (
     negative_log_likelihood,
     probabilities,
 )
-from hcl.match.confidence.fitting import best_score
+from hcl.match.confidence.fitting import Temperatures, Threshold, best_score
 from hcl.match.confidence.open_set import auroc, wins
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes
+from hcl.match.episodes.outside import shared_groups
 from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, ENDS, Accuracy, accuracy_table, replicate_weights
 
 Floats = NDArray[np.float64]
@@ -80,9 +81,7 @@ class OpenSet:
 
     auroc: Accuracy
     closed_accuracy: Accuracy  # of the queries of the classes, none rejected
-    rate: float  # of false accepts, as asked for
-    threshold: float | None  # above which a query is accepted; None where it cannot be known
-    chosen_on: str  # what the threshold was chosen on; else why there is none
+    threshold: Threshold
     at_rate: dict[str, Accuracy]  # "accuracy", "false accepts", "false rejects" at the threshold; none without it
     shared_groups: float  # of outside queries, those of a group that shows among the supports
 
@@ -91,9 +90,9 @@ class OpenSet:
         return {
             "auroc": self.auroc.to_dict(),
             "closed_accuracy": self.closed_accuracy.to_dict(),
-            "reject": self.rate,
-            "threshold": self.threshold,
-            "chosen_on": self.chosen_on,
+            "reject": self.threshold.rate,
+            "threshold": self.threshold.value,
+            "chosen_on": self.threshold.chosen_on,
             **{name.replace(" ", "_"): value.to_dict() for name, value in self.at_rate.items()},
             "shared_groups": self.shared_groups,
         }
@@ -117,57 +116,55 @@ def read_probabilities(of_classes: Floats, episodes: Episodes, videos: VideoTabl
     )
 
 
-def calibration_of(
-    scores: Floats, episodes: Episodes, videos: VideoTable, temperatures: Floats | None, fitted_on: str
-) -> Calibration:
-    """Read scores (E, N * M, N) as probabilities, at temperature 1 and at those fitted: one, or one an episode (E,)."""
+def calibration_of(scores: Floats, episodes: Episodes, videos: VideoTable, temperatures: Temperatures) -> Calibration:
+    """Read scores (E, N * M, N) as probabilities, at temperature 1 and as fitted: of the episodes that have one."""
+    values = temperatures.values
+    if values is not None and len(values) > 1:
+        episodes, scores = episodes.first(len(values)), scores[: len(values)]
     before = read_probabilities(probabilities(scores), episodes, videos)
-    if temperatures is None:
-        return Calibration(before, None, None, fitted_on)
-    after = read_probabilities(probabilities(scores, temperatures.reshape(-1, 1, 1)), episodes, videos)
-    return Calibration(before, after, float(np.median(temperatures)), fitted_on)
+    if values is None:
+        return Calibration(before, None, None, temperatures.fitted_on)
+    after = read_probabilities(probabilities(scores, values.reshape(-1, 1, 1)), episodes, videos)
+    return Calibration(before, after, float(np.median(values)), temperatures.fitted_on)
 
 
 def open_set_of(
-    inside: Floats,
-    outside: Floats,
-    episodes: Episodes,
-    outside_rows: NDArray[np.int64],
-    videos: VideoTable,
-    *,
-    rate: float,
-    threshold: float | None,
-    chosen_on: str,
-    shared_groups: float,
+    scores: Floats, episodes: Episodes, outside: NDArray[np.int64], videos: VideoTable, threshold: Threshold
 ) -> OpenSet:
     """Measure how queries of the classes and of none are told apart.
 
     Args:
-        inside: (E, N * M, N) scores of the episodes' queries
-        outside: (E, N * M, N) scores of queries of other classes
+        scores: (E, N * 2 M, N): of each class the M queries of the episode, then M outside ones
         episodes: E
-        outside_rows: (E, N, M) rows of the outside queries
+        outside: (E, N, M) rows of the outside queries
         videos: of the store
-        rate, threshold, chosen_on, shared_groups: as of OpenSet
+        threshold: above which a query is accepted
     """
 
     def figure(correct: NDArray[Any], query: NDArray[np.int64]) -> Accuracy:
         return accuracy_table({"": correct}, query, videos.label, videos.group)[""]
 
+    count, n_way, _ = outside.shape
+    by_kind = scores.reshape(count, n_way, 2, -1, n_way)
+    inside, beside = (by_kind[:, :, kind].reshape(count, -1, n_way) for kind in (0, 1))
     right = inside.argmax(axis=-1) == true_places(episodes)
-    sure, unsure = best_score(inside), best_score(outside)
+    sure, unsure, line = best_score(inside), best_score(beside), threshold.value
     at_rate = {}
-    if threshold is not None:
-        answered = np.concatenate(((sure > threshold) & right, unsure <= threshold), axis=1)
-        flat = [rows.reshape(len(rows), -1, 1) for rows in (episodes.query, outside_rows)]
+    if line is not None:
+        answered = np.concatenate(((sure > line) & right, unsure <= line), axis=1)
+        flat = [rows.reshape(count, -1, 1) for rows in (episodes.query, outside)]
         at_rate = {
             "accuracy": figure(answered, np.concatenate(flat, axis=1)),
-            "false accepts": figure(unsure > threshold, outside_rows),
-            "false rejects": figure(sure <= threshold, episodes.query),
+            "false accepts": figure(unsure > line, outside),
+            "false rejects": figure(sure <= line, episodes.query),
         }
-    area = _auroc_figure(sure, unsure, [episodes.query, outside_rows], videos)
-    closed = figure(right, episodes.query)
-    return OpenSet(area, closed, rate, threshold, chosen_on, at_rate, 100 * shared_groups)
+    return OpenSet(
+        _auroc_figure(sure, unsure, [episodes.query, outside], videos),
+        figure(right, episodes.query),
+        threshold,
+        at_rate,
+        100 * shared_groups(videos, episodes, outside),
+    )
 
 
 def _auroc_figure(sure: Floats, unsure: Floats, queries: Sequence[NDArray[np.int64]], videos: VideoTable) -> Accuracy:

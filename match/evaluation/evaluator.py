@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
-from hcl.match.confidence.fitting import fit_on_supports, fit_on_val, threshold_on_val
+from hcl.match.confidence.fitting import choose_temperatures, choose_threshold
 from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
-from hcl.match.episodes.outside import draw_outside, shared_groups
+from hcl.match.episodes.outside import draw_outside
 from hcl.match.evaluation.class_scoring import (
     Case,
     ClassScores,
@@ -27,7 +27,7 @@ from hcl.match.evaluation.class_scoring import (
     method_scores,
     score_levels,
 )
-from hcl.match.evaluation.confidence import Calibration, OpenSet, calibration_of, open_set_of
+from hcl.match.evaluation.confidence import calibration_of, open_set_of
 from hcl.match.evaluation.known_levels import known_levels, known_scores
 from hcl.match.evaluation.level_weights import weighted_scores
 from hcl.match.evaluation.results import Evaluation, Outcome
@@ -35,7 +35,6 @@ from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_sett
 from hcl.match.evaluation.statistics import accuracy_table, count_confusion
 from hcl.match.store.embedding_store import EmbeddingStore
 
-LEFT_OUT_EPISODES = 1000  # in which every support is a query, too
 Spread = dict[str, tuple[float, float]]  # mean and standard deviation of scores over pairs, by level
 
 
@@ -109,12 +108,12 @@ class Evaluator:
             chosen.left_out,
         )
 
-    def headline_scores(self, episodes: Episodes, case: Case) -> NDArray[np.float64]:
-        """Score the classes of episodes by the score that stands for the method.
+    def headline_scores(self, episodes: Episodes, aggregate: str) -> NDArray[np.float64]:
+        """Score the classes of episodes by the score that stands for the method; all supports count.
 
         Args:
             episodes: rows of the store, E of them with Q queries
-            case: how many of the supports count, and how
+            aggregate: of the scores over supports
 
         Returns:
             (E, Q, N)
@@ -122,6 +121,7 @@ class Evaluator:
         Raises:
             KeyboardInterrupt: if Ctrl-C left some out
         """
+        case = Case(episodes.support.shape[2], aggregate)
         if self.method != HCL:
             return method_scores(self.store, self.method, episodes, [case])[case]
         scored, scores, _ = self._score_levels(episodes, [case])
@@ -133,61 +133,27 @@ class Evaluator:
         self, outcome: Outcome, episodes: Episodes, scores: NDArray[np.float64], config: EpisodeConfig
     ) -> Outcome:
         """Measure how far the headline scores (E, N * M, N) of episodes can be believed, where that is asked for."""
-        case, config = outcome.case, replace(config, k_shot=outcome.case.k_shot)
-        episodes = Episodes(episodes.support[:, :, : case.k_shot], episodes.query)
+        case, videos, split = outcome.case, self.store.videos, self.plan.split
+        config, episodes = replace(config, k_shot=case.k_shot), episodes.with_shots(case.k_shot)
+        score = partial(self.headline_scores, aggregate=case.aggregate)
         if self.plan.calibration:
-            outcome = replace(outcome, calibration=self._calibration(episodes, scores, case, config))
+            temperatures = choose_temperatures(
+                *(videos, split, episodes, config, score), trained=self.store.trained_classes
+            )
+            outcome = replace(outcome, calibration=calibration_of(scores, episodes, videos, temperatures))
         if self.plan.open_set:
-            outcome = replace(outcome, open_set=self._open_set(episodes, case, config, outcome.class_names))
+            outside = draw_outside(
+                *(videos, split, episodes, outcome.class_names),
+                seed=config.seed,
+                group_disjoint=config.group_disjoint,
+            )
+            both = np.concatenate((episodes.query, outside), axis=2)
+            of_both = score(Episodes(episodes.support, both))  # at once: weights may follow from the pairs
+            threshold = choose_threshold(
+                *(videos, split, config, score, self.plan.reject), trained=self.store.trained_classes
+            )
+            outcome = replace(outcome, open_set=open_set_of(of_both, episodes, outside, videos, threshold))
         return outcome
-
-    def _calibration(
-        self, episodes: Episodes, scores: NDArray[np.float64], case: Case, config: EpisodeConfig
-    ) -> Calibration:
-        """With a temperature of val episodes; without them, of each episode's own supports."""
-        score = partial(self.headline_scores, case=case)
-        videos, temperatures = self.store.videos, None
-        fitted = None if self.plan.split == "val" else fit_on_val(videos, config, score, trained=self._trained)
-        if fitted is not None:
-            temperatures, fitted_on = np.array([fitted.value]), fitted.fitted_on
-        elif case.k_shot > 1:
-            episodes, scores = episodes.first(LEFT_OUT_EPISODES), scores[:LEFT_OUT_EPISODES]
-            fewer = partial(self.headline_scores, case=replace(case, k_shot=case.k_shot - 1))
-            temperatures, fitted_on = fit_on_supports(episodes, fewer), "each episode's own supports, one left out"
-        else:
-            fitted_on = "none: it takes 2 val classes apart from those judged, or 2 supports a class"
-        return calibration_of(scores, episodes, videos, temperatures, fitted_on)
-
-    def _open_set(self, episodes: Episodes, case: Case, config: EpisodeConfig, class_names: tuple[str, ...]) -> OpenSet:
-        """With a threshold of val episodes, if they tell."""
-        videos, disjoint = self.store.videos, config.group_disjoint
-        outside = draw_outside(
-            *(videos, self.plan.split, episodes, class_names), seed=config.seed, group_disjoint=disjoint
-        )
-        both = np.concatenate((episodes.query, outside), axis=2)
-        scores = self.headline_scores(Episodes(episodes.support, both), case)  # at once: weights may follow from pairs
-        scores = scores.reshape(*both.shape, -1)  # (E, N, 2 M, N)
-        inside, beside = (each.reshape(len(both), -1, config.n_way) for each in np.split(scores, 2, axis=2))
-        threshold, chosen_on = None, "none: val classes would judge themselves; choose --split novel"
-        if self.plan.split != "val":
-            score = partial(self.headline_scores, case=case)
-            try:
-                found = threshold_on_val(videos, config, score, self.plan.reject, trained=self._trained)
-                threshold, chosen_on = found.value, found.fitted_on
-            except InputError as error:
-                chosen_on = f"none: {error}"
-        return open_set_of(
-            *(inside, beside, episodes, outside, videos),
-            rate=self.plan.reject,
-            threshold=threshold,
-            chosen_on=chosen_on,
-            shared_groups=shared_groups(videos, episodes, outside),
-        )
-
-    @property
-    def _trained(self) -> tuple[str, ...]:
-        """Classes that choose nothing, since the encoder was trained on them."""
-        return self.store.trained_classes
 
     def _choose(self, episodes: EpisodeConfig, episode_list: EpisodeList | None) -> EpisodeSet:
         trained = left_out_classes(self.store, self.plan)

@@ -62,7 +62,7 @@ def _bins(reading: Reading) -> str:
 
 
 def _open_set(open_set: OpenSet, quote: Quote) -> list[str]:
-    wanted = f"at most {100 * open_set.rate:g} % wanted"
+    wanted = f"at most {100 * open_set.threshold.rate:g} % wanted"
     figures = {"AUROC": open_set.auroc, "accuracy of queries of the classes, none rejected": open_set.closed_accuracy}
     names = {
         "accuracy": "accuracy, none-of-these being an answer",
@@ -72,9 +72,8 @@ def _open_set(open_set: OpenSet, quote: Quote) -> list[str]:
     figures |= {names[name]: value for name, value in open_set.at_rate.items()}
     rows = [(name, *_cells(value)) for name, value in figures.items()]
     headers = ("open set, half of the queries from outside", "%", "95 % (episodes)", "95 % (classes, groups, videos)")
-    lines = [f"threshold chosen on: {open_set.chosen_on}"]
-    if open_set.threshold is not None:
-        lines = [f"threshold {open_set.threshold:.3g} chosen on: {open_set.chosen_on}"]
+    value, chosen_on = open_set.threshold.value, open_set.threshold.chosen_on
+    lines = [f"threshold{'' if value is None else f' {value:.3g}'} chosen on: {chosen_on}"]
     if open_set.shared_groups:
         lines.append(f"{open_set.shared_groups:.0f} % of the outside queries share a group with a support")
     return [tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True), quote("; ".join(lines))]
