@@ -27,6 +27,7 @@ from hcl.classify.support.store import is_support_set, read_support
 from hcl.classify.support.support_set import SupportSet
 from hcl.extract.catalog.listing import LISTS
 from hcl.extract.catalog.videos import readable
+from hcl.extract.decoding.source import read_source
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, VideoError, write_errors
 from hcl.extract.video.frames import middle_frames
@@ -170,6 +171,8 @@ def _support_frames(supports: SupportSet, row: int, count: int, pictures: dict[s
             f"{source or name}: the video of this support is not there, and its frames are shown; put it back, or give"
             " the folder of its class folders as SUPPORT"
         )
+    if read_source(Path(source)).content != supports.videos.content[row]:
+        raise InputError(f"{source}: changed since it was indexed; index it anew with: hcl index")
     return _frames(Path(source), name, supports.videos.label[row], count, pictures, prefix=f"support{row}")
 
 

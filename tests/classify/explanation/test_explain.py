@@ -54,6 +54,10 @@ def test_a_set_shows_the_most_similar_support_of_each_level(small_videos: Path, 
     again = tmp_path / "again.html"
     assert hcl("explain", query, kept, "--out", again, "--workers", 1).exit_code == 0
     assert again.read_text(encoding="utf-8") == page
+    for path in (tmp_path / "shelf").rglob("[123].mp4"):
+        path.write_bytes(path.read_bytes() + b"!")
+    told = hcl("explain", query, kept, "--out", again, "--workers", 1)
+    assert told.exit_code == 2 and "changed since it was indexed; index it anew" in told.output
     shutil.rmtree(tmp_path / "shelf" / "jump2")
     shutil.rmtree(tmp_path / "shelf" / "wave2")
     for name in ("1", "2", "3"):
