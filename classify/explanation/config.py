@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import COMPUTED, check_settings, setting
+from hcl.extract.system.settings import ADVANCED, check_settings, setting
+from hcl.match.config import PATCH_SELECTIONS
 
 SUFFIXES = (".html", ".png")
 
@@ -21,7 +22,12 @@ class ExplainConfig:
     label: str = setting(
         "",
         "Class of a SUPPORT that is one video, which semantic attention reads.  [default: its folder's name]",
-        group=COMPUTED,
+    )
+    patch_selection: str | None = setting(
+        None,
+        "Which patch pairs count in Eq. 4, as of hcl evaluate.  [default: the run's]",
+        group=ADVANCED,
+        choices=PATCH_SELECTIONS,
     )
 
     def __post_init__(self) -> None:

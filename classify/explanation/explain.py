@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from hcl.classify.support.store import is_support_set, read_support
 from hcl.classify.support.support_set import SupportSet
 from hcl.extract.catalog.listing import LISTS
 from hcl.extract.catalog.videos import readable
+from hcl.extract.decoding.source import read_source
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, VideoError, write_errors
 from hcl.extract.video.frames import middle_frames
@@ -83,6 +84,9 @@ def explain(query: Path, support: Path, *, run: Path | None, config: ExplainConf
         if isinstance(asked, BrokenVideo):
             raise InputError(f"{query}: {asked.reason}; name another video")
         matching = Matching.of_run(embedder.run)
+        if config.patch_selection:
+            scoring = replace(matching.scoring, patch_selection=config.patch_selection)
+            matching = replace(matching, scoring=scoring)
         return _drawn(query, asked, supports, embedder, matching)
 
 
@@ -129,7 +133,7 @@ def ranked_by_level(
     columns[PAPER_SUM] = scores.paper_sum(tuple(trained))[0]
     if is_weighed:
         columns[WEIGHTED] = scores.total[0]
-    best = {name: max(rows, key=lambda row, values=values: values[row]) for name, values in columns.items()}
+    best = {name: rows[int(np.argmax(values[list(rows)]))] for name, values in columns.items()}
     return [(name, row, float(columns[name][row])) for name, row in best.items()]
 
 
@@ -167,6 +171,8 @@ def _support_frames(supports: SupportSet, row: int, count: int, pictures: dict[s
             f"{source or name}: the video of this support is not there, and its frames are shown; put it back, or give"
             " the folder of its class folders as SUPPORT"
         )
+    if read_source(Path(source)).content != supports.videos.content[row]:
+        raise InputError(f"{source}: changed since it was indexed; index it anew with: hcl index")
     return _frames(Path(source), name, supports.videos.label[row], count, pictures, prefix=f"support{row}")
 
 

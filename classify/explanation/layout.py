@@ -212,9 +212,9 @@ def _attention(scene: Scene, explained: Explanation, y: float) -> float:
     attention = explained.match.attention or ()
     weights = [weight for row in attention for weight in row]
     strength = VEIL / max(FAINTEST, max(abs(weight - 1) for weight in weights))
-    span = f"{min(weights):.2f} to {max(weights):.2f}, 1 on average; red above, blue below"
-    title = f"Semantic attention of {explained.support.label} in the query: weights {span}"
-    y = _line(scene, title, y + GAP, size=LARGE, is_bold=True) + GAP
+    title = f"Semantic attention of {explained.support.label} in the query"
+    y = _line(scene, title, y + GAP, size=LARGE, is_bold=True)
+    y = _line(scene, f"weights {min(weights):.2f} to {max(weights):.2f}, 1 on average; red above, blue below", y) + GAP
     boxes = _row(scene, explained.query, y, most_height=ROW_HEIGHT)
     for box, row in zip(boxes, attention, strict=True):
         for place, weight in enumerate(row):

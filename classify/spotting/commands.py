@@ -56,6 +56,7 @@ HELP = {each.name: known.help for each in fields(SpotConfig) if (known := settin
 @click.pass_context
 def spot(
     ctx: click.Context,
+    /,
     videos: tuple[Path, ...],
     support: Path,
     run: Path | None,

@@ -8,7 +8,7 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import ADVANCED, COMPUTED, check_settings, setting
 
 REJECT = 0.05  # where none is given and it can be known
-LONGEST = 600.0  # seconds of a window
+SHORTEST, LONGEST = 0.1, 600.0  # seconds of a window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,9 @@ class SpotConfig:
                 raise InputError(f"--{name.replace('_', '-')} must be from 0 to 1; got {getattr(self, name)}")
         if not 0 < self.stride <= 1:
             raise InputError(f"--stride must be a share of the window above 0, at most 1; got {self.stride}")
-        if not all(0 < length <= LONGEST for length in self.windows):
+        if not all(SHORTEST <= length <= LONGEST for length in self.windows):
             given = ",".join(f"{length:g}" for length in self.windows)
-            raise InputError(f"--window: lengths of up to {LONGEST:g} seconds, such as 1,2,4; got {given}")
+            raise InputError(f"--window: lengths from {SHORTEST:g} to {LONGEST:g} seconds, such as 1,2,4; got {given}")
 
 
 def read_windows(text: str) -> tuple[float, ...]:

@@ -33,6 +33,9 @@ class Spotter:
     Args:
         answerer: with its supports, embedder and confidence
         config: which windows, and which segments are given
+
+    Raises:
+        InputError: if the supports are of one class, so that nothing tells where it is not
     """
 
     def __init__(self, answerer: Answerer, config: SpotConfig) -> None:
@@ -147,12 +150,21 @@ class Spotter:
                     yield message
 
     def _confidence(self) -> Confidence:
-        """With a threshold where one can be known; one that was asked for is there already."""
+        """With a threshold where one can be known; one that was asked for is there already.
+
+        Raises:
+            InputError: if nothing can tell what is of no class
+        """
         if self.config.reject is not None:
             return self.answerer.confidence
         try:
             return fit_confidence(self.answerer.matcher, self.answerer.embedder.run, REJECT)
         except InputError as error:
+            if len(self.answerer.support.class_names) < 2:
+                raise InputError(
+                    "support set: of one class, and nothing tells where it is not; add a second class, such as clips"
+                    " of what else happens"
+                ) from error
             logger.info(f"none is told by --margin {self.config.margin:g}: {error}")
             return self.answerer.confidence
 

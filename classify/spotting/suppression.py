@@ -22,7 +22,7 @@ def temporal_iou(one: Floats, other: Floats) -> Floats:
     ends = np.minimum(one[:, None, 1], other[None, :, 1])
     shared = np.maximum(ends - starts, 0.0)
     union = (one[:, 1] - one[:, 0])[:, None] + (other[:, 1] - other[:, 0])[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def suppress(

@@ -103,6 +103,14 @@ def test_a_short_or_broken_video_is_a_result_with_its_reason(spotter: Spotter, t
     ]
 
 
+def test_one_class_alone_is_refused(spotter: Spotter) -> None:
+    answerer = spotter.answerer
+    rows = [row for row, label in enumerate(answerer.support.videos.label) if label == "left"]
+    alone = Answerer(answerer.support.take(rows), Matching(), answerer.embedder)
+    with pytest.raises(InputError, match="support set: of one class, and nothing tells where it is not"):
+        Spotter(alone, SpotConfig())
+
+
 def test_the_command_writes_every_form(
     supports: Path, trained_run: Path, small_config: ExtractConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +138,7 @@ def test_the_command_writes_every_form(
         (["VIDEO", "--support", "VIDEO"], "neither a folder of class folders nor a .csv manifest"),
         (["VIDEO", "--support", "SUPPORTS", "--run", "nowhere"], "nowhere: not a run"),
         (["VIDEO", "--support", "SUPPORTS", "--window", "1;2"], "--window: expected seconds such as 1,2,4; got '1;2'"),
-        (["VIDEO", "--support", "SUPPORTS", "--window", "0,2"], "--window: lengths of up to 600 seconds"),
+        (["VIDEO", "--support", "SUPPORTS", "--window", "0,2"], "--window: lengths from 0.1 to 600 seconds"),
         (["VIDEO", "--support", "SUPPORTS", "--stride", "2"], "--stride must be a share of the window"),
         (["VIDEO", "--support", "SUPPORTS", "--margin", "-1"], "--margin must be from 0 to 1; got -1"),
         (["VIDEO", "--support", "SUPPORTS", "--reject", "1"], "--reject must be a share between 0 and 1"),
@@ -150,7 +158,7 @@ def test_settings_out_of_range_are_refused() -> None:
     for given, message in (
         ({"overlap": 2.0}, "--overlap must be from 0 to 1"),
         ({"class_overlap": -0.1}, "--class-overlap must be from 0 to 1"),
-        ({"windows": (1e9,)}, "--window: lengths of up to 600"),
+        ({"windows": (1e9,)}, "--window: lengths from 0.1 to 600"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             SpotConfig(**given)  # type: ignore[arg-type]
