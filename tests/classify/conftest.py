@@ -6,10 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from hcl.extract.config import ExtractConfig
+from hcl.extract.demo.backgrounds import PLACES
+from hcl.extract.demo.classes import CLASSES as CLASSES_OF_DEMO
+from hcl.extract.demo.scenes import draw_video
 from hcl.extract.hub import class_texts
 from hcl.extract.hub.class_texts import ClassTexts
 from hcl.extract.pipeline import extraction
@@ -81,12 +85,26 @@ FLAGS = (
     "--no-sandbox",  # which root may not use; the pages are ours
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no other machine is ever asked
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # a camera that shows a file
 )
 PATIENCE = 30  # seconds
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's camera sees, again and again: a video of the demo set, uncompressed."""
+    drawn = draw_video(CLASSES_OF_DEMO[0], PLACES[0], np.random.default_rng(0))
+    path = tmp_path_factory.mktemp("camera") / "filmed.y4m"
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{drawn.width} H{drawn.height} F{drawn.rate}:1 Ip A1:1 C420jpeg\n".encode())
+        for image in drawn.frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(format="yuv420p")
+            file.write(b"FRAME\n" + frame.to_ndarray().tobytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(filmed: Path) -> Iterator[Any]:
     """A headless Chromium, driven by selenium, that keeps what its console and its network log.
 
     Skipped where selenium, the browser or its driver is not there.
@@ -101,7 +119,7 @@ def browser() -> Iterator[Any]:
     options = selenium.ChromeOptions()
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in FLAGS:
+    for flag in (*FLAGS, f"--use-file-for-fake-video-capture={filmed}"):
         options.add_argument(flag)
     try:
         started = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
@@ -115,16 +133,19 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """A function that shows a page in a window of some width, in light or dark; what was logged before is forgotten."""
+    """A function that shows a file or an address in a window of some width, in light or dark.
 
-    def open_page(page: Path, *, width: int = 1000, scheme: str = "light") -> Any:
+    What was logged before is forgotten.
+    """
+
+    def open_page(page: Path | str, *, width: int = 1000, scheme: str = "light") -> Any:
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         for kind in ("browser", "performance"):
             browser.get_log(kind)
-        browser.get(page.as_uri())
+        browser.get(page if isinstance(page, str) else page.as_uri())
         return browser
 
     yield open_page

@@ -165,7 +165,7 @@ class Page:
                 drop = partial(upload.path.unlink, missing_ok=True)
                 number = bench.worker.submit(upload.name, partial(run, upload), drop)
         except Refused as error:
-            return _problem(str(error), error.status)
+            return _refused(error)
         except InputError as error:
             return _problem(str(error))
         return JSONResponse({"job": number}, status_code=202)
@@ -178,7 +178,7 @@ class Page:
                 raise InputError("expected an object of JSON")
             return await run_in_threadpool(self._act, request.path_params["action"], given)
         except Refused as error:
-            return _problem(str(error), error.status)
+            return _refused(error)
         except (InputError, ValueError, RecursionError) as error:
             return _problem(str(error))
 
@@ -276,6 +276,13 @@ def stopped_by_signals() -> Iterator[None]:
 
 def _problem(text: str, status: int = 400) -> Response:
     return JSONResponse({"error": text}, status_code=status)
+
+
+def _refused(error: Refused) -> Response:
+    """Tell a refusal and close: what still comes of the body is not read."""
+    answer = _problem(str(error), error.status)
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 def _missing() -> Response:

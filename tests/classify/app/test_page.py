@@ -64,7 +64,10 @@ def test_the_self_test_runs_by_itself(taught: Any) -> None:
     assert taught.workbench.state.check.asked == 4 and "of 4 examples are recognised" in html
 
 
-def test_the_archive_answers_as_the_page(taught: Any, tmp_path: Path, clips: Any) -> None:
+def test_the_archive_answers_as_the_page(
+    taught: Any, tmp_path: Path, clips: Any, small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_weights.parent)  # where the support set finds its backbone
     answer, data = taught.ask("GET", "/export/support.zip")
     assert answer.status == 200 and "attachment" in str(answer.getheader("content-disposition"))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
