@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import click
 import cloup
 
 from hcl.classify.app.config import AppConfig
@@ -41,8 +40,7 @@ PACKAGES = ("starlette", "uvicorn", "jinja2", "markupsafe")  # of the extra app
     {COMPUTED: [cloup.option("--reject", type=float, metavar="SHARE", help=HELP["reject"])]},
     setting_options(ClassifyConfig, without=("top", "reject", "test_views")),
 )
-@click.pass_context
-def app(ctx: click.Context, support: Path | None, run: Path | None, **given: Any) -> None:
+def app(support: Path | None, run: Path | None, **given: Any) -> None:
     """Serve a page on this machine alone: make classes, film or drop clips, see answers, correct them.
 
     It prints an address for your browser; Ctrl-C ends it. Clips are decoded in processes of their own and deleted

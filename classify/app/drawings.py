@@ -50,9 +50,7 @@ def _nearest(answerer: Answerer, query: EmbeddedVideo, named: ClassAnswer, seen:
     of_query = support.compared(query.batch).embeddings()
     of_support = support.compared(support.take([row]).batch).embeddings()
     pairs = clip_pairs(of_query, of_support, CLIP_PAIRS)
-    return Row(
-        "nearest example of", named.label, f"{100 * named.probability:.1f} %", path, seen(content).strip(content), pairs
-    )
+    return Row("nearest of", named.label, f"{100 * named.probability:.1f} %", path, seen(content).strip(content), pairs)
 
 
 def _turned(pairs: Sequence[ClipPair]) -> tuple[ClipPair, ...]:

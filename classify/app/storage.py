@@ -28,8 +28,13 @@ REMEDY = "name another folder with --support"
 class Home(Protocol):
     """Where examples are kept."""
 
-    about: str  # for a person
-    keeps_clips: bool  # whether files of clips are needed
+    @property
+    def about(self) -> str:
+        """Where, for a person."""
+
+    @property
+    def keeps_clips(self) -> bool:
+        """Whether the files of clips are needed."""
 
     def add(self, current: SupportSet | None, one: SupportSet, file: Path | None) -> SupportSet:
         """Keep one more example; the examples that there are then.

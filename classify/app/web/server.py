@@ -198,7 +198,8 @@ class Page:
 
     def _act(self, action: str, given: dict[str, Any]) -> Response:
         bench, worker = self._bench, self._bench.worker
-        number = given.get("number") if isinstance(given.get("number"), int) else 0
+        named = given.get("number")
+        number = named if isinstance(named, int) else 0
         if action == "add-class":
             bench.add_class(str(given.get("name", "")))
         elif action == "remove-class":

@@ -105,10 +105,12 @@ Serve = Callable[..., Served]
 
 
 def server_of(embedder: VideoEmbedder, folder: Path, kept: ExitStack) -> Serve:
-    def serve(support: Path | None = None, **settings: Any) -> Served:
+    def serve(
+        support: Path | None = None, *, by: VideoEmbedder = embedder, reject: float | None = None, **settings: Any
+    ) -> Served:
         config = AppConfig(**{"port": 0, "max_upload": 2} | settings)
         sock = kept.enter_context(listening(0))
-        workbench = Workbench(embedder, open_home(support), ClassifyConfig())
+        workbench = Workbench(by, open_home(support), ClassifyConfig(reject=reject))
         port = sock.getsockname()[1]
         waiting = folder / f"waiting {port}"
         waiting.mkdir()
@@ -131,7 +133,7 @@ def server_of(embedder: VideoEmbedder, folder: Path, kept: ExitStack) -> Serve:
 
 @pytest.fixture
 def serve(small_embedder: VideoEmbedder, tmp_path: Path) -> Iterator[Serve]:
-    """A function that serves a page; --support and settings of the page can be given."""
+    """A function that serves a page; --support, the embedder and settings of the page can be given."""
     with ExitStack() as kept:
         yield server_of(small_embedder, tmp_path, kept)
 

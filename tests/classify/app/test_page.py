@@ -119,6 +119,15 @@ def test_a_question_waits_for_the_first_example(serve: Any, clips: Any) -> None:
     assert page.ask("GET", "/export/support.zip")[0].status == 200
 
 
+def test_none_of_these_waits_until_it_can_be_known(serve: Any, clips: Any) -> None:
+    page = serve(reject=0.05)
+    page.add("one", clips("clap2")[0])
+    page.add("two", clips("jump2")[0])
+    page.post("/upload/question", clips("wave2")[0].read_bytes(), name="a.mp4")
+    html = page.parts()["answers"]
+    assert "the support set has 2; add classes" in html and page.workbench.state.questions[0].answer.accepted
+
+
 def test_a_long_video_is_searched(taught: Any, tmp_path: Path, write_video: Any) -> None:
     long = write_video(tmp_path / "long.mp4", frames=150)
     assert taught.post("/upload/search", long.read_bytes(), name="long.mp4")[0] == 202
