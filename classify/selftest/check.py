@@ -205,8 +205,8 @@ def _learned(clips: Clips, embedder: VideoEmbedder) -> Iterator[str]:
     learned = sum(content[:CONTENT_LENGTH] in known for content in clips.support.videos.content)
     if learned:
         yield (
-            f"{counted(learned, 'clip')} of these were learned from by the run, so new clips are harder than these figures"
-            " say; hcl adapt measures it on clips that are left out of the training, too"
+            f"{counted(learned, 'clip')} were learned from by the run, so new clips are harder than these figures say;"
+            " hcl adapt measures it on clips that are left out of the training, too"
         )
 
 

@@ -103,7 +103,7 @@ def test_with_a_run_and_from_a_support_set(clips: Path, trained_run: Path, tmp_p
     given = check(clips, trained_run)
     assert not any("learned from" in note for note in given.notes)
     learned = check(small_videos / "base", trained_run)
-    assert any("12 clips of these were learned from" in note for note in learned.notes)
+    assert any("12 clips were learned from" in note for note in learned.notes)
     assert given.run == str(trained_run) and given.asked == 6
     assert hcl("index", clips, "--run", trained_run, "--out", tmp_path / "x.support").exit_code == 0
     stored = check(tmp_path / "x.support")
