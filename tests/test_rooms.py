@@ -25,7 +25,8 @@ ROOMS = {
         "commands",
     ),
     "train": (
-        *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "adaptation", "studies"),
+        *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "adaptation"),
+        "studies",
         "commands",
     ),
     "classify": ("config", "embedding", "support", "answers", "pages", "selftest", "adaptation", "commands"),
