@@ -25,18 +25,8 @@ ROOMS = {
         "commands",
     ),
     "train": (
-        *(
-            "config",
-            "distributed",
-            "encoders",
-            "data",
-            "losses",
-            "embedding",
-            "fitting",
-            "runs",
-            "adaptation",
-            "studies",
-        ),
+        *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "adaptation"),
+        "studies",
         "commands",
     ),
     "classify": (

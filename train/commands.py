@@ -47,7 +47,7 @@ def episode_options() -> tuple[OptionGroups, ...]:
         setting_options(EpisodeConfig, without=("k_shot", "seed")),
         setting_options(
             EvaluationConfig,
-            without=("method", "aggregates", "spatial", "keep_trained_classes"),
+            without=("method", "aggregates", "spatial", "keep_trained_classes", "calibration", "open_set", "reject"),
             defaults={"shots": STUDY_SHOTS},
         ),
     )

@@ -15,7 +15,7 @@ from hcl.classify.adaptation.clips import CLIPS, MANIFEST, extract_clips
 from hcl.classify.adaptation.comparing import Comparison, compare, unmeasured
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.video_table import Rows
-from hcl.extract.system.atomic import atomic_file, atomic_folder, remove_unfinished, with_hash
+from hcl.extract.system.atomic import UNFINISHED, atomic_file, atomic_folder, remove_unfinished, with_hash
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
@@ -140,9 +140,8 @@ def _refuse_foreign(out: Path) -> None:
         SET_STORES,
     }
     ours |= {CHOICE, *(f"{CLIPS}{ending}" for ending in (".lock", ".writer")), f"{STORE}.lock"}
-    if others := sorted(
-        entry.name for entry in out.iterdir() if not entry.name.startswith(".") and entry.name not in ours
-    ):
+    names = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith("."))
+    if others := [name for name in names if name not in ours and not name.endswith(UNFINISHED)]:
         raise InputError(f"{out}: holds {others[0]}, which no adaptation wrote; {WITHOUT_RESULT}")
     if (out / CONFIG).is_file() and not (out / CLIPS).is_dir():
         raise InputError(f"{out}: another run stands there; {WITHOUT_RESULT}")

@@ -35,6 +35,7 @@ from hcl.classify.support.support_set import SupportSet
 from hcl.extract.system.errors import InputError
 from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, QueryCounts, bootstrap_intervals
 from hcl.match.reports.report import counted
+from hcl.train.runs.planning import BASE_CONTENTS, CONTENT_LENGTH
 
 SCHEMA, VERSION = "hcl-check", 1
 
@@ -174,7 +175,7 @@ def judge(clips: Clips, matching: Matching, embedder: VideoEmbedder) -> Check:
         copies=clips.copies,
         curve=tuple(map(float, curve)),
         advice=film_more(found, np.array(curve, dtype=np.float64)),
-        notes=tuple(_notes(clips, found, left_out)),
+        notes=tuple([*_learned(clips, embedder), *_notes(clips, found, left_out)]),
     )
 
 
@@ -195,6 +196,18 @@ def _looked_at(clips: Clips, embedder: VideoEmbedder, config: ClassifyConfig) ->
     looks = look_at_files(list(files.values()), task, workers=config.workers)
     seen = {place: look for place, look in zip(files, looks, strict=True) if look is not None}
     return replace(clips, looks=seen, frames=task.frames)
+
+
+def _learned(clips: Clips, embedder: VideoEmbedder) -> Iterator[str]:
+    """Warn of clips that the run was trained on."""
+    cache = {} if embedder.run is None else embedder.run.config.cache
+    known = {*str(cache.get(BASE_CONTENTS, "")).split()}
+    learned = sum(content[:CONTENT_LENGTH] in known for content in clips.support.videos.content)
+    if learned:
+        yield (
+            f"{counted(learned, 'clip')} were learned from by the run, so new clips are harder than these figures say;"
+            " hcl adapt measures it on clips that are left out of the training, too"
+        )
 
 
 def _notes(clips: Clips, found: Sequence[ClassFound], left_out: LeftOut) -> list[str]:

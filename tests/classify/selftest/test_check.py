@@ -98,8 +98,12 @@ def test_groups_are_left_out_whole(clips: Path, tmp_path: Path) -> None:
     assert len(found.curve) == 2  # of p two clips answer for q
 
 
-def test_with_a_run_and_from_a_support_set(clips: Path, trained_run: Path, tmp_path: Path, text_model: None) -> None:
+@pytest.mark.usefixtures("text_model")
+def test_with_a_run_and_from_a_support_set(clips: Path, trained_run: Path, tmp_path: Path, small_videos: Path) -> None:
     given = check(clips, trained_run)
+    assert not any("learned from" in note for note in given.notes)
+    learned = check(small_videos / "base", trained_run)
+    assert any("12 clips were learned from" in note for note in learned.notes)
     assert given.run == str(trained_run) and given.asked == 6
     assert hcl("index", clips, "--run", trained_run, "--out", tmp_path / "x.support").exit_code == 0
     stored = check(tmp_path / "x.support")
