@@ -69,6 +69,7 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
         assert best.paper_sum == pytest.approx(sum(best.levels[level] for level in LEVELS), rel=1e-6)
         assert [score for _, score in best.supports] == sorted((score for _, score in best.supports), reverse=True)
         assert each.paper_sum().shape == (1, 6)
+    classifier.close()
 
 
 def test_untrained_scores_are_those_of_a_store_of_the_supports_and_queries(
@@ -88,6 +89,7 @@ def test_untrained_scores_are_those_of_a_store_of_the_supports_and_queries(
     np.testing.assert_allclose(matcher.of_supports.levels, levels, atol=5e-3)
     one = matcher.score(support.take([3]).batch)
     np.testing.assert_allclose(one.total[0], matcher.of_supports.total[3], atol=1e-4)  # whatever else is asked
+    classifier.close()
 
 
 def test_a_sum_that_is_settled_on_pairs_weighs_them_as_it_weighs_others() -> None:
