@@ -74,7 +74,9 @@ evaluate_options: Callable[[Any], Any] = grouped_options(
     setting_options(EvaluationConfig, without=("aggregates",)), *SHARED, OF_ONE
 )
 compare_options: Callable[[Any], Any] = grouped_options(
-    setting_options(EvaluationConfig, without=("aggregates", "method")), *SHARED, {COMPUTED: OUTPUT}
+    setting_options(EvaluationConfig, without=("aggregates", "method", "calibration", "open_set", "reject")),
+    *SHARED,
+    {COMPUTED: OUTPUT},
 )
 
 
@@ -111,6 +113,8 @@ def evaluate(
     from hcl.match.store.embedding_store import open_store
 
     request = EvaluationRequest.of(**_typed(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
+    if "reject" in _typed(ctx) and not request.plan.open_set:
+        raise click.UsageError("--reject goes with --open-set")
     if len(stores) > 1 and request.score_cache:
         raise click.UsageError("--score-cache keeps the scores of one store")
     evaluations = [

@@ -119,6 +119,16 @@ class EvaluationConfig:
     keep_trained_classes: bool = setting(
         False, "Count classes that the run was trained on, too: by default they are left out of val and novel, by name."
     )
+    calibration: bool = setting(
+        False,
+        "Measure how far probabilities can be believed, at a temperature fitted on val episodes, else on the supports.",
+    )
+    open_set: bool = setting(
+        False, 'Measure "none of these": as many queries again come from classes outside their episode.'
+    )
+    reject: float = setting(
+        0.05, "With --open-set: the share of outside queries that may be taken for a class.", above=0, below=1
+    )
     spatial: bool = setting(True, "Score the spatial level too; it takes most of the scoring time.")
 
     def __post_init__(self) -> None:

@@ -20,7 +20,8 @@ ROOMS = {
         *("pipeline", "commands"),
     ),
     "match": (
-        *("config", "embeddings", "scoring", "fast_scoring", "methods", "store", "episodes", "evaluation", "reports"),
+        *("config", "embeddings", "scoring", "fast_scoring", "methods", "store", "episodes", "confidence"),
+        *("evaluation", "reports"),
         "commands",
     ),
     "train": (

@@ -31,6 +31,10 @@ class Episodes:
         """Take the first `count` episodes."""
         return Episodes(self.support[:count], self.query[:count])
 
+    def with_shots(self, k_shot: int) -> "Episodes":
+        """Take the first `k_shot` supports of each class."""
+        return Episodes(self.support[:, :, :k_shot], self.query)
+
     def renumbered(self) -> tuple[NDArray[np.int64], "Episodes"]:
         """Number the rows that occur from 0: these rows, ascending, and the episodes over their numbers."""
         both = np.concatenate((self.support.ravel(), self.query.ravel()))

@@ -78,9 +78,7 @@ def make_split_pool(
     if not len(rows):
         held = ", ".join(sorted(set(videos.split))) or "no videos"
         raise InputError(f"{where or 'videos'}: no videos of split {split!r}, it holds {held}; choose with --split")
-    rows = np.setdiff1d(rows, list(videos.in_earlier_split)).astype(np.int64)
-    duplicates = videos.duplicates(rows)  # as a support, a duplicate would give its query away
-    rows = np.setdiff1d(rows, [row for members in duplicates for row in members[1:]]).astype(np.int64)
+    rows, duplicates = without_copies(videos, rows)
     sizes = dict(sorted(Counter(videos.take(rows).label).items()))
     left_out = LeftOut(
         tuple(name for name in sizes if name in trained),
@@ -96,6 +94,23 @@ def make_split_pool(
         named = f"{where}: {error}" if where else str(error)
         raise InputError("; ".join([named, *left_out.sentences()])) from error
     return SplitPool(pool, sizes, left_out)
+
+
+def without_copies(videos: VideoTable, rows: Rows) -> tuple[Rows, tuple[Rows, ...]]:
+    """Leave out videos that an earlier split holds, too, and all but the first of byte-identical ones.
+
+    As a support, a duplicate would give its query away.
+
+    Args:
+        videos: the table
+        rows: (n,) of one split
+
+    Returns:
+        the rows that remain, ascending; and the sets of byte-identical ones
+    """
+    rows = np.setdiff1d(rows, list(videos.in_earlier_split)).astype(np.int64)
+    duplicates = videos.duplicates(rows)
+    return np.setdiff1d(rows, [row for members in duplicates for row in members[1:]]).astype(np.int64), duplicates
 
 
 def make_pool(rows: Rows, labels: Sequence[str], groups: Sequence[str], config: EpisodeConfig) -> Pool:

@@ -110,6 +110,9 @@ def evaluate(
     spatial: bool = EvaluationConfig.spatial,
     min_videos: int = EvaluationConfig.min_videos,
     keep_trained_classes: bool = EvaluationConfig.keep_trained_classes,
+    calibration: bool = EvaluationConfig.calibration,
+    open_set: bool = EvaluationConfig.open_set,
+    reject: float = EvaluationConfig.reject,
     score_cache: str | Path | None = None,
     **scoring: Any,
 ) -> Evaluation:
@@ -129,6 +132,9 @@ def evaluate(
         spatial: False leaves out the level that takes most of the time
         min_videos: classes with fewer videos are left out
         keep_trained_classes: count classes that the run was trained on
+        calibration: measure how far probabilities can be believed: `outcomes[0].calibration`
+        open_set: measure how well queries of no class of their episode are told: `outcomes[0].open_set`
+        reject: with `open_set`, the share of such queries that may be taken for a class
         score_cache: Zarr folder that keeps the scores of pairs for later evaluations
         scoring: top_clips, top_patches, attention_scale and patch_selection, where they differ from the training's
 
@@ -148,6 +154,9 @@ def evaluate(
         spatial=spatial,
         min_videos=min_videos,
         keep_trained_classes=keep_trained_classes,
+        calibration=calibration,
+        open_set=open_set,
+        reject=reject,
         score_cache=score_cache,
         **({"episode_list": episodes} if isinstance(episodes, EpisodeList) else drawing),
         **scoring,

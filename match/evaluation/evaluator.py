@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
+from hcl.match.confidence.fitting import choose_temperatures, choose_threshold
 from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.outside import draw_outside
 from hcl.match.evaluation.class_scoring import (
     Case,
     ClassScores,
@@ -24,6 +27,7 @@ from hcl.match.evaluation.class_scoring import (
     method_scores,
     score_levels,
 )
+from hcl.match.evaluation.confidence import calibration_of, open_set_of
 from hcl.match.evaluation.known_levels import known_levels, known_scores
 from hcl.match.evaluation.level_weights import weighted_scores
 from hcl.match.evaluation.results import Evaluation, Outcome
@@ -88,6 +92,8 @@ class Evaluator:
         cases = [Case(*both) for both in product(self.plan.shots, self.plan.aggregates)]
         scored, scores, spread = self._score(chosen.episodes, cases)
         names = tuple(chosen.class_sizes)
+        outcomes = [_outcome(self.store, scored, case, scores[case], names) for case in cases]
+        outcomes = [self._with_confidence(of, scored, list(scores[of.case].values())[-1], episodes) for of in outcomes]
         return Evaluation(
             self.store,
             self.method,
@@ -97,10 +103,57 @@ class Evaluator:
             scored,
             names,
             tuple(chosen.class_sizes.values()),
-            tuple(_outcome(self.store, scored, case, scores[case], names) for case in cases),
+            tuple(outcomes),
             spread,
             chosen.left_out,
         )
+
+    def headline_scores(self, episodes: Episodes, aggregate: str) -> NDArray[np.float64]:
+        """Score the classes of episodes by the score that stands for the method; all supports count.
+
+        Args:
+            episodes: rows of the store, E of them with Q queries
+            aggregate: of the scores over supports
+
+        Returns:
+            (E, Q, N)
+
+        Raises:
+            KeyboardInterrupt: if Ctrl-C left some out
+        """
+        case = Case(episodes.support.shape[2], aggregate)
+        if self.method != HCL:
+            return method_scores(self.store, self.method, episodes, [case])[case]
+        scored, scores, _ = self._score_levels(episodes, [case])
+        if len(scored) < len(episodes):
+            raise KeyboardInterrupt
+        return list(scores[case].values())[-1]
+
+    def _with_confidence(
+        self, outcome: Outcome, episodes: Episodes, scores: NDArray[np.float64], config: EpisodeConfig
+    ) -> Outcome:
+        """Measure how far the headline scores (E, N * M, N) of episodes can be believed, where that is asked for."""
+        case, videos, split = outcome.case, self.store.videos, self.plan.split
+        config, episodes = replace(config, k_shot=case.k_shot), episodes.with_shots(case.k_shot)
+        score = partial(self.headline_scores, aggregate=case.aggregate)
+        if self.plan.calibration:
+            temperatures = choose_temperatures(
+                *(videos, split, episodes, config, score), trained=self.store.trained_classes
+            )
+            outcome = replace(outcome, calibration=calibration_of(scores, episodes, videos, temperatures))
+        if self.plan.open_set:
+            outside = draw_outside(
+                *(videos, split, episodes, outcome.class_names),
+                seed=config.seed,
+                group_disjoint=config.group_disjoint,
+            )
+            both = np.concatenate((episodes.query, outside), axis=2)
+            of_both = score(Episodes(episodes.support, both))  # at once: weights may follow from the pairs
+            threshold = choose_threshold(
+                *(videos, split, config, score, self.plan.reject), trained=self.store.trained_classes
+            )
+            outcome = replace(outcome, open_set=open_set_of(of_both, episodes, outside, videos, threshold))
+        return outcome
 
     def _choose(self, episodes: EpisodeConfig, episode_list: EpisodeList | None) -> EpisodeSet:
         trained = left_out_classes(self.store, self.plan)

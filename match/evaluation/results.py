@@ -12,6 +12,7 @@ from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreCon
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.class_scoring import Case
+from hcl.match.evaluation.confidence import Calibration, OpenSet
 from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
 
@@ -28,6 +29,21 @@ class Outcome:
     predictions: dict[str, NDArray[np.int64]] = field(repr=False)  # (E, N * M) place of the class in its episode
     confusion: NDArray[np.int64]  # (K, K) true class by class that the headline score names
     class_names: tuple[str, ...] = field(repr=False)  # of the K classes
+    calibration: Calibration | None = None  # of the headline score, where asked for
+    open_set: OpenSet | None = None  # likewise
+
+    @property
+    def confidence_figures(self) -> dict[str, float]:
+        """What was measured of its confidence, in percent."""
+        found = {}
+        if self.calibration:
+            found["calibration error, temperature 1"] = 100 * self.calibration.before.reliability.error
+            if self.calibration.after:
+                found["calibration error"] = 100 * self.calibration.after.reliability.error
+        if self.open_set:
+            found["open set: AUROC"] = self.open_set.auroc.accuracy
+            found |= {f"open set: {name}": value.accuracy for name, value in self.open_set.at_rate.items()}
+        return found
 
     @property
     def headline(self) -> str:
@@ -68,6 +84,8 @@ class Outcome:
                 {"true": true, "predicted": predicted, "percent": share}
                 for true, predicted, share in self.most_confused
             ],
+            **({"calibration": self.calibration.to_dict()} if self.calibration else {}),
+            **({"open_set": self.open_set.to_dict()} if self.open_set else {}),
         }
 
 

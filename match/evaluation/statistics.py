@@ -85,6 +85,30 @@ def _accuracies(query_counts: QueryCounts, rng: np.random.Generator) -> NDArray[
     return np.asarray(accuracies.reshape(REPLICATES, *query_counts.sums.shape[:-1]))
 
 
+def replicate_weights(labels: Sequence[str], groups: Sequence[str], seed: int) -> NDArray[np.float64]:
+    """How often each video is drawn when classes, groups and videos are resampled: for figures that are no mean.
+
+    Args:
+        labels: class of each of V videos
+        groups: group of each, "" where unknown
+        seed: of the resampling
+
+    Returns:
+        (R, V)
+    """
+    classes = sorted(set(labels))
+    rng = np.random.default_rng([seed, len(classes)])
+    chosen = rng.multinomial(len(classes), np.full(len(classes), 1 / len(classes)), size=REPLICATES)  # (R, C)
+    weights = np.zeros((REPLICATES, len(labels)))
+    for place, name in enumerate(classes):
+        members = [member for member, label in enumerate(labels) if label == name]
+        of_groups = [groups[member] for member in members]
+        for repeat in range(chosen[:, place].max()):  # a class drawn twice is resampled inside afresh
+            here = chosen[:, place] > repeat
+            weights[np.ix_(here, members)] += _video_weights(of_groups, rng)[here]
+    return weights
+
+
 def _video_weights(groups: Sequence[str], rng: np.random.Generator) -> NDArray[np.float64]:
     """(R, v) how often each video of a class is drawn: groups with replacement, then videos within."""
     names = sorted(set(groups))

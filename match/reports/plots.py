@@ -9,6 +9,7 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.reports.confidence_report import reliability_figure
 from hcl.match.reports.report import case_name, score_name
 
 INCHES_PER_CLASS, LARGEST_INCHES = 0.35, 24.0
@@ -48,6 +49,9 @@ def make_figures(evaluation: Evaluation) -> dict[str, Any]:
         case = case_name(outcome.case, evaluation.plan, "-")
         figures[f"classes-{case}"] = _classes(Figure, evaluation, outcome)
         figures[f"confusion-{case}"] = _confusion(Figure, outcome)
+        if outcome.calibration:
+            title = case_name(outcome.case, evaluation.plan)
+            figures[f"reliability-{case}"] = reliability_figure(Figure, outcome.calibration, title)
     return figures
 
 

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -21,8 +21,8 @@ from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.reports.confidence_report import Quote, confidence_parts
 
-Quote = Callable[[object], str]  # makes what a file says safe to show
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
@@ -79,6 +79,7 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
             headers = ("true class", "most often taken for", "% of its queries")
             rows = [(quote(true), quote(predicted), share) for true, predicted, share in confused]
             parts.append(tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github", disable_numparse=[0, 1]))
+        parts += confidence_parts(outcome, quote)
     if evaluation.spread:
         levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
@@ -237,6 +238,11 @@ def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
         headers = (case_name(outcome.case, first.plan), *names, "mean", "std")
         tables.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
         means = {name: statistics.fmean(of[name].accuracy for of in columns) for name in columns[0]}
+        if figures := [evaluation.outcomes[number].confidence_figures for evaluation in evaluations]:
+            shared = [name for name in figures[0] if all(name in of for of in figures)]
+            rows = [(name, *with_spread([of[name] for of in figures])) for name in shared]
+            headers = ("confidence, %", *names, "mean", "std")
+            tables += [tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github")] if rows else []
         tables += [line] if (line := behind_text(means, outcome.headline)) else []
     return "\n\n".join(tables)
 
