@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hcl.classify.answers.classifier import FewShotClassifier
     from hcl.extract.cache.formats import open_cache
     from hcl.extract.system.errors import InputError
     from hcl.match.embeddings import Embeddings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CachedMaps",
     "Embeddings",
+    "FewShotClassifier",
     "InputError",
     "draw_episodes",
     "evaluate",
@@ -42,6 +44,7 @@ __all__ = [
 _HOMES = {
     "CachedMaps": "hcl.train.data.cached_maps",
     "Embeddings": "hcl.match.embeddings",
+    "FewShotClassifier": "hcl.classify.answers.classifier",
     "InputError": "hcl.extract.system.errors",
     "draw_episodes": "hcl.match.episodes.drawing",
     "evaluate": "hcl.match.evaluation.evaluate",

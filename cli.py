@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 import cloup
 
+from hcl.classify.commands import classify, index
 from hcl.extract.commands import convert, demo_videos, extract
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.errors import InputError
@@ -19,6 +20,7 @@ from hcl.train.commands import ablate, crossval, embed, info, train
 
 SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
+    cloup.Section("Your own videos", [classify, index]),
     cloup.Section("Studies", [compare, crossval, ablate]),
     cloup.Section("Stores", [embed, info, convert]),
     cloup.Section("To try it", [demo_videos]),

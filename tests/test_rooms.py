@@ -27,6 +27,7 @@ ROOMS = {
     "train": (
         *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "studies", "commands"),
     ),
+    "classify": ("config", "embedding", "support", "answers", "commands"),
 }
 NARROW = {  # where a package may be imported
     "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
@@ -36,7 +37,15 @@ NARROW = {  # where a package may be imported
     "torch.distributed": {"train/distributed.py"},
     "torch.utils.tensorboard": {"train/runs/tensorboard_log.py"},
 }
-LIGHT = ("extract/config.py", "extract/demo/config.py", "match/config.py", "train/config.py", "*/commands.py", "cli.py")
+LIGHT = (
+    "extract/config.py",
+    "extract/demo/config.py",
+    "match/config.py",
+    "train/config.py",
+    "classify/config.py",
+    "*/commands.py",
+    "cli.py",
+)
 HEAVY = {"torch", "torchvision", "transformers", "zarr", "av", "decord", "numpy", "h5py", "pandas", "matplotlib"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hcl.extract.system.progress import progress_bar
 from hcl.match.embeddings import Arrays, Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import EmbeddingStore, write_store
-from hcl.train.data.map_source import MapSource
+from hcl.train.data.map_source import MapSource, ViewMaps
 from hcl.train.encoders.factory import Encoder
 
 VIDEOS_PER_BATCH = 8
@@ -83,15 +83,35 @@ def embedded_batches(
     for start in range(0, len(rows), VIDEOS_PER_BATCH):
         batch = rows[start : start + VIDEOS_PER_BATCH]
         text = source.class_texts(batch)
-        canonical = source.read(batch)
-        mean_map = canonical.mean_map() if mean_maps else np.empty((len(batch), 0), np.float32)
-        of_views = []
-        for view in range(views):
-            maps = canonical if view == 0 else source.read(batch, view)
-            given = maps.for_encoder(encoder)
-            vectors = known(encoder, given) if known_levels else {}
-            of_views.append(EmbeddedBatch.of(embed(encoder, given, text), mean_map, vectors))
-        yield mean_of_views(of_views)
+        of_views = (source.read(batch, view) for view in range(views))
+        yield embed_views(encoder, of_views, text, mean_maps=mean_maps, known_levels=known_levels)
+
+
+def embed_views(
+    encoder: Encoder,
+    views: Iterable[ViewMaps],
+    text: Tensor | None = None,
+    *,
+    mean_maps: bool = True,
+    known_levels: bool = True,
+) -> EmbeddedBatch:
+    """Embed the views of some videos, and average them as `mean_of_views` says.
+
+    Args:
+        encoder: on the device of the views' source
+        views: of the same B videos, the canonical one first
+        text: (B, E) text embedding of each video's class, or None
+        mean_maps, known_levels: as of `embedded_batches`
+    """
+    of_views: list[EmbeddedBatch] = []
+    mean_map = np.empty((0, 0), np.float32)
+    for maps in views:
+        if not of_views:
+            mean_map = maps.mean_map() if mean_maps else np.empty((len(maps.stored), 0), np.float32)
+        given = maps.for_encoder(encoder)
+        vectors = known(encoder, given) if known_levels else {}
+        of_views.append(EmbeddedBatch.of(embed(encoder, given, text), mean_map, vectors))
+    return mean_of_views(of_views)
 
 
 def mean_of_views(of_views: Sequence[EmbeddedBatch]) -> EmbeddedBatch:

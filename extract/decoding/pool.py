@@ -6,10 +6,13 @@ end costs that video alone.
 
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -47,9 +50,13 @@ def decode_ahead(
     """
     if not paths:
         return
-    pool = DecodePool(paths, task, workers or cores())
+    pool = DecodePool(task, min(workers or cores(), len(paths)))
     try:
-        yield from pool.results()
+        given = map(paths.__getitem__, range(len(paths)))
+        pool.add(*islice(given, _AHEAD))
+        for _ in range(len(paths)):
+            pool.add(*islice(given, 1))
+            yield pool.take()
     finally:
         pool.close()
 
@@ -78,12 +85,20 @@ class _Worker:
 
 
 class DecodePool:
-    """Worker processes and the thread that feeds them."""
+    """Worker processes and the thread that feeds them: videos are added at any time, and come back in their order.
 
-    def __init__(self, paths: Sequence[tuple[int, Path]], task: DecodeTask, workers: int) -> None:
-        self._paths = paths
+    The workers live until the pool is closed, so that the next video waits for no process to start.
+
+    Args:
+        task: what is done with each video
+        workers: processes, one thread each
+    """
+
+    def __init__(self, task: DecodeTask, workers: int) -> None:
+        self._paths: dict[int, tuple[int, Path]] = {}  # by number, of videos that are not finished
+        self._count = 0  # videos that were ever given
         self._task = task
-        self._size = min(workers, len(paths))
+        self._size = workers
         self._workers: list[_Worker] = []
         self._next = 0  # the first video that no worker has had yet
         self._taken = 0  # videos that the caller has got
@@ -96,32 +111,50 @@ class DecodePool:
         self._thread = threading.Thread(target=self._run, name="decode-ahead", daemon=True)
         self._thread.start()
 
-    def results(self) -> Iterator[Decoded | Failed]:
-        """Yield the result of each video in order."""
-        for number in range(len(self._paths)):
-            with self._changed:
-                while number not in self._results and self._failure is None:
-                    self._changed.wait(timeout=1.0)  # in steps: Windows does not interrupt a long wait
-                if number not in self._results and self._failure is not None:
-                    raise self._failure
-                result = self._results.pop(number)
-                self._taken = number + 1
-            self._wakeup_sender.send_bytes(b".")
-            yield result
+    def add(self, *paths: tuple[int, Path]) -> None:
+        """Let further videos be decoded: of each a number that its result bears, and a file or a folder of images."""
+        self._paths |= dict(enumerate(paths, start=self._count))
+        self._count += len(paths)
+        self._wake()
+
+    def take(self) -> Decoded | Failed:
+        """Wait for the result of the next video, in the order in which they were added.
+
+        Raises:
+            InputError: if no worker can be started
+        """
+        number = self._taken
+        if number >= self._count:
+            raise ValueError(f"{number} videos were added, and all are taken")
+        with self._changed:
+            while number not in self._results and self._failure is None:
+                self._changed.wait(timeout=1.0)  # in steps: Windows does not interrupt a long wait
+            if number not in self._results and self._failure is not None:
+                raise self._failure
+            result = self._results.pop(number)
+            self._taken = number + 1
+        self._wake()
+        return result
 
     def close(self) -> None:
-        """End the thread and all workers."""
+        """End the thread and all workers; once closed, nothing more."""
+        if self._is_closing:
+            return
         self._is_closing = True
-        self._wakeup_sender.send_bytes(b".")
+        self._wake()
         self._thread.join()
         self._wakeup_sender.close()
         self._wakeup_receiver.close()
 
+    def _wake(self) -> None:
+        """Let the thread look around; it may have ended by a failure, which `take` raises."""
+        if self._thread.is_alive():
+            self._wakeup_sender.send_bytes(b".")
+
     def _run(self) -> None:
         try:
-            for _ in range(self._size):
-                self._start()
             while not self._is_closing:
+                self._grow()
                 self._hand_out()
                 self._listen()
                 self._end_late_ones()
@@ -133,13 +166,19 @@ class DecodePool:
             with self._changed:
                 self._changed.notify_all()
 
+    def _grow(self) -> None:
+        """Start workers while there are fewer than videos to decode, up to the pool's size."""
+        while len(self._workers) < min(self._size, len(self._paths)) and not self._is_closing:
+            self._start()
+
     def _start(self, starts: int = 1) -> None:
         """Start a worker; `starts` counts the tries."""
         context = multiprocessing.get_context("spawn")
         try:
             ours, theirs = context.Pipe()
             process = context.Process(target=serve, args=(theirs, self._task), name="decode", daemon=True)
-            process.start()
+            with _main_left_alone():
+                process.start()
         except OSError as error:
             self._start_again(starts, first_line(error))
             return
@@ -160,7 +199,7 @@ class DecodePool:
         logger.warning(f"{told}; {self._size} others go on; to avoid this, {remedy}")
 
     def _hand_out(self) -> None:
-        limit = min(len(self._paths), self._taken + self._size + _AHEAD)
+        limit = min(self._count, self._taken + self._size + _AHEAD)
         for worker in self._workers:
             if worker.is_ready and worker.number is None and self._next < limit:
                 try:
@@ -172,7 +211,7 @@ class DecodePool:
                 self._next += 1
 
     def _listen(self) -> None:
-        first = min(worker.deadline for worker in self._workers) - time.monotonic()
+        first = min((worker.deadline for worker in self._workers), default=float("inf")) - time.monotonic()
         sources = [self._wakeup_receiver, *(worker.connection for worker in self._workers)]
         heard = wait(sources, timeout=min(max(first, 0.0), 60.0))
         if self._wakeup_receiver in heard:
@@ -220,6 +259,7 @@ class DecodePool:
             raise ValueError(f"a worker without a video answered {result}")
         with self._changed:
             self._results[worker.number] = result
+            del self._paths[worker.number]
             self._changed.notify_all()
         worker.number, worker.deadline = None, float("inf")
 
@@ -235,6 +275,20 @@ class DecodePool:
             seconds = f"{self._task.processor_seconds(source):.0f} seconds of processor time"
             return f"decoding it took longer than {seconds}; raise --video-timeout"
         return f"the decoder crashed on it ({_how(code)})"
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Let a process that starts meanwhile not run the user's script: it needs nothing of it, and few scripts have the
+    guard `if __name__ == "__main__"` that would stop them there from starting over.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _how(code: int) -> str:

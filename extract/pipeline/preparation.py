@@ -104,6 +104,11 @@ def choose_backbone(config: ExtractConfig) -> Backbone:
 
 def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dict[str, Any]:
     """Everything the maps depend on, as the cache keeps it, and how its splits came about."""
+    return {**maps_settings(config, backbone), "split_origin": split_origin(plan.catalog, config)}
+
+
+def maps_settings(config: ExtractConfig, backbone: Backbone) -> dict[str, Any]:
+    """Everything the maps depend on, as a cache keeps it."""
     identity = backbone.identity
     return {
         "backbone": identity.name,
@@ -114,7 +119,6 @@ def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dic
         "grid": list(identity.grid),
         "channels": config.inputs * identity.channels,
         "precision": str(backbone.dtype).removeprefix("torch."),
-        "split_origin": split_origin(plan.catalog, config),
         **({"backbone_layer": config.backbone_layer} if config.backbone_layer != DEFAULTS["backbone_layer"] else {}),
         **({"motion": config.motion} if config.motion != DEFAULTS["motion"] else {}),
         **({"compiled": True} if config.compile else {}),

@@ -218,21 +218,63 @@ def weighted_scores(
     trained = store.trained_levels
     names = (*trained, *known_levels(store))
     columns = np.concatenate((columns_of(levels, trained), known), axis=1)
-    spread = columns.std(axis=0)
     chosen = LevelWeights.of(store)
-    if chosen is None:
-        ratios = np.array([PRIOR[name] for name in names]) if "appearance" in names else np.ones(len(names))
-        weights = np.divide(ratios, spread, out=np.zeros(len(names)), where=spread > SMALLEST_SPREAD)
-    else:
-        weights = np.array([chosen.weights.get(name, 0.0) for name in names])
-    total = np.where(np.isnan(columns), 0, columns) @ np.where(np.isnan(spread), 0, weights)
     shift = foreign_shift(store, chosen, rows)
-    trust = 1.0 if shift is None else trusted(shift)
-    if trust == 1:
-        return np.asarray(total)
-    untrained = known_scores(store, pairs, [name for name in UNTRAINED_LEVELS if name in names], centred=True)
-    alone = _in_spreads(untrained).sum(axis=1)
-    return np.asarray(trust * _in_spreads(total) + (1 - trust) * _in_spreads(alone))
+    untrained = np.empty((len(pairs), 0))
+    if shift is not None and trusted(shift) < 1:
+        untrained = known_scores(store, pairs, [name for name in UNTRAINED_LEVELS if name in names], centred=True)
+    return Weighing.settle(names, columns, untrained, chosen, shift).total(columns, untrained)
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """A weighted sum of levels that is settled on the scores of some pairs and holds for any."""
+
+    weights: NDArray[np.float64]  # (L,)
+    trust: float  # in their sum; the rest goes to the untrained levels
+    spread: float  # of the sum
+    untrained_spreads: NDArray[np.float64]  # (U,) of the centred untrained levels
+    untrained_spread: float  # of their sum, each in its spread
+
+    @classmethod
+    def settle(
+        cls,
+        names: Sequence[str],
+        columns: NDArray[np.float64],
+        untrained: NDArray[np.float64],
+        chosen: LevelWeights | None,
+        shift: float | None,
+    ) -> Weighing:
+        """Settle a sum.
+
+        Args:
+            names: of the L levels
+            columns: (n, L) scores of some pairs; NaN of a level that was left out
+            untrained: (n, U) scores of the untrained levels, centred; none are needed where the weights are trusted
+            chosen: the weights of the levels; without any: PRIOR, or all alike where nothing was learned
+            shift: as of `foreign_shift`
+        """
+        spread = columns.std(axis=0) if len(columns) > 1 else np.ones(len(names))
+        if chosen is None:
+            ratios = np.array([PRIOR[name] for name in names]) if "appearance" in names else np.ones(len(names))
+            weights = np.divide(ratios, spread, out=np.zeros(len(names)), where=spread > SMALLEST_SPREAD)
+        else:
+            weights = np.array([chosen.weights.get(name, 0.0) for name in names])
+        weights = np.where(np.isnan(spread), 0, weights)
+        trust = 1.0 if shift is None else trusted(shift)
+        total = np.where(np.isnan(columns), 0, columns) @ weights
+        spreads = untrained.std(axis=0) if len(untrained) > 1 else np.ones(untrained.shape[1])
+        alone = _divided(untrained, spreads).sum(axis=1)
+        return cls(weights, trust, _spread(total), spreads, _spread(alone))
+
+    def total(self, columns: NDArray[np.float64], untrained: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up the levels of any pairs, arguments as of `settle`: (n,)."""
+        total = np.where(np.isnan(columns), 0, columns) @ self.weights
+        if self.trust == 1:
+            return np.asarray(total)
+        alone = _divided(untrained, self.untrained_spreads).sum(axis=1)
+        shares = self.trust * _divided(total, self.spread) + (1 - self.trust) * _divided(alone, self.untrained_spread)
+        return np.asarray(shares)
 
 
 def columns_of(levels: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
@@ -240,10 +282,14 @@ def columns_of(levels: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.
     return levels[:, [LEVELS.index(name) for name in names]]
 
 
-def _in_spreads(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide scores (n, ...) by their standard deviation; scores that are all alike say nothing and become 0."""
-    spread = scores.std(axis=0)
-    return np.asarray(np.divide(scores, spread, out=np.zeros_like(scores), where=spread > SMALLEST_SPREAD))
+def _spread(scores: NDArray[np.float64]) -> float:
+    """The standard deviation of scores (n,); 1 where there are too few to tell."""
+    return float(scores.std()) if len(scores) > 1 else 1.0
+
+
+def _divided(scores: NDArray[np.float64], spread: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Divide scores (n, ...) by a spread; scores that are all alike say nothing and become 0."""
+    return np.asarray(np.divide(scores, spread, out=np.zeros_like(scores), where=np.asarray(spread) > SMALLEST_SPREAD))
 
 
 def foreign_shift(store: EmbeddingStore, chosen: LevelWeights | None, rows: Rows) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from hcl.match.embeddings import HCL_AXES, Embeddings
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
 
-SCHEMA, VERSION = "hcl-embeddings", 4
+SCHEMA, VERSION = "hcl-embeddings", 4  # of a store that is evaluated; a support set has another, and more columns
 REMEDY = "write the store anew with: hcl embed"
 FACTS = ("path", "label", "split", "group", "content")
 LEFT_OUT = "left_out"  # attribute: videos that are not in the store, see `VideoTable.same_as`
@@ -43,14 +44,19 @@ class EmbeddingStore:
     _group: zarr.Group
 
     @classmethod
-    def open(cls, path: str | Path) -> "EmbeddingStore":
+    def open(cls, path: str | Path, schema: str = SCHEMA, version: int = VERSION) -> "EmbeddingStore":
         """Open a store for reading.
+
+        Args:
+            path: of the store
+            schema: its kind
+            version: of the schema
 
         Raises:
             InputError: if it is missing, something else, of another version, or damaged
         """
         path = Path(path)
-        group = open_group(path, SCHEMA, VERSION, remedy=REMEDY)
+        group = open_group(path, schema, version, remedy=REMEDY)
         attributes = {name: value for name, value in group.attrs.items() if name != SEAL}
         facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
         mean_map = _read(path, group, "mean_map")
@@ -114,6 +120,17 @@ class EmbeddingStore:
     def new_identity(self) -> Identity:
         """What `identity` was made by, before any array is fed."""
         return _identity_of(self.videos)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Read a further column of texts, one a video.
+
+        Raises:
+            InputError: if there is none, or it is damaged
+        """
+        values = _read(self.path, self._group, name)
+        if values.shape != (len(self.videos),):
+            raise InputError(f"{self.path}: array {name!r} has {values.shape}, not a text a video; {REMEDY}")
+        return tuple(map(str, values))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -237,23 +254,46 @@ def write_store(
         InputError: if something other than an embedding store stands there, it cannot be written, or the arrays are not
             those of the method
     """
-    path, axes = Path(path), array_axes(method)
+    path = Path(path)
     with write_errors(path, "check the disk and the permissions"), sole_writer(path):
-        if path.exists():
-            open_group(path, SCHEMA, None)
-        with atomic_folder(path) as building:
-            group = zarr.open_group(building, mode="w", zarr_format=3)
-            group.attrs.update({"schema": SCHEMA, "version": VERSION, "method": method, **attributes})
-            for name in FACTS:
-                _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))[:] = np.array(
-                    getattr(videos, name), dtype=object
-                )
-            identity = _identity_of(videos)
-            _write_batches(group, len(videos), batches, identity, axes)
-            arrays = sorted(group.array_keys())
-            seal(group, building, arrays, {"identity": identity.hexdigest()})
-            if finish is not None:
-                seal(group, building, arrays, finish(EmbeddingStore.open(building)))
+        replace_store(path, attributes, videos, batches, method=method, finish=finish)
+
+
+def replace_store(
+    path: Path,
+    attributes: Mapping[str, Any],
+    videos: VideoTable,
+    batches: Iterable[EmbeddedBatch],
+    *,
+    method: str = HCL,
+    finish: Callable[["EmbeddingStore"], Mapping[str, Any]] | None = None,
+    schema: str = SCHEMA,
+    version: int = VERSION,
+    texts: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> None:
+    """Write a store whose lock is held, as `write_store` does.
+
+    Args:
+        path, attributes, videos, batches, method, finish: as of `write_store`
+        schema: the kind of the store, which must be that of a store that stands there
+        version: of the schema
+        texts: further columns, one text a video, by name
+    """
+    axes = array_axes(method)
+    if path.exists():
+        open_group(path, schema, None)
+    with atomic_folder(path) as building:
+        group = zarr.open_group(building, mode="w", zarr_format=3)
+        group.attrs.update({"schema": schema, "version": version, "method": method, **attributes})
+        for name, values in {**{name: getattr(videos, name) for name in FACTS}, **texts}.items():
+            column = _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))
+            column[:] = np.array(values, dtype=object)
+        identity = _identity_of(videos)
+        _write_batches(group, len(videos), batches, identity, axes)
+        arrays = sorted(group.array_keys())
+        seal(group, building, arrays, {"identity": identity.hexdigest()})
+        if finish is not None:
+            seal(group, building, arrays, finish(EmbeddingStore.open(building)))
 
 
 def _write_batches(

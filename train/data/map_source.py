@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,18 @@ from hcl.extract.cache.base import FrameMapCache
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import Layer4, load_layer4
+
+
+class BackboneEnd(Protocol):
+    """What may still have to run over maps before they are those of the whole backbone, and where."""
+
+    @property
+    def layer4(self) -> Layer4 | None:
+        """The backbone's own layer 4, on the device; None where the maps are its already."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where layer 4 runs and encoders are."""
 
 
 class MapSource:
@@ -83,7 +96,7 @@ class ViewMaps:
     """The maps of one view of B videos; layer 4 runs over them when it is first asked for, and once."""
 
     stored: Tensor  # (B, T, P, C) float16 on the CPU, as the cache has them
-    source: MapSource
+    source: BackboneEnd
 
     @cached_property
     def of_backbone(self) -> Tensor:

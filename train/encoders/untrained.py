@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hcl.match.embeddings import Embeddings
+from hcl.match.embeddings import Arrays, Clips, Embeddings
 from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS, motion_of
 
 SIGN_SEED = 0  # of the fixed signs that keep the order of frames
@@ -42,6 +42,24 @@ def untrained_embeddings(maps: Tensor, mean: Tensor | None = None) -> Embeddings
     frames = patches.mean(dim=2)  # (V, T, C)
     pairs = tuple(combinations(range(frames.shape[1]), 2)) or ((0,),)
     return Embeddings(frames.mean(dim=1), ordered_frames(frames[:, list(map(list, pairs))]), patches, pairs)
+
+
+def centred_arrays(arrays: Arrays, clip_frames: Clips, mean: Tensor, *, inputs: int = 1) -> dict[str, Tensor]:
+    """Subtract a mean from what `Untrained` gave without one: all of it is linear in the maps.
+
+    Args:
+        arrays: (V, ...) by name, of embeddings and of `Untrained.known`
+        clip_frames: of the clips
+        mean: (C,)
+        inputs: I, images that were mapped for each frame
+
+    Returns:
+        float32; what `Untrained(mean, inputs)` gives
+    """
+    signed = {size: ordered_frames(mean.expand(size, -1)) for size in {len(clip) for clip in clip_frames}}
+    subtracted = {"global": mean, "patches": mean, "clips": torch.stack([signed[len(clip)] for clip in clip_frames])}
+    subtracted |= {name: part for (name, _), part in zip(UNTRAINED_OF_INPUTS, mean.chunk(inputs), strict=False)}
+    return {name: array.float() - subtracted.get(name, 0.0) for name, array in arrays.items()}
 
 
 class Untrained(nn.Module):

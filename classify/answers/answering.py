@@ -1,0 +1,87 @@
+"""From embedded queries to answers: classes are ranked, probabilities given, and a query's own copy left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from hcl.classify.answers.answer import Answer, ClassAnswer
+from hcl.classify.answers.confidence import Confidence, fit_confidence
+from hcl.classify.answers.matcher import Floats, Matcher, Matching, PairScores
+from hcl.classify.embedding.embedder import VideoEmbedder
+from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo, Video
+from hcl.classify.support.support_set import SupportSet
+from hcl.match.confidence.calibration import probabilities
+from hcl.train.runs.run_folder import Run
+
+
+class Answerer:
+    """Answers queries by one support set.
+
+    Args:
+        support: of N classes
+        matching: how pairs of videos are scored
+        embedder: of the queries, of the same origin as the supports
+        run: whose val classes calibrate; None: untrained
+        reject: the share of videos of no class that may pass; None: none is rejected
+    """
+
+    def __init__(
+        self,
+        support: SupportSet,
+        matching: Matching,
+        embedder: VideoEmbedder,
+        *,
+        run: Run | None = None,
+        reject: float | None = None,
+    ) -> None:
+        self.support, self.embedder = support, embedder
+        self.matcher = Matcher(support, matching)
+        self.confidence: Confidence = fit_confidence(self.matcher, run, reject)
+
+    def answers(self, videos: Iterable[Video]) -> Iterator[Answer]:
+        """Answer queries one after the other."""
+        for result in self.embedder.embed(videos):
+            yield self.answer(result)
+
+    def answer(self, query: EmbeddedVideo | BrokenVideo) -> Answer:
+        """Answer one query that is embedded."""
+        if isinstance(query, BrokenVideo):
+            return Answer(query.number, query.name, reason=query.reason)
+        scores = self.matcher.score(query.batch)
+        copies = [row for row, content in enumerate(self.support.videos.content) if content == query.content]
+        kept = np.array([row for row in range(len(self.support)) if row not in copies], dtype=np.int64)
+        if not len(kept):
+            copies, kept = [], np.arange(len(self.support))  # nothing else is there to compare with
+        return self._ranked(query, scores, kept, tuple(self.support.videos.path[row] for row in copies))
+
+    def _ranked(self, query: EmbeddedVideo, scores: PairScores, kept: np.ndarray, same_as: tuple[str, ...]) -> Answer:
+        classes = sorted({self.support.videos.label[row] for row in kept})
+        of_classes = np.array([self._pooled(scores.total[0], self._rows(kept, name)) for name in classes])
+        shares = probabilities(of_classes, self.confidence.temperature)
+        ranked = []
+        for place in np.argsort(-of_classes, kind="stable"):
+            rows = self._rows(kept, classes[place])
+            ranked.append(self._class_answer(classes[place], scores, rows, of_classes[place], shares[place]))
+        confidence = self.confidence.of(of_classes)
+        accepted = self.confidence.accepts(confidence)
+        return Answer(query.number, query.name, tuple(ranked), accepted, confidence, same_as)
+
+    def _class_answer(
+        self, label: str, scores: PairScores, rows: np.ndarray, score: float, share: float
+    ) -> ClassAnswer:
+        levels = {
+            name: float(self._pooled(scores.levels[0, :, place], rows)) for place, name in enumerate(scores.names)
+        }
+        best = sorted(rows.tolist(), key=lambda row: -scores.total[0, row])
+        supports = tuple((self.support.videos.path[row], float(scores.total[0, row])) for row in best)
+        paper = float(self._pooled(scores.paper_sum(self.matcher.matching.trained)[0], rows))
+        return ClassAnswer(label, float(score), float(share), levels, paper, supports)
+
+    def _rows(self, kept: np.ndarray, label: str) -> np.ndarray:
+        return np.array([row for row in kept if self.support.videos.label[row] == label], dtype=np.int64)
+
+    def _pooled(self, of_supports: Floats, rows: np.ndarray) -> float:
+        values = of_supports[rows]
+        return float(values.mean() if self.matcher.matching.scoring.aggregate == "mean" else values.max())

@@ -1,0 +1,73 @@
+"""What the tests of answers share: small videos of two classes, their cache, and a run that was trained on others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hcl.extract.config import ExtractConfig
+from hcl.extract.hub import class_texts
+from hcl.extract.hub.class_texts import ClassTexts
+from hcl.extract.pipeline import extraction
+from hcl.extract.system.errors import InputError
+from hcl.train.runs.running import train
+
+CLASSES = ("clap", "jump", "wave")
+VIDEOS = 4  # of each class
+TRAINING = {
+    "dim": 16,
+    "heads": 2,
+    "mlp_dim": 16,
+    "epochs": 1,
+    "steps_per_epoch": 2,
+    "val_episodes": 10,
+    "device": "cpu",
+    "precision": "float32",
+}
+
+
+def few_texts(texts: Sequence[str], model: str = "auto") -> ClassTexts:
+    """Stands for a text model: numbers that follow from the letters of each text."""
+    if model not in ("auto", "small bert"):
+        raise InputError(f"no text model: {model} cannot be had")
+    rows = [np.random.default_rng(list(text.encode())).normal(size=6) for text in texts]
+    return ClassTexts(tuple(texts), np.array(rows, np.float32).reshape(-1, 6), "small bert", "abc")
+
+
+@pytest.fixture
+def text_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `few_texts` stand for the text model."""
+    for module in (class_texts, extraction):
+        monkeypatch.setattr(module, "embed_texts", few_texts)
+
+
+@pytest.fixture(scope="session")
+def small_videos(tmp_path_factory: pytest.TempPathFactory, write_video: Callable[..., Path]) -> Path:
+    """Class folders base/, val/ and novel/, each with three classes of four videos."""
+    root = tmp_path_factory.mktemp("videos")
+    for place, split in enumerate(("base", "val", "novel")):
+        for number, name in enumerate(CLASSES):
+            for copy in range(VIDEOS):
+                seed = 100 * place + 10 * number + copy
+                write_video(root / split / f"{name}{place}" / f"{copy}.mp4", seed=seed, frames=9 + copy)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained_cache(tmp_path_factory: pytest.TempPathFactory, small_videos: Path, small_config: ExtractConfig) -> Path:
+    """A cache of all videos, with class texts."""
+    cache = tmp_path_factory.mktemp("trained") / "cache.zarr"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(extraction, "embed_texts", few_texts)
+        extraction.extract(small_videos, cache, replace(small_config, frames=4, text_model="small bert"))
+    return cache
+
+
+@pytest.fixture(scope="session")
+def trained_run(trained_cache: Path) -> Path:
+    """A run on that cache, whose store holds the val and novel videos."""
+    run = trained_cache.with_name("run")
+    train(trained_cache, run=run, preset="quick", settings=TRAINING, latest=False)
+    return run
