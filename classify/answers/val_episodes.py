@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
 from hcl.match.config import HCL, ScoreConfig
-from hcl.match.episodes.aggregation import pool_supports
+from hcl.match.episodes.aggregation import PROTOTYPE
 from hcl.match.episodes.drawing import Episodes, draw_for_choice
-from hcl.match.evaluation.class_scoring import score_levels
-from hcl.match.evaluation.known_levels import known_levels, known_scores
-from hcl.match.evaluation.level_weights import LevelWeights, weighted_scores
+from hcl.match.episodes.level_table import Case
+from hcl.match.evaluation.class_scoring import level_table, score_levels
+from hcl.match.evaluation.level_weights import LevelWeights, levels_to_centre, weigh
 from hcl.match.evaluation.score_cache import ScoreCache
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
@@ -100,10 +100,13 @@ def class_scores(store: EmbeddingStore, episodes: Episodes) -> Floats:
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
     spatial = "spatial" in store.trained_levels
     scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial=spatial)
-    pairs = scored.pairs.pairs
-    known = known_scores(store, pairs, known_levels(store))
-    total = weighted_scores(store, pairs, scored.levels, known, np.unique(pairs))
-    return pool_supports(total[:, None], scored.pairs.lookup, scoring.aggregate)[..., 0]
+    rows, case = np.unique(scored.pairs.pairs), Case(episodes.support.shape[2], scoring.aggregate)
+    table = level_table(
+        *(store, scored, episodes.support, scoring),
+        prototypes=scoring.aggregate == PROTOTYPE,
+        centred=levels_to_centre(store, rows),
+    )
+    return weigh(store, table, rows, [case])[case]
 
 
 def _outside(store: EmbeddingStore, rows: Rows, support: NDArray[np.int64]) -> NDArray[np.int64]:

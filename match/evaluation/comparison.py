@@ -12,8 +12,8 @@ from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluate import EvaluationRequest
 from hcl.match.evaluation.evaluator import Evaluator, left_out_classes
 from hcl.match.evaluation.results import Evaluation, accuracy_frame

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.drawing import Episodes
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.confidence import Calibration, OpenSet
 from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore

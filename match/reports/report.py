@@ -17,8 +17,8 @@ from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote, confidence_parts

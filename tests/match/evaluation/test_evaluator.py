@@ -14,9 +14,9 @@ from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConf
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.drawing import draw_episode
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import make_pool
 from hcl.match.evaluation import class_scoring
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.reports.report import as_text
