@@ -105,7 +105,7 @@ def replicate_weights(labels: Sequence[str], groups: Sequence[str], seed: int) -
         of_groups = [groups[member] for member in members]
         for repeat in range(chosen[:, place].max()):  # a class drawn twice is resampled inside afresh
             here = chosen[:, place] > repeat
-            weights[np.ix_(here, members)] += _video_weights(of_groups, rng)[here]
+            weights[np.ix_(np.flatnonzero(here), np.array(members))] += _video_weights(of_groups, rng)[here]
     return weights
 
 

@@ -21,7 +21,8 @@ from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
-from hcl.match.reports.confidence_report import Quote, confidence_parts
+from hcl.match.reports.confidence_report import Quote as Quote
+from hcl.match.reports.confidence_report import confidence_parts
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
