@@ -45,7 +45,17 @@ def accuracies_by_loops(
     labels = [f"class {row // SIZE}" for row in range(len(given))]
     pool = make_pool(np.arange(len(given)), labels, [""] * len(labels), config)
     right = dict.fromkeys(names, 0)
-    reduced = torch.mean if aggregate == "mean" else torch.max
+    reduced = torch.max if aggregate == "max" else torch.mean
+
+    def length(level: str, rows: torch.Tensor) -> float:
+        """Of the mean of a class's supports, where a score is a cosine."""
+        if aggregate != "prototype" or level == "spatial":
+            return 1.0
+        of = match(given.rows(rows), given.rows(rows), top_clips=2, top_patches=3)
+        maps = torch.nn.functional.normalize(given.patches.mean(dim=(1, 2))[rows], dim=1)
+        tables = {"global": of.global_, "temporal": of.temporal, BASELINE: maps @ maps.T}
+        return float(tables[level].mean()) ** 0.5
+
     for index in range(config.episodes):
         support, query = draw_episode(pool, config, index)
         for way, row in ((way, row) for way, rows in enumerate(query) for row in rows):
@@ -61,7 +71,8 @@ def accuracies_by_loops(
                     BASELINE: torch.cosine_similarity(maps[row][None], maps[rows]),
                 }
                 for name in right:
-                    scores[name].append(sum(float(reduced(parts[level])) for level in name.split("+")))
+                    values = [float(reduced(parts[level])) / length(level, rows) for level in name.split("+")]
+                    scores[name].append(sum(values))
             for name, values in scores.items():
                 right[name] += int(np.argmax(values)) == way
     return {name: 100 * count / (config.episodes * config.n_way * config.n_query) for name, count in right.items()}
@@ -71,10 +82,10 @@ def test_accuracies_of_all_shots_and_aggregates_equal_loops_over_match(
     store: Path, make_embeddings: MakeEmbeddings
 ) -> None:
     config = EpisodeConfig(n_way=3, k_shot=3, n_query=2, episodes=8, seed=5)
-    plan = EvaluationConfig(shots=(1, 3, 2), aggregates=("mean", "max"))
+    plan = EvaluationConfig(shots=(1, 3, 2), aggregates=("mean", "max", "prototype"))
     found = run(store, config, plan, top_clips=2, top_patches=3)
     assert [outcome.case for outcome in found.outcomes] == [
-        Case(shot, aggregate) for shot in (1, 3, 2) for aggregate in ("mean", "max")
+        Case(shot, aggregate) for shot in (1, 3, 2) for aggregate in ("mean", "max", "prototype")
     ]
     for outcome in found.outcomes:
         expected = accuracies_by_loops(
