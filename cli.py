@@ -10,6 +10,7 @@ import click
 import cloup
 
 from hcl.classify.commands import classify, index
+from hcl.classify.pages.commands import report
 from hcl.extract.commands import convert, demo_videos, extract
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.errors import InputError
@@ -22,6 +23,7 @@ SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
     cloup.Section("Your own videos", [classify, index]),
     cloup.Section("Studies", [compare, crossval, ablate]),
+    cloup.Section("Pages", [report]),
     cloup.Section("Stores", [embed, info, convert]),
     cloup.Section("To try it", [demo_videos]),
 )

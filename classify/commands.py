@@ -40,6 +40,7 @@ FAILED = 1  # exit code where some videos could not be read
 @click.pass_context
 def index(
     ctx: click.Context,
+    /,
     support: Path | None,
     run: Path | None,
     out: Path,
@@ -85,6 +86,7 @@ def index(
 @click.pass_context
 def classify(
     ctx: click.Context,
+    /,
     queries: tuple[Path, ...],
     support: Path,
     run: Path | None,

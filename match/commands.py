@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 import cloup
-from click.core import ParameterSource
 
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.console import markdown as markdown_text
-from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options
+from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options, typed_options
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import (
     AGGREGATES,
@@ -80,15 +79,6 @@ compare_options: Callable[[Any], Any] = grouped_options(
 )
 
 
-def _typed(ctx: click.Context, *without: str) -> dict[str, Any]:
-    """The options that the user typed; all others keep the defaults of their configurations."""
-    return {
-        name: value
-        for name, value in ctx.params.items()
-        if name not in without and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
-
-
 @cloup.command(short_help="Score few-shot episodes: accuracies with intervals.")
 @click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
 @evaluate_options
@@ -112,8 +102,8 @@ def evaluate(
     from hcl.match.reports import plots, report
     from hcl.match.store.embedding_store import open_store
 
-    request = EvaluationRequest.of(**_typed(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
-    if "reject" in _typed(ctx) and not request.plan.open_set:
+    request = EvaluationRequest.of(**typed_options(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
+    if "reject" in typed_options(ctx) and not request.plan.open_set:
         raise click.UsageError("--reject goes with --open-set")
     if len(stores) > 1 and request.score_cache:
         raise click.UsageError("--score-cache keeps the scores of one store")
@@ -152,7 +142,7 @@ def compare(
 
     if len(set(runs)) < len(runs):
         raise click.UsageError("a run is named twice")
-    request = EvaluationRequest.of(**_typed(ctx, "runs", "json_file", "markdown"))
+    request = EvaluationRequest.of(**typed_options(ctx, "runs", "json_file", "markdown"))
     compared = comparison.compare({str(run): run for run in runs}, request)
     echo(comparison_report.as_text(compared))
     if json_file:

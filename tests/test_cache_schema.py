@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,14 @@ import pytest
 import torch
 import zarr
 
+from hcl.classify.embedding.origin import Origin
+from hcl.classify.support.store import write_support
+from hcl.classify.support.support_set import SupportSet
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import Video
 from hcl.match.config import HCL, EpisodeConfig, ScoreConfig
-from hcl.match.embeddings import KNOWN_AXES, MEAN_MAP, Embeddings
+from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, Embeddings
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
@@ -115,6 +118,26 @@ def test_every_array_of_the_embedding_store_is_documented_and_the_other_way_roun
 
 def test_every_array_of_the_scores_is_documented_and_the_other_way_round(scores: Path) -> None:
     assert written(scores) == documented("hcl-scores")
+
+
+def test_every_array_of_a_support_set_is_documented_and_every_attribute(stores: list[Path], tmp_path: Path) -> None:
+    """Its arrays are those of an embedding store of hcl, and columns of its own."""
+    store = next(store for store in map(EmbeddingStore.open, stores) if store.method == HCL)
+    rows = np.arange(len(store.videos))
+    arrays = store.arrays([name for name in store.names if name != "mean_map"], rows)
+    batch = EmbeddedBatch(arrays, store.mean_map, store.embeddings(rows).clip_frames)
+    videos = replace(store.videos, content=tuple(f"c{row}" for row in rows))
+    path = tmp_path / "x.support"
+    write_support(path, SupportSet(videos, ("",) * len(videos), batch, Origin("", "", {}, 1)))
+    arrays_of_hcl = {*HCL_AXES, *KNOWN_AXES, *MEAN_MAP}
+    columns = {name: shape for name, shape in written(path).items() if name not in arrays_of_hcl}
+    assert columns == documented("hcl-support")
+    assert {name: shape for name, shape in written(path).items() if name in arrays_of_hcl}.items() <= documented(
+        "hcl-embeddings"
+    ).items()
+    section = DOCUMENT.read_text(encoding="utf-8").split("schema `hcl-support`")[1].split("\n## ")[0]
+    for name in zarr.open_group(path, mode="r", zarr_format=3).attrs:
+        assert f"`{name}`" in section, name
 
 
 def test_every_key_of_an_episode_file_is_documented(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ ROOMS = {
     "train": (
         *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "studies", "commands"),
     ),
-    "classify": ("config", "embedding", "support", "answers", "commands"),
+    "classify": ("config", "embedding", "support", "answers", "pages", "commands"),
 }
 NARROW = {  # where a package may be imported
     "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},

@@ -8,10 +8,11 @@ import numpy as np
 
 from hcl.classify.answers.answer import Answer, ClassAnswer
 from hcl.classify.answers.confidence import Confidence, fit_confidence
-from hcl.classify.answers.matcher import Floats, Matcher, Matching, PairScores
+from hcl.classify.answers.matcher import Matcher, Matching, PairScores
 from hcl.classify.embedding.embedder import VideoEmbedder
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo, Video
 from hcl.classify.support.support_set import SupportSet
+from hcl.extract.cache.video_table import Rows
 from hcl.match.confidence.calibration import probabilities
 from hcl.train.runs.run_folder import Run
 
@@ -56,32 +57,26 @@ class Answerer:
             copies, kept = [], np.arange(len(self.support))  # nothing else is there to compare with
         return self._ranked(query, scores, kept, tuple(self.support.videos.path[row] for row in copies))
 
-    def _ranked(self, query: EmbeddedVideo, scores: PairScores, kept: np.ndarray, same_as: tuple[str, ...]) -> Answer:
+    def _ranked(self, query: EmbeddedVideo, scores: PairScores, kept: Rows, same_as: tuple[str, ...]) -> Answer:
         classes = sorted({self.support.videos.label[row] for row in kept})
-        of_classes = np.array([self._pooled(scores.total[0], self._rows(kept, name)) for name in classes])
+        totals = scores.total[0]
+        of_classes = np.array([self.matcher.pooled(totals[self._rows(kept, name)]) for name in classes])
         shares = probabilities(of_classes, self.confidence.temperature)
         ranked = []
         for place in np.argsort(-of_classes, kind="stable"):
             rows = self._rows(kept, classes[place])
             ranked.append(self._class_answer(classes[place], scores, rows, of_classes[place], shares[place]))
-        confidence = self.confidence.of(of_classes)
-        accepted = self.confidence.accepts(confidence)
+        accepted, confidence = self.confidence.accepts(of_classes), float(of_classes.max())
         return Answer(query.number, query.name, tuple(ranked), accepted, confidence, same_as)
 
-    def _class_answer(
-        self, label: str, scores: PairScores, rows: np.ndarray, score: float, share: float
-    ) -> ClassAnswer:
+    def _class_answer(self, label: str, scores: PairScores, rows: Rows, score: float, share: float) -> ClassAnswer:
         levels = {
-            name: float(self._pooled(scores.levels[0, :, place], rows)) for place, name in enumerate(scores.names)
+            name: float(self.matcher.pooled(scores.levels[0, rows, place])) for place, name in enumerate(scores.names)
         }
         best = sorted(rows.tolist(), key=lambda row: -scores.total[0, row])
         supports = tuple((self.support.videos.path[row], float(scores.total[0, row])) for row in best)
-        paper = float(self._pooled(scores.paper_sum(self.matcher.matching.trained)[0], rows))
+        paper = float(self.matcher.pooled(scores.paper_sum(self.matcher.matching.trained)[0, rows]))
         return ClassAnswer(label, float(score), float(share), levels, paper, supports)
 
-    def _rows(self, kept: np.ndarray, label: str) -> np.ndarray:
+    def _rows(self, kept: Rows, label: str) -> Rows:
         return np.array([row for row in kept if self.support.videos.label[row] == label], dtype=np.int64)
-
-    def _pooled(self, of_supports: Floats, rows: np.ndarray) -> float:
-        values = of_supports[rows]
-        return float(values.mean() if self.matcher.matching.scoring.aggregate == "mean" else values.max())

@@ -51,6 +51,8 @@ class FewShotClassifier:
     _estimator_type = "classifier"
     classes_: NDArray[Any]
     support_: SupportSet
+    _embedder: VideoEmbedder | None
+    _answerer: Answerer | None
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class FewShotClassifier:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self, **params: Any) -> Self:
-        """Change parameters; the backbone and encoder are loaded anew where they are needed.
+        """Change parameters; the backbone and encoder are loaded anew where they depend on one of them.
 
         Raises:
             InputError: if there is no such parameter
@@ -82,7 +84,9 @@ class FewShotClassifier:
             if name not in known:
                 raise InputError(f"FewShotClassifier has no parameter {name!r}; its parameters are {', '.join(known)}")
             setattr(self, name, value)
-        self._forget()
+        self._answerer = None
+        if set(params) - {"reject", "text_model"}:
+            self._forget()
         return self
 
     def fit(self, videos: Sequence[Video], labels: Sequence[Any]) -> Self:
@@ -120,6 +124,7 @@ class FewShotClassifier:
         Raises:
             InputError: if a video cannot be read; `answers` goes on behind it
         """
+        self._fitted()
         known = {str(label): label for label in self.classes_}
         said = [known.get(answer.label, answer.label) for answer in self._readable(videos)]
         return np.array(said, dtype=None if all(label in known.values() for label in said) else object)
@@ -210,6 +215,7 @@ class FewShotClassifier:
         return type("_Tagged", (ClassifierMixin, BaseEstimator), {})().__sklearn_tags__()
 
     def _columns(self, videos: Sequence[Video], what: str) -> NDArray[np.float64]:
+        self._fitted()
         rows = []
         for answer in self._readable(videos):
             of_classes = {each.label: getattr(each, what) for each in answer.ranked}
@@ -233,8 +239,7 @@ class FewShotClassifier:
         return self.support_
 
     def _forget(self) -> None:
-        self._embedder: VideoEmbedder | None = None
-        self._answerer: Answerer | None = None
+        self._embedder, self._answerer = None, None
 
 
 def _whole(embedded: Embedded) -> SupportSet:

@@ -6,19 +6,34 @@ each left out in its turn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcl.classify.answers.matcher import Floats, Matcher
-from hcl.classify.answers.val_episodes import ValScores, score_val_episodes
 from hcl.extract.system.errors import InputError
 from hcl.match.confidence.calibration import fit_temperature
+from hcl.match.confidence.fitting import best_score, choose_threshold, temperature_on_val
 from hcl.match.confidence.open_set import clips_needed, rejection_threshold
-from hcl.train.runs.run_folder import Run
+from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig
+from hcl.match.evaluation.evaluator import Evaluator
+from hcl.match.evaluation.level_weights import LevelWeights
+from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.locate import STORE
+from hcl.train.runs.run_folder import CHOICE, Run
 
-UNCALIBRATED = "nothing: probabilities are uncalibrated (no val classes, and no class of two supports)"
+UNCALIBRATED = "nothing, they are uncalibrated: there are no val classes, and no class has two supports"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A number that was fitted, and on what."""
+
+    value: float
+    fitted_on: str
 
 
 @dataclass(frozen=True)
@@ -26,18 +41,13 @@ class Confidence:
     """What turns scores of classes into probabilities and into "none of these"."""
 
     temperature: float
-    calibrated_on: str  # such as "4 val classes"
-    reference: float  # the mean score of supports against those of other classes
-    threshold: float | None = None  # of `of`, above which a query is accepted; None: every one is
+    calibrated_on: str  # such as "3-way 1-shot episodes of 3 val classes, 57 clips"
+    threshold: float | None = None  # of the best score, above which a query is accepted; None: every one is
     rejection_on: str = ""  # what the threshold was chosen on
 
-    def of(self, class_scores: Floats) -> float:
-        """How much nearer a query is to its class (N,) than supports of different classes are to each other."""
-        return float(class_scores.max()) - self.reference
-
-    def accepts(self, confidence: float) -> bool:
-        """Whether a query is of one of the classes."""
-        return self.threshold is None or confidence > self.threshold
+    def accepts(self, class_scores: Floats) -> bool:
+        """Whether a query is of one of the classes, by its scores (N,)."""
+        return self.threshold is None or float(best_score(class_scores)) > self.threshold
 
 
 def fit_confidence(matcher: Matcher, run: Run | None, reject: float | None) -> Confidence:
@@ -51,32 +61,54 @@ def fit_confidence(matcher: Matcher, run: Run | None, reject: float | None) -> C
     Raises:
         InputError: if the share cannot be known from so few videos
     """
-    support = matcher.support
-    of_val: ValScores | None = None
-    if run is not None and matcher.is_trusted:
-        shots = round(len(support) / len(support.class_names))
-        of_val = score_val_episodes(run, way=len(support.class_names), shots=shots)
-    temperature, calibrated_on = fit_to_val(of_val) if of_val is not None else fit_to_supports(matcher)
-    reference = between_classes(matcher.of_supports.total, support.classes)
+    stores = list(val_stores(run)) if run is not None and matcher.is_trusted else []
+    on_val = (calibrated_on_val(store, matcher) for store in stores)
+    temperature = next((fitted for fitted in on_val if fitted is not None), None) or calibrated_on_supports(matcher)
     if reject is None:
-        return Confidence(temperature, calibrated_on, reference)
-    threshold, rejection_on = _threshold(matcher, of_val, reject)
-    return Confidence(temperature, calibrated_on, reference, threshold, rejection_on)
+        return Confidence(temperature.value, temperature.fitted_on)
+    threshold = _threshold(matcher, stores, reject)
+    return Confidence(temperature.value, temperature.fitted_on, threshold.value, threshold.fitted_on)
 
 
-def fit_to_val(scores: ValScores) -> tuple[float, str]:
-    """The temperature of val episodes, and what they were drawn from."""
-    truth = np.broadcast_to(np.arange(scores.inside.shape[2]), scores.inside.shape[:2])
-    clips = len(np.unique(scores.inside_rows))
-    return fit_temperature(scores.inside, truth, videos=clips), f"{scores.classes} val classes of the run"
+def val_stores(run: Run) -> Iterator[EmbeddingStore]:
+    """The stores of a run that may hold val videos and chose its level weights: its own, and that of its choice."""
+    for folder in (run.folder / STORE, run.folder / CHOICE / STORE):
+        if folder.is_dir():
+            store = EmbeddingStore.open(folder)
+            if store.method == HCL and LevelWeights.of(store) is not None:
+                yield store
 
 
-def fit_to_supports(matcher: Matcher) -> tuple[float, str]:
+def like_support_set(matcher: Matcher) -> EpisodeConfig:
+    """Episodes of as many classes, and of as many supports a class on average."""
+    support = matcher.support
+    n_way = max(2, len(support.class_names))
+    return EpisodeConfig(n_way=n_way, k_shot=max(1, round(len(support) / len(support.class_names))))
+
+
+def calibrated_on_val(store: EmbeddingStore, matcher: Matcher) -> Fitted | None:
+    """The temperature of val episodes, of fewer supports a class where val classes have no more videos."""
+    for config, score in _val_scores(store, matcher):
+        fitted = temperature_on_val(store.videos, config, score, trained=store.trained_classes)
+        if fitted is not None and fitted.values is not None:
+            return Fitted(float(fitted.values[0]), fitted.fitted_on)
+    return None
+
+
+def _val_scores(store: EmbeddingStore, matcher: Matcher) -> Iterator[tuple[EpisodeConfig, partial[Floats]]]:
+    config = like_support_set(matcher)
+    evaluator = Evaluator(store, EvaluationConfig(split="val"))
+    for k_shot in sorted({config.k_shot, 1}, reverse=True):
+        fitting = EpisodeConfig(n_way=config.n_way, k_shot=k_shot)
+        yield fitting, partial(evaluator.headline_scores, aggregate=matcher.matching.scoring.aggregate)
+
+
+def calibrated_on_supports(matcher: Matcher) -> Fitted:
     """The temperature of the supports, each left out in its turn, where a class has others."""
     scores, truth = left_out_scores(matcher)
     if not len(truth) or scores.shape[1] < 2:
-        return 1.0, UNCALIBRATED
-    return fit_temperature(scores, truth), f"{len(truth)} supports, each left out in its turn"
+        return Fitted(1.0, UNCALIBRATED)
+    return Fitted(fit_temperature(scores, truth), f"{len(truth)} supports, each left out in its turn")
 
 
 def left_out_scores(matcher: Matcher) -> tuple[Floats, NDArray[np.int64]]:
@@ -84,46 +116,37 @@ def left_out_scores(matcher: Matcher) -> tuple[Floats, NDArray[np.int64]]:
     classes, total = matcher.support.classes, matcher.of_supports.total
     counts = np.bincount(classes)
     rows = np.flatnonzero(counts[classes] > 1)
-    pool = np.mean if matcher.matching.scoring.aggregate == "mean" else np.max
     scores = np.empty((len(rows), len(counts)))
     for place, row in enumerate(rows):
         for number in range(len(counts)):
             members = np.flatnonzero(classes == number)
-            scores[place, number] = pool(total[row, members[members != row]])
+            scores[place, number] = matcher.pooled(total[row, members[members != row]])
     return scores, classes[rows]
 
 
-def between_classes(total: Floats, classes: NDArray[np.int64]) -> float:
-    """The mean score of supports against supports of other classes: (V, V) and (V,); 0 where there is one class."""
-    other = classes[:, None] != classes[None]
-    return float(total[other].mean()) if other.any() else 0.0
-
-
 def left_out_classes(matcher: Matcher) -> Floats:
-    """The confidence (V,) of each support where its whole class is left out."""
-    classes, total = matcher.support.classes, matcher.of_supports.total
-    pooled = matcher.class_scores(total)  # (V, N)
-    confidences = np.empty(len(classes))
-    for row, number in enumerate(classes):
-        kept = classes != number
-        reference = between_classes(total[np.ix_(kept, kept)], classes[kept])
-        confidences[row] = np.delete(pooled[row], number).max() - reference
-    return confidences
+    """The best score (V,) of each support where its whole class is left out."""
+    pooled = matcher.class_scores(matcher.of_supports.total)  # (V, N)
+    own = np.arange(pooled.shape[1]) == matcher.support.classes[:, None]
+    return best_score(np.where(own, -np.inf, pooled))
 
 
-def _threshold(matcher: Matcher, of_val: ValScores | None, reject: float) -> tuple[float, str]:
+def _threshold(matcher: Matcher, stores: list[EmbeddingStore], reject: float) -> Fitted:
+    """Of val classes, else of the supports: the message of the latter, to which the user can add, counts."""
+    clips_needed(reject)  # refuses a share out of range
+    for store in stores:
+        for config, score in _val_scores(store, matcher):
+            chosen = choose_threshold(store.videos, "novel", config, score, reject, trained=store.trained_classes)
+            if chosen.value is not None:  # else there are too few val videos for this share
+                return Fitted(chosen.value, chosen.chosen_on)
     support = matcher.support
-    if of_val is not None and len(np.unique(of_val.outside_rows)) >= clips_needed(reject):
-        clips = of_val.outside_rows.ravel()
-        chosen = rejection_threshold(of_val.outside.ravel(), reject, clips=clips)
-        return chosen, f"{len(np.unique(clips))} videos of val classes of the run"
     if len(support.class_names) < 3:
         raise InputError(
             f"--reject {reject:g}: what is of no class is learned by leaving a class out, which takes 3 classes, and"
             f" the support set has {len(support.class_names)}; add classes, or leave --reject out"
         )
     try:
-        threshold = rejection_threshold(left_out_classes(matcher), reject)
+        value = rejection_threshold(left_out_classes(matcher), reject)
     except InputError as error:
-        raise InputError(f"--reject {reject:g}: {error}") from error
-    return threshold, f"{len(support)} supports, each class left out in its turn"
+        raise InputError(f"support set: {error}") from error
+    return Fitted(value, f"{len(support)} supports, each class left out in its turn")

@@ -14,6 +14,7 @@ from hcl.classify.support.support_set import CLASS_KEYS, SupportSet, concatenate
 from hcl.match.config import KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, ScoreConfig
 from hcl.match.evaluation.level_weights import LevelWeights, Weighing, trusted
 from hcl.match.fast_scoring.pair_scores import score_pairs
+from hcl.match.fast_scoring.prepared import PreparedSupports
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.losses.objective import trained_levels
@@ -78,7 +79,8 @@ class Matcher:
         compared = self.support.compared(queries)
         count = len(queries)
         rows = np.arange(count).repeat(len(self.support)), np.tile(np.arange(len(self.support)), count) + count
-        levels, untrained = self._columns(self._together(compared), np.stack(rows, axis=1))
+        of_paper = self._prepared.score(compared.embeddings()) if count == 1 else None
+        levels, untrained = self._columns(self._together(compared), np.stack(rows, axis=1), of_paper)
         total = self._weighing.total(self._counted(levels), untrained)
         shape = (count, len(self.support))
         return PairScores(self.names, levels.reshape(*shape, -1), total.reshape(shape))
@@ -90,9 +92,18 @@ class Matcher:
 
     def class_scores(self, scores: Floats) -> Floats:
         """Put the supports of each class together, as the run does: (..., V) to (..., N)."""
-        pool = np.mean if self.matching.scoring.aggregate == "mean" else np.max
         classes = range(len(self.support.class_names))
-        return np.stack([pool(scores[..., self.support.classes == number], axis=-1) for number in classes], axis=-1)
+        return np.stack([self.pooled(scores[..., self.support.classes == number]) for number in classes], axis=-1)
+
+    def pooled(self, scores: Floats) -> Floats:
+        """Put the supports of one class together: (..., K) to (...)."""
+        return np.asarray(scores.mean(axis=-1) if self.matching.scoring.aggregate == "mean" else scores.max(axis=-1))
+
+    @cached_property
+    def _prepared(self) -> PreparedSupports:
+        """For queries that come one at a time."""
+        spatial = "spatial" in self.matching.trained
+        return PreparedSupports(self._supports.embeddings(), self.matching.scoring.of_pairs, spatial=spatial)
 
     def _together(self, queries: EmbeddedBatch) -> EmbeddedBatch:
         """The queries, then the supports; the class keys of queries are never read."""
@@ -102,10 +113,16 @@ class Matcher:
             queries = replace(queries, arrays={**queries.arrays, CLASS_KEYS: filled})
         return concatenated([_ordered(queries, self._supports), self._supports])
 
-    def _columns(self, videos: EmbeddedBatch, pairs: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Score pairs of rows (n, 2) of videos: (n, L), and the centred untrained levels (n, U) where they count."""
-        spatial = "spatial" in self.matching.trained
-        levels = score_pairs(videos.embeddings(), pairs, **self.matching.scoring.of_pairs, spatial=spatial)
+    def _columns(
+        self, videos: EmbeddedBatch, pairs: NDArray[np.int64], levels: NDArray[np.float32] | None = None
+    ) -> tuple[Floats, Floats]:
+        """Score pairs of rows (n, 2) of videos: (n, L), and the centred untrained levels (n, U) where they count.
+
+        The paper's levels (n, 3) may be given.
+        """
+        if levels is None:
+            spatial = "spatial" in self.matching.trained
+            levels = score_pairs(videos.embeddings(), pairs, **self.matching.scoring.of_pairs, spatial=spatial)
         known = [_cosines(videos.arrays[name].float(), pairs) for name in self._known]
         names = [name for name in UNTRAINED_LEVELS if name in self._known] if self._trust < 1 else []
         centred = [_cosines(videos.arrays[name].float() - self._means[name], pairs) for name in names]
@@ -185,6 +202,6 @@ def _ordered(batch: EmbeddedBatch, like: EmbeddedBatch) -> EmbeddedBatch:
 def _cosines(vectors: Tensor, pairs: NDArray[np.int64]) -> Floats:
     """The cosines of pairs of rows: (V, n) and (m, 2) to (m,)."""
     unit = l2_normalise(vectors)
-    first, second = torch.from_numpy(pairs).unbind(dim=1)
-    cosines = (unit @ unit.T)[first, second]
+    first, second = (torch.unique(side, return_inverse=True) for side in torch.from_numpy(pairs).unbind(dim=1))
+    cosines = (unit[first[0]] @ unit[second[0]].T)[first[1], second[1]]
     return cosines.double().numpy()

@@ -103,9 +103,9 @@ class VideoEmbedder:
             InputError: if the run or the weights cannot be used, or there is no such device
         """
         on, extraction = choose_device(device), extraction or ExtractConfig()
-        return (
-            cls._untrained(extraction, test_views, on) if run is None else cls._of_run(run, extraction, test_views, on)
-        )
+        if run is not None:
+            return cls._of_run(run, extraction, test_views, on)
+        return cls._untrained(settings, extraction, test_views, on)
 
     @classmethod
     def _of_run(cls, run: str | Path, extraction: ExtractConfig, test_views: int | None, device: torch.device) -> Self:

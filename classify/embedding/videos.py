@@ -44,7 +44,7 @@ class BrokenVideo:
 
 def name_of(number: int, video: Video) -> str:
     """What a video is called: its path as text, or its place."""
-    return readable(os.fspath(video)) if is_path(video) else f"frames {number}"
+    return readable(os.fspath(video)) if isinstance(video, str | os.PathLike) else f"frames {number}"
 
 
 def is_path(video: Video) -> bool:

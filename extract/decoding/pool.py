@@ -16,6 +16,7 @@ from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from hcl.extract.decoding.source import Source
 from hcl.extract.decoding.worker import (
@@ -283,7 +284,7 @@ def _main_left_alone() -> Iterator[None]:
     guard `if __name__ == "__main__"` that would stop them there from starting over.
     """
     main = sys.modules["__main__"]
-    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
     main.__spec__ = None
     try:
         yield

@@ -40,6 +40,7 @@ class Decoded:
     frame_count: int  # frames that the video shows
     decoder: str  # that read it: "decord", "pyav" or "images"
     source: Source = Source()
+    shape: tuple[int, int] = (1, 1)  # height and width of the frames before they were resized
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
             return Answer(Failed(row, reason, source), is_spent=True)
         reason = f"the decoder broke: {traceback.format_exc(limit=-1).strip().splitlines()[-1]}"
         return Answer(Failed(row, reason, source), is_spent=True)
-    return Answer(Decoded(row, images, video.frame_count, video.decoder, source), is_last)
+    height, width = video.images.shape[1:3]
+    return Answer(Decoded(row, images, video.frame_count, video.decoder, source, (height, width)), is_last)
 
 
 def _silence_stderr() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import cloup
+from click.core import ParameterSource
 
 from hcl.extract.system.settings import GROUPS, option_of, setting_of
 
@@ -88,3 +89,12 @@ def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> 
         return None if value is None else tuple(int(part) for part in value.split(","))
     except ValueError:
         raise click.BadParameter(f"expected numbers such as 2 or 2,3, got {value!r}", param=parameter) from None
+
+
+def typed_options(ctx: click.Context, *without: str) -> dict[str, Any]:
+    """The options that the user typed; all others keep the defaults of their configurations."""
+    return {
+        name: value
+        for name, value in ctx.params.items()
+        if name not in without and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }

@@ -66,16 +66,26 @@ def choose_temperatures(
         score: scores episodes
         trained: classes that are left out, since the encoder was trained on them
     """
-    drawn = None if split == "val" else _draw_val(videos, config, trained, outside=0)
-    if drawn is not None:
-        scores = score(drawn.episodes)
-        truth = np.broadcast_to(true_places(drawn.episodes), scores.shape[:2])
-        clips = len(np.unique(drawn.episodes.query))
-        return Temperatures(np.array([fit_temperature(scores, truth, videos=clips)]), _name(drawn, clips))
+    of_val = None if split == "val" else temperature_on_val(videos, config, score, trained=trained)
+    if of_val is not None:
+        return of_val
     if config.k_shot > 1:
         fitted = fit_on_supports(episodes.first(LEFT_OUT_EPISODES), score)
         return Temperatures(fitted, f"each episode's own supports, one of {config.k_shot} left out at a time")
     return Temperatures(None, "nothing: it takes 2 val classes apart from those judged, or 2 supports a class")
+
+
+def temperature_on_val(
+    videos: VideoTable, config: EpisodeConfig, score: Score, *, trained: Collection[str] = ()
+) -> Temperatures | None:
+    """Fit one temperature to val episodes, as `choose_temperatures`; None where they cannot be drawn."""
+    drawn = _draw_val(videos, config, trained, outside=0)
+    if drawn is None:
+        return None
+    scores = score(drawn.episodes)
+    truth = np.broadcast_to(true_places(drawn.episodes), scores.shape[:2])
+    clips = len(np.unique(drawn.episodes.query))
+    return Temperatures(np.array([fit_temperature(scores, truth, videos=clips)]), _name(drawn, clips))
 
 
 def choose_threshold(

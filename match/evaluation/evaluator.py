@@ -262,4 +262,4 @@ def _outcome(
     of_rows = np.array([numbers.get(label, -1) for label in store.videos.label])
     confusion = count_confusion(episodes, list(predictions.values())[-1], of_rows, len(names))
     accuracies = accuracy_table(correct, episodes.query, store.videos.label, store.videos.group)
-    return Outcome(case, accuracies, predictions, confusion, names)
+    return Outcome(case, accuracies, predictions, confusion, names, list(scores.values())[-1])

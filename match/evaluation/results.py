@@ -29,6 +29,7 @@ class Outcome:
     predictions: dict[str, NDArray[np.int64]] = field(repr=False)  # (E, N * M) place of the class in its episode
     confusion: NDArray[np.int64]  # (K, K) true class by class that the headline score names
     class_names: tuple[str, ...] = field(repr=False)  # of the K classes
+    scores: NDArray[np.float64] = field(repr=False)  # (E, N * M, N) of classes by the headline score
     calibration: Calibration | None = None  # of the headline score, where asked for
     open_set: OpenSet | None = None  # likewise
 

@@ -1,8 +1,10 @@
 """What the tests of answers share: small videos of two classes, their cache, and a run that was trained on others."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,3 +73,59 @@ def trained_run(trained_cache: Path) -> Path:
     run = trained_cache.with_name("run")
     train(trained_cache, run=run, preset="quick", settings=TRAINING, latest=False)
     return run
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    *("--headless=new", "--hide-scrollbars", "--no-first-run", "--disable-dev-shm-usage", "--disable-gpu"),
+    "--no-sandbox",  # which root may not use; the pages are ours
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no other machine is ever asked
+)
+PATIENCE = 30  # seconds
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by selenium, that keeps what its console and its network log.
+
+    Skipped where selenium, the browser or its driver is not there.
+    """
+    selenium = pytest.importorskip(
+        "selenium.webdriver", reason="selenium is not installed; it comes with the dev extra"
+    )
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("no chromium or no chromedriver: apt-get install chromium chromium-driver")
+    options = selenium.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for flag in FLAGS:
+        options.add_argument(flag)
+    try:
+        started = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    except Exception as error:  # of any kind: a machine that cannot run it skips these tests
+        pytest.skip(f"chromium does not start here: {str(error).splitlines()[0]}")
+    started.set_page_load_timeout(PATIENCE)
+    started.set_script_timeout(PATIENCE)
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def show(browser: Any) -> Iterator[Callable[..., Any]]:
+    """A function that shows a page in a window of some width, in light or dark; what was logged before is forgotten."""
+
+    def open_page(page: Path, *, width: int = 1000, scheme: str = "light") -> Any:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        for kind in ("browser", "performance"):
+            browser.get_log(kind)
+        browser.get(page.as_uri())
+        return browser
+
+    yield open_page
+    browser.get("about:blank")

