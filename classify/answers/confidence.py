@@ -113,20 +113,21 @@ def calibrated_on_supports(matcher: Matcher) -> Fitted:
 
 def left_out_scores(matcher: Matcher) -> tuple[Floats, NDArray[np.int64]]:
     """The class scores (n, N) of each support, left out of its class, which has others, and its class (n,)."""
-    classes, total = matcher.support.classes, matcher.of_supports.total
+    classes, of_supports = matcher.support.classes, matcher.of_supports
     counts = np.bincount(classes)
     rows = np.flatnonzero(counts[classes] > 1)
     scores = np.empty((len(rows), len(counts)))
     for place, row in enumerate(rows):
         for number in range(len(counts)):
             members = np.flatnonzero(classes == number)
-            scores[place, number] = matcher.pooled(total[row, members[members != row]])
+            of_row = of_supports.of_query(row)
+            scores[place, number] = matcher.pooled(of_row, members[members != row]).total[0]
     return scores, classes[rows]
 
 
 def left_out_classes(matcher: Matcher) -> Floats:
     """The best score (V,) of each support where its whole class is left out."""
-    pooled = matcher.class_scores(matcher.of_supports.total)  # (V, N)
+    pooled = matcher.class_scores(matcher.of_supports)  # (V, N)
     own = np.arange(pooled.shape[1]) == matcher.support.classes[:, None]
     return best_score(np.where(own, -np.inf, pooled))
 

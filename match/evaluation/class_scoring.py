@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import LEVELS, ScoreConfig
-from hcl.match.embeddings import Arrays, Embeddings
+from hcl.match.embeddings import Arrays, Clips, Embeddings
 from hcl.match.episodes.aggregation import (
     PROTOTYPE,
     PairTable,
@@ -138,18 +138,34 @@ def level_table(
 def support_scores(store: EmbeddingStore, supports: SupportPairs, scoring: ScoreConfig) -> NDArray[np.float32]:
     """Score the supports of a class with each other on the global and the temporal level; no patches are read.
 
-    A video's score with itself is 1 on these two, but not on the spatial level, whose patches are weighted (Eq. 4).
-
     Returns:
         (m, 3), NaN on the spatial level
     """
     used, local = np.unique(supports.pairs, return_inverse=True)
     arrays = store.arrays(("global", "clips"), used)
-    clip_frames = store.clip_frames
-    frames, width = 1 + max(max(clip) for clip in clip_frames), arrays["clips"].shape[-1]
-    no_patches = arrays["clips"].new_zeros(1).expand(len(used), frames, 1, width)
-    embeddings = Embeddings(arrays["global"], arrays["clips"], no_patches, clip_frames)
-    return score_pairs(embeddings, local.reshape(-1, 2), **scoring.of_pairs, spatial=False)
+    return scores_without_patches(arrays, store.clip_frames, local.reshape(-1, 2), scoring)
+
+
+def scores_without_patches(
+    arrays: Arrays, clip_frames: Clips, pairs: Rows, scoring: ScoreConfig
+) -> NDArray[np.float32]:
+    """Score pairs on the two levels on which a video's score with itself is 1.
+
+    It is not on the spatial one, whose patches are weighted (Eq. 4).
+
+    Args:
+        arrays: "global" (V, D) and "clips" (V, Nc, D)
+        clip_frames: of the Nc clips
+        pairs: (m, 2) rows
+        scoring: how pairs are scored
+
+    Returns:
+        (m, 3), NaN on the spatial level
+    """
+    clips, frames = arrays["clips"], 1 + max(max(clip) for clip in clip_frames)
+    no_patches = clips.new_zeros(1).expand(len(clips), frames, 1, clips.shape[-1])
+    embeddings = Embeddings(arrays["global"], clips, no_patches, clip_frames)
+    return score_pairs(embeddings, pairs, **scoring.of_pairs, spatial=False)
 
 
 def combination_scores(
