@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hcl.match.embeddings import Clips
-from hcl.match.scoring.ties import NEAR, Finer, exact_products, largest
+from hcl.match.scoring.ties import NEAR, Finer, at_the_cut, exact_products, largest
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,27 @@ def top_clip_pairs(cosines: Tensor, top_clips: int, finer: Finer | None = None) 
         pairs of shape (..., T)
     """
     best, partner = cosines.max(dim=-1)  # (..., Nc)
-    highest, clip = best.topk(min(top_clips, best.shape[-1]), dim=-1)
-    pairs = ClipPairs(clip, partner.gather(-1, clip), highest)
-    return pairs if finer is None else _settled_pairs(pairs, cosines, best, finer)
+    kept = min(top_clips, best.shape[-1])
+    highest, clip = best.topk(min(kept + 1, best.shape[-1]), dim=-1)
+    clip = clip[..., :kept]
+    pairs = ClipPairs(clip, partner.gather(-1, clip), highest[..., :kept])
+    return pairs if finer is None else _settled_pairs(pairs, cosines, at_the_cut(highest, kept), finer)
 
 
-def _settled_pairs(pairs: ClipPairs, cosines: Tensor, best: Tensor, finer: Finer) -> ClipPairs:
+def _settled_pairs(pairs: ClipPairs, cosines: Tensor, in_doubt: Tensor, finer: Finer) -> ClipPairs:
     """Align those pairs of videos again whose T-th clip pair or whose partners rounding may have chosen.
 
     The cosines stay: the i-th largest is the same but for rounding, whichever clips it is of.
+
+    Args:
+        pairs: (..., T)
+        cosines: (..., Nc, Nc')
+        in_doubt: (...) bool, whether clips that were left out are as good as the last that was not
+        finer: as of `top_clip_pairs`
     """
-    many = (cosines >= best[..., None] - NEAR).sum(dim=-1) > 1  # (..., Nc): several partners are as good
-    at_the_cut = (best >= pairs.cosines[..., -1:] - NEAR).sum(dim=-1) > pairs.cosines.shape[-1]
-    in_doubt = many.gather(-1, pairs.query).any(dim=-1) | at_the_cut
+    of_chosen = cosines.gather(-2, pairs.query[..., None].expand(*pairs.query.shape, cosines.shape[-1]))
+    as_good = (of_chosen >= pairs.cosines[..., None] - NEAR).sum(dim=-1)  # (..., T) partners, itself among them
+    in_doubt = in_doubt | (as_good > 1).any(dim=-1)
     if not bool(in_doubt.any()):
         return pairs
     exact = finer(in_doubt.nonzero(as_tuple=True))  # (K, Nc, Nc')

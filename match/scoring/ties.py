@@ -53,23 +53,36 @@ def largest(values: Tensor, kept: int) -> Tensor:
     return values.sort(dim=-1, descending=True, stable=True).indices[..., :kept]
 
 
-def settled(ranks: Tensor, place: Tensor, finer: Finer) -> Tensor:
-    """Choose again where values lie so near the last that was chosen that rounding may have left others out.
+def settled(ranks: Tensor, kept: int, finer: Finer) -> Tensor:
+    """Find the places of the largest values, in float64 where rounding may decide which those are.
 
     Args:
-        ranks: (..., M) cosines
-        place: (..., n), where the n largest lie, best first
-        finer: called once with the places of all values in doubt
+        ranks: (..., M) cosines, -inf where one may not count
+        kept: n, how many
+        finer: called once with the places of all values in doubt, where there are any
 
     Returns:
-        (..., n), the same but for the rows in doubt
+        (..., n), of values that lie nearer than NEAR in any order
     """
-    least = ranks.gather(-1, place[..., -1:])
-    # -inf is the rank of what may not count: where fewer than n may, none is in doubt.
-    in_doubt = ((ranks >= least - NEAR).sum(dim=-1) > place.shape[-1]) & least.isfinite().squeeze(-1)
+    highest, place = ranks.topk(min(kept + 1, ranks.shape[-1]), dim=-1)
+    place = place[..., :kept]
+    in_doubt = at_the_cut(highest, kept)
     if not bool(in_doubt.any()):
         return place
-    near = ((ranks - least).abs_() <= NEAR) & in_doubt[..., None]
+    near = ((ranks - highest[..., kept - 1 : kept]).abs_() <= NEAR) & in_doubt[..., None]
     values = ranks[in_doubt].double()
     values[near[in_doubt]] = finer(near.nonzero(as_tuple=True))
-    return place.masked_scatter(in_doubt[..., None], largest(values, place.shape[-1]))
+    return place.masked_scatter(in_doubt[..., None], largest(values, kept))
+
+
+def at_the_cut(highest: Tensor, kept: int) -> Tensor:
+    """Tell whether the first value that is left out is as good as the last that is kept, but for rounding.
+
+    Args:
+        highest: (..., n + 1) descending, or fewer where nothing is left out
+        kept: n
+
+    Returns:
+        (...) bool; False where fewer than n may count: -inf less -inf is no number
+    """
+    return (highest[..., kept - 1] - highest[..., -1] <= NEAR) & (highest.shape[-1] > kept)

@@ -159,11 +159,9 @@ def top_patch_pairs(
         counts = allowed.sum(dim=(-2, -1))
     ranks = best if weights is None else best * weights
     ranks = ranks.masked_fill(~allowed, -torch.inf).flatten(-2)  # (..., T, F * P)
-    cosines, place = ranks.topk(min(top_patches, ranks.shape[-1]), dim=-1)
-    if finer is not None:
-        place = settled(ranks, place, finer)
-    if finer is not None or weights is not None:
-        cosines = best.flatten(-2).gather(-1, place)
+    kept = min(top_patches, ranks.shape[-1])
+    place = ranks.topk(kept, dim=-1).indices if finer is None else settled(ranks, kept, finer)
+    cosines = (ranks if weights is None else best.flatten(-2)).gather(-1, place)
     counts = counts.clamp(max=top_patches)
     frames = table.frames[clips].gather(-1, place // patches)
     cosines = torch.where(_counted(counts, cosines.shape[-1]), cosines, 0)
