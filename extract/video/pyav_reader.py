@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -52,7 +53,7 @@ def _decoder(stream: av.VideoStream, index: PacketIndex) -> av.VideoCodecContext
     name = LIBVPX.get(index.codec, "")
     if not index.upright or name not in av.codecs_available:
         return stream.codec_context
-    context: av.VideoCodecContext = av.CodecContext.create(name, "r")
+    context = cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
     context.thread_count = 1
     return context
 

@@ -86,11 +86,11 @@ def zoom_in_pairs(
     patch, cell = patch[which], cell[which]
     slot = cell * patches + patch  # (L), ascending within a patch
     tables = query.exact[0].transpose(0, 1).reshape(patches * frames, -1), supports.exact.flatten(0, 2)
-    rows = (
+    sides = (
         patch * frames + cells.frame[cell],
         (chosen[cells.pair[cell]] * frames + cells.support_frame[cell]) * patches + support_patch,
     )
-    dots = sorted_dots(*tables, *rows)
+    dots = sorted_dots(*tables, *sides)
     exact = torch.full((len(start) * patches,), -torch.inf).scatter_reduce_(0, slot, dots, "amax")
 
     def finer(where: tuple[Tensor, ...]) -> Tensor:
@@ -100,7 +100,7 @@ def zoom_in_pairs(
         in_doubt[wanted] = True
         some = (in_doubt[slot] & (dots >= exact[slot] - NEAR)).nonzero().squeeze(1)
         values = torch.full((len(exact),), -torch.inf, dtype=torch.float64)
-        values.scatter_reduce_(0, slot[some], exact_dots(*tables, *(side[some] for side in rows)), "amax")
+        values.scatter_reduce_(0, slot[some], exact_dots(*tables, *(side[some] for side in sides)), "amax")
         return values[wanted].amax(dim=-1)
 
     best = _best_of_clips(exact.view(-1, patches), cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def align_clips(query: Tensor, support: Tensor, top_clips: int, *, settle: bool 
     """
 
     def finer(where: tuple[Tensor, ...]) -> Tensor:
-        batch = torch.broadcast_shapes(query.shape[:-2], support.shape[:-2])
+        batch = np.broadcast_shapes(query.shape[:-2], support.shape[:-2])
         sides = (side.expand(*batch, *side.shape[-2:])[where] for side in (query, support))
         return exact_products(*sides)
 

@@ -195,7 +195,8 @@ def _exact_best(
     """
     (frames, patches), of_support = query_patches.shape[1:3], support_patches.shape[1] * support_patches.shape[2]
     found = []
-    for queries, supports, clips, places in zip(*(part.split(CANDIDATES_PER_BLOCK) for part in where), strict=True):
+    for start in range(0, len(where[0]), CANDIDATES_PER_BLOCK):
+        queries, supports, clips, places = (part[start : start + CANDIDATES_PER_BLOCK] for part in where)
         frame, patch = query_frames[queries, supports, clips, places // patches], places % patches  # (k)
         partners = support_frames[queries, supports, clips]  # (k, G)
         cosines = product[
