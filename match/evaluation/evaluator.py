@@ -172,6 +172,7 @@ class Evaluator:
             where=str(self.store.path),
             trained=trained,
             min_videos=self.plan.min_videos,
+            copies=self.store.left_out(self.plan.split),
         )
 
     def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:

@@ -108,14 +108,14 @@ class EmbeddingStore:
         """A SHA-256 that is the same for the same embeddings of the same videos."""
         return str(self.attributes["identity"])
 
-    def left_out(self, split: str) -> tuple[str, ...]:
-        """Videos of a split that are left out, since an earlier split has the same ones: "novel b.mp4 = base a.mp4".
+    def left_out(self, split: str = "") -> tuple[str, ...]:
+        """Videos of a split, or of any, that are left out: "novel b.mp4 = base a.mp4" says which are the same.
 
-        They are not in the store, or are in it and are not drawn.
+        An earlier split has them. They are not in the store, or are in it and are not drawn.
         """
         before = [str(line) for line in self.attributes.get(LEFT_OUT) or ()]
         here = self.videos.same_as(self.videos.in_earlier_split)
-        return tuple(line for line in (*before, *here) if line.startswith(f"{split} "))
+        return tuple(line for line in (*before, *here) if line.startswith(f"{split} " if split else ""))
 
     def new_identity(self) -> Identity:
         """What `identity` was made by, before any array is fed."""

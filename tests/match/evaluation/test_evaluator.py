@@ -179,11 +179,11 @@ def test_a_video_that_an_earlier_split_has_is_not_drawn(tmp_path: Path, write_em
     content = ("a", *(f"h{row}" for row in range(1, 9)), "b", "a", "b", "c", "c", *(f"h{row}" for row in range(14, 30)))
     path = write_embeddings(tmp_path / "store.zarr", split=splits, content=content)
     found = run(path, EpisodeConfig(n_way=4, episodes=50))
-    assert found.copies == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
+    assert found.left_out.copies == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
     assert found.left_out.duplicates == (("v12.mp4", "v13.mp4"),) and found.class_sizes == (2, 5, 5, 5)
     assert not {10, 11, 13} & {*found.scored.query.ravel().tolist(), *found.scored.support.ravel().tolist()}
     assert "left out, 2 val or novel videos that are byte-identical" in as_text(found)
-    assert found.to_dict()["left_out"]["copies"] == list(found.copies)
+    assert found.to_dict()["left_out"]["copies"] == list(found.left_out.copies)
     everything = EpisodeList(("v10.mp4", "v12.mp4"), ("class 2", "class 2"), ("", ""), found.scored)
     with pytest.raises(InputError, match=r"left out, novel v10\.mp4 = base v0\.mp4; draw the episodes anew"):
         everything.find_in(found.store, "novel")
