@@ -30,10 +30,8 @@ def evaluated(store: EmbeddingStore, queries: list[str], supports: list[str]) ->
     levels = score_pairs(store.embeddings(np.arange(len(store.videos))), pairs, **scoring.of_pairs).astype(np.float64)
     known = known_scores(store, pairs, known_levels(store))
     shape = len(queries), len(supports)
-    support, query = (
-        np.tile(rows[1], (shape[0], 1))[..., None],
-        np.tile(np.array(rows[0])[:, None, None], (1, shape[1], 1)),
-    )
+    support = np.tile(rows[1], (shape[0], 1))[..., None]  # (Q, V, 1): each support is a class
+    query = np.tile(np.array(rows[0])[:, None, None], (1, shape[1], 1))
     total = Evaluator(store).headline_scores(Episodes(support, query), scoring.aggregate)[:, 0]  # one support a class
     return np.concatenate((levels, known), axis=1).reshape(*shape, -1), total
 
