@@ -120,7 +120,7 @@ def left_out_scores(matcher: Matcher) -> tuple[Floats, NDArray[np.int64]]:
     for place, row in enumerate(rows):
         for number in range(len(counts)):
             members = np.flatnonzero(classes == number)
-            of_row = of_supports.of_query(row)
+            of_row = of_supports.of_query(int(row))
             scores[place, number] = matcher.pooled(of_row, members[members != row]).total[0]
     return scores, classes[rows]
 
