@@ -175,6 +175,11 @@ class FewShotClassifier:
         loaded._take(support, list(support.class_names))
         return loaded
 
+    def close(self) -> None:
+        """End the decoding processes that wait for the next video; the next one starts others."""
+        if self._embedder is not None:
+            self._embedder.close()
+
     @property
     def embedder(self) -> VideoEmbedder:
         """What embeds videos, loaded when it is first used."""

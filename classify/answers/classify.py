@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,12 +146,24 @@ def open_session(support: Path, run: Path | None, config: ClassifyConfig) -> Ses
     else:
         given = labelled_videos(support)
         embedder = load_embedder(run, config)
-        embedded = embed_supports(embedder, given, config.text_model)
+        with closed_on_error(embedder):
+            embedded = embed_supports(embedder, given, config.text_model)
         stored, broken = embedded.support, embedded.broken
     if stored.text_model is None and embedder.run is not None and embedder.run.config.text_model is not None:
         logger.warning("the supports have no class texts: semantic attention is off, against the run's training")
-    matching = Matching.of_run(embedder.run)
-    return Session(Answerer(stored, matching, embedder, run=embedder.run, reject=config.reject), broken)
+    with closed_on_error(embedder):
+        matching = Matching.of_run(embedder.run)
+        return Session(Answerer(stored, matching, embedder, run=embedder.run, reject=config.reject), broken)
+
+
+@contextmanager
+def closed_on_error(embedder: VideoEmbedder) -> Iterator[None]:
+    """Let no decoding process wait for videos that will not come."""
+    try:
+        yield
+    except BaseException:
+        embedder.close()
+        raise
 
 
 def table_rows(answers: Iterable[Answer], top: int) -> Iterator[dict[str, object]]:

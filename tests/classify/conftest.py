@@ -1,5 +1,7 @@
 """What the tests of answers share: small videos of two classes, their cache, and a run that was trained on others."""
 
+import gc
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -36,6 +38,15 @@ def few_texts(texts: Sequence[str], model: str = "auto") -> ClassTexts:
         raise InputError(f"no text model: {model} cannot be had")
     rows = [np.random.default_rng(list(text.encode())).normal(size=6) for text in texts]
     return ClassTexts(tuple(texts), np.array(rows, np.float32).reshape(-1, 6), "small bert", "abc")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Decoding processes that wait are ended by whoever kept them."""
+    before = set(multiprocessing.active_children())
+    yield
+    gc.collect()
+    assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,12 @@ def config(small_config: ExtractConfig) -> ExtractConfig:
 
 
 @pytest.fixture(scope="module")
-def fitted(small_videos: Path, config: ExtractConfig) -> hcl.FewShotClassifier:
+def fitted(small_videos: Path, config: ExtractConfig) -> Iterator[hcl.FewShotClassifier]:
     """Untrained, on two videos of three classes."""
     given = [each for each in labelled_videos(small_videos / "novel") if each.name.endswith(("0.mp4", "1.mp4"))]
-    return hcl.FewShotClassifier(device="cpu", extraction=config).fit(
-        [each.video for each in given], [each.label for each in given]
-    )
+    classifier = hcl.FewShotClassifier(device="cpu", extraction=config)
+    yield classifier.fit([each.video for each in given], [each.label for each in given])
+    classifier.close()
 
 
 def queries(small_videos: Path) -> list[Path]:
@@ -67,6 +67,8 @@ def test_adding_and_removing_is_fitting_at_once(
     fitted.save(tmp_path / "x.support")
     loaded = hcl.FewShotClassifier.load(tmp_path / "x.support", device="cpu", extraction=config)
     np.testing.assert_allclose(loaded.predict_proba(videos), fitted.predict_proba(videos), atol=1e-5)
+    for each in (grown, loaded):
+        each.close()
     again = pickle.loads(pickle.dumps(loaded))
     assert again.classes_.tolist() == loaded.classes_.tolist() and again.get_params() == loaded.get_params()
 

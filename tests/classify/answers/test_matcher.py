@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import hcl
+from hcl.classify.answers.confidence import calibrated_on_val, val_stores
 from hcl.classify.answers.matcher import Matcher, Matching, support_shift
 from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.extract.config import ExtractConfig
@@ -48,6 +49,7 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
     queries, supports = [given[place] for place in (0, 4, 8)], [given[place] for place in (1, 2, 5, 6, 9, 10)]
     classifier.fit([each.video for each in supports], [each.label for each in supports])
     matcher = classifier.answerer.matcher
+    assert classifier.embedder.run is not None
     assert "class_keys" in classifier.support_.batch.arrays and matcher.names == (*LEVELS, *known_levels(store))
     embedded = [classifier.embedder.embed_one(each.video) for each in queries]
     scores = [matcher.score(each.batch) for each in embedded]
@@ -55,6 +57,9 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
     levels, total = evaluated(store, contents, list(classifier.support_.videos.content))
     np.testing.assert_allclose(np.concatenate([each.levels for each in scores]), levels, atol=2e-3)
     assert LevelWeights.of(store) is not None
+    fitted = calibrated_on_val(store, matcher)
+    assert fitted is not None and "of 3 val classes" in fitted.fitted_on and fitted.value > 0
+    assert [each.path for each in val_stores(classifier.embedder.run)] == [store.path]
     if matcher.is_trusted:
         np.testing.assert_allclose(np.concatenate([each.total for each in scores]), total, rtol=5e-3, atol=5e-3)
     classes = np.concatenate([matcher.class_scores(each) for each in scores])
@@ -73,6 +78,7 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
         assert best.paper_sum == pytest.approx(sum(best.levels[level] for level in LEVELS), rel=1e-6)
         assert [score for _, score in best.supports] == sorted((score for _, score in best.supports), reverse=True)
         assert each.levels.shape == (1, 6, len(matcher.names))
+    classifier.close()
 
 
 def test_untrained_scores_are_those_of_a_store_of_the_supports_and_queries(
@@ -92,6 +98,7 @@ def test_untrained_scores_are_those_of_a_store_of_the_supports_and_queries(
     np.testing.assert_allclose(matcher.of_supports.levels, levels, atol=5e-3)
     one = matcher.score(support.take([3]).batch)
     np.testing.assert_allclose(one.total[0], matcher.of_supports.total[3], atol=1e-4)  # whatever else is asked
+    classifier.close()
 
 
 def test_a_sum_that_is_settled_on_pairs_weighs_them_as_it_weighs_others() -> None:
