@@ -93,7 +93,7 @@ def test_options_that_contradict_each_other_are_refused(here: Path, write_embedd
         (("evaluate", "a.zarr", "--shot", "1,1"), "--shot must be distinct numbers from 1"),
         (
             ("evaluate", "a.zarr", "--aggregate", "median"),
-            "aggregate must be one of prototype, mean, max, got 'median'",
+            "must be one of prototype, mean, max, got 'median'",
         ),
         (("compare", "a.zarr", "a.zarr"), "a run is named twice"),
         (("compare", "a.zarr"), "a comparison needs 2 runs or stores, got 1"),
