@@ -10,7 +10,9 @@ import click
 import cloup
 
 from hcl.classify.commands import classify, index
+from hcl.classify.explanation.commands import explain
 from hcl.classify.pages.commands import report
+from hcl.classify.spotting.commands import spot
 from hcl.extract.commands import convert, demo_videos, extract
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.errors import InputError
@@ -21,7 +23,7 @@ from hcl.train.commands import ablate, crossval, embed, info, train
 
 SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
-    cloup.Section("Your own videos", [classify, index]),
+    cloup.Section("Your own videos", [classify, spot, explain, index]),
     cloup.Section("Studies", [compare, crossval, ablate]),
     cloup.Section("Pages", [report]),
     cloup.Section("Stores", [embed, info, convert]),

@@ -27,7 +27,7 @@ ROOMS = {
     "train": (
         *("config", "distributed", "encoders", "data", "losses", "embedding", "fitting", "runs", "studies", "commands"),
     ),
-    "classify": ("config", "embedding", "support", "answers", "pages", "commands"),
+    "classify": ("config", "embedding", "support", "answers", "commands", "spotting", "explanation", "pages"),
 }
 NARROW = {  # where a package may be imported
     "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
@@ -43,7 +43,9 @@ LIGHT = (
     "match/config.py",
     "train/config.py",
     "classify/config.py",
+    "classify/spotting/config.py",
     "*/commands.py",
+    "*/*/commands.py",
     "cli.py",
 )
 HEAVY = {"torch", "torchvision", "transformers", "zarr", "av", "decord", "numpy", "h5py", "pandas", "matplotlib"}

@@ -176,6 +176,15 @@ class VideoEmbedder:
         kept = self._as_stored(views)
         return embed_views(self.encoder, (ViewMaps(torch.from_numpy(maps[None]), self) for maps in kept))
 
+    @torch.inference_mode()
+    def embed_clips(self, maps: NDArray[np.float16]) -> EmbeddedBatch:
+        """Embed the canonical views of B videos that are mapped already.
+
+        Args:
+            maps: (B, T, P, C) as the backbone gives them
+        """
+        return embed_views(self.encoder, [ViewMaps(torch.from_numpy(self._as_stored(maps)), self)])
+
     def close(self) -> None:
         """End the decoding processes; the next video starts others."""
         self._idle.close()

@@ -95,9 +95,9 @@ def serve(connection: Connection, task: DecodeTask) -> None:
     """Send "ready"; then answer each (row, path) with its `Source` and its `Answer`, until the parent is gone."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    _silence_stderr()
-    time_limit = _TimeLimit()
-    threading.Thread(target=_end_beyond_limits, args=(task.mib_per_video, time_limit), daemon=True).start()
+    silence_stderr()
+    time_limit = TimeLimit()
+    threading.Thread(target=end_beyond_limits, args=(task.mib_per_video, time_limit), daemon=True).start()
     connection.send("ready")
     for videos in count(1):
         try:
@@ -139,14 +139,14 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
     return Answer(Decoded(row, images, video.frame_count, video.decoder, source, (height, width)), is_last)
 
 
-def _silence_stderr() -> None:
+def silence_stderr() -> None:
     """Send what the decoders' C libraries print about broken videos nowhere; their reasons travel as results."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
 
 
-class _TimeLimit:
+class TimeLimit:
     """The processor time at which this process gives its video up: that of all its threads, however busy the machine.
 
     The parent watches the clock, for a process that waits for ever.
@@ -163,7 +163,7 @@ class _TimeLimit:
         return time.process_time() > self._end
 
 
-def _end_beyond_limits(mib: int, time_limit: _TimeLimit) -> None:
+def end_beyond_limits(mib: int, time_limit: TimeLimit) -> None:
     """Watch this process and end it once it has grown by more than `mib`, or its time is over.
 
     Windows does not say how large a process is. A limit set on the process would do, but then the decoders take what

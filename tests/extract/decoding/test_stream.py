@@ -1,0 +1,106 @@
+"""A video that another process decodes: its samples, times from stamps alone, and every way in which it can fail."""
+
+import multiprocessing
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from hcl.extract.decoding.sampling import Grid, Sample, StreamEnd
+from hcl.extract.decoding.source import Source
+from hcl.extract.decoding.stream import StreamStart, StreamTask, sample_video, stream_samples, video_seconds
+from hcl.extract.decoding.worker import DecodeTask, decode_video
+from hcl.extract.system.errors import VideoError
+from hcl.extract.video.views import ViewChoice
+
+
+def write(path: Path, stamps: list[int], *, codec: str = "mpeg4", options: dict[str, str] | None = None) -> Path:
+    """A video whose frames are shown at some milliseconds."""
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for number, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, 3 * number, axis=1), format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def task(length: float = 0.8, frames: int = 4, *, motion: bool = True) -> StreamTask:
+    return StreamTask(grids=(Grid(length, frames),), size=32, motion=motion)
+
+
+def test_the_pictures_of_a_window_are_those_of_its_clip(write_video: object, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=20)  # type: ignore[operator]
+    clip = DecodeTask(frames=4, size=32, decoder="auto", views=ViewChoice(motion="rgbdiff"))
+    expected = decode_video(0, path, clip, Source()).result.images[0]
+    start, *samples, end = stream_samples(path, task())
+    assert isinstance(start, StreamStart) and start.seconds == pytest.approx(0.8)
+    assert isinstance(end, StreamEnd) and (end.seconds, end.frame_count) == (pytest.approx(0.8), 20)
+    assert all(isinstance(sample, Sample) for sample in samples)
+    np.testing.assert_array_equal(np.stack([sample.images for sample in samples]), expected)
+
+
+def test_times_are_those_of_a_recording_of_varying_rate_without_duration(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    stamps = np.cumsum(rng.integers(20, 200, 30)).tolist()
+    stamps = [stamp - stamps[0] for stamp in stamps]
+    path = write(tmp_path / "a.webm", stamps, codec="libvpx", options={"live": "1"})  # as a browser's recorder does
+    start, *samples, end = sample_video(path, task(motion=False))
+    assert isinstance(start, StreamStart) and start.seconds == 0 and isinstance(end, StreamEnd)
+    assert stamps[-1] / 1000 < end.seconds < stamps[-1] / 1000 + 0.3 and end.frame_count == 30
+    for sample in samples:
+        assert isinstance(sample, Sample)
+        instant = 1000 * Grid(0.8, 4).instant(sample.number) + 1
+        assert sample.frames == (max(k for k, stamp in enumerate(stamps) if stamp <= instant),)
+
+
+def test_a_container_that_begins_later_begins_at_0(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", [2000 + 40 * number for number in range(20)])
+    with av.open(str(path)) as container:
+        assert container.start_time == 2_000_000
+    *_, end = sample_video(path, task(motion=False))
+    assert isinstance(end, StreamEnd) and end.seconds == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "the file does not exist"),
+        (lambda path: path.touch(), "the file is empty (0 bytes)"),
+        (lambda path: path.write_bytes(b"no video" * 99), "not a video, or its header is damaged"),
+        (lambda path: path.mkdir(), "a folder of images, which says nothing of times"),
+        (lambda path: write(path, [0, 40, 8_000_000]), "its time stamps jump from 0 s to 8000 s"),
+    ],
+    ids=["missing", "empty", "text", "folder", "gap"],
+)
+def test_what_cannot_be_read_is_told(tmp_path: Path, make: object, reason: str) -> None:
+    path = tmp_path / "a.mkv"
+    make(path)  # type: ignore[operator]
+    with pytest.raises(VideoError, match=re.escape(reason)):
+        list(sample_video(path, task()))
+
+
+def test_a_reason_comes_back_and_an_abandoned_stream_leaves_no_process(write_video: object, tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
+    with pytest.raises(VideoError, match="the file does not exist"):
+        list(stream_samples(tmp_path / "none.mp4", task()))
+    messages = stream_samples(write_video(tmp_path / "a.mp4", frames=50), task())  # type: ignore[operator]
+    next(messages)
+    messages.close()  # type: ignore[attr-defined]
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_lengths_of_short_videos_follow_from_their_packets(write_video: object, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", frames=30)  # type: ignore[operator]
+    recording = write(tmp_path / "b.webm", [0, 100, 500], codec="libvpx", options={"live": "1"})
+    (tmp_path / "c.mp4").touch()
+    seconds = video_seconds([video, tmp_path / "c.mp4", recording])
+    assert seconds[:2] == [pytest.approx(1.2), 0.0] and 0.5 <= seconds[2] <= 0.6
+    assert video_seconds([]) == []
