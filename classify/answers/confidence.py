@@ -133,13 +133,31 @@ def left_out_classes(matcher: Matcher) -> Floats:
 
 
 def _threshold(matcher: Matcher, stores: list[EmbeddingStore], reject: float) -> Fitted:
-    """Of val classes, else of the supports: the message of the latter, to which the user can add, counts."""
+    """The stricter one of val classes' and the supports': of new classes far more than of val classes pass the former.
+
+    The message of the supports, to which the user can add, counts where neither can be known.
+    """
     clips_needed(reject)  # refuses a share out of range
+    on_val = _threshold_on_val(matcher, stores, reject)
+    try:
+        on_supports = _threshold_on_supports(matcher, reject)
+    except InputError:
+        if on_val is None:
+            raise
+        return on_val
+    return on_supports if on_val is None or on_supports.value >= on_val.value else on_val
+
+
+def _threshold_on_val(matcher: Matcher, stores: list[EmbeddingStore], reject: float) -> Fitted | None:
     for store in stores:
         for config, score in _val_scores(store, matcher):
             chosen = choose_threshold(store.videos, "novel", config, score, reject, trained=store.trained_classes)
             if chosen.value is not None:  # else there are too few val videos for this share
                 return Fitted(chosen.value, chosen.chosen_on)
+    return None
+
+
+def _threshold_on_supports(matcher: Matcher, reject: float) -> Fitted:
     support = matcher.support
     if len(support.class_names) < 3:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -59,6 +60,10 @@ class PairScores:
     untrained: Floats  # (Q, V, U) the centred untrained levels, where they count
     total: Floats  # (Q, V) the weighted sum
 
+    def paper_sum(self, trained: Sequence[str] = LEVELS) -> Floats:
+        """(Q, V) the paper's sum of its levels (Eq. 6)."""
+        return sum_of_levels(self.names, self.levels, trained)
+
     def of_query(self, query: int) -> PairScores:
         """Those of one query."""
         some = slice(query, query + 1)
@@ -73,9 +78,14 @@ class ClassScores:
     levels: Floats  # (Q, L)
     total: Floats  # (Q,) the weighted sum, which ranks
 
-    def paper_sum(self, trained: tuple[str, ...] = LEVELS) -> Floats:
+    def paper_sum(self, trained: Sequence[str] = LEVELS) -> Floats:
         """(Q,) the paper's sum of its levels (Eq. 6)."""
-        return np.asarray(self.levels[..., [self.names.index(level) for level in trained]].sum(axis=-1))
+        return sum_of_levels(self.names, self.levels, trained)
+
+
+def sum_of_levels(names: Sequence[str], levels: Floats, trained: Sequence[str]) -> Floats:
+    """Add up some of the levels: (..., L) to (...)."""
+    return np.asarray(levels[..., [names.index(level) for level in trained]].sum(axis=-1))
 
 
 class Matcher:
