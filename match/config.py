@@ -116,7 +116,7 @@ class EvaluationConfig:
         (1,), "Support videos per class; several, such as 1,5, are scored over the same episodes.", option="--shot"
     )
     aggregates: tuple[str, ...] = setting(
-        (), "How scores over supports are combined: prototype, mean, max or several.", option="--aggregate"
+        (), "How scores over supports are combined: prototype, mean, max, several or all.", option="--aggregate"
     )  # none: that of the store
     min_videos: int = setting(
         0, "Leave out classes with fewer videos, by name; 0: a class with too few videos is refused.", at_least=0
