@@ -18,7 +18,7 @@ import numpy as np
 from tabulate import tabulate
 
 from hcl.extract.system.errors import VideoError
-from hcl.extract.video.decord_reader import decord_inexact_reason, decord_module, read_with_decord
+from hcl.extract.video.decord_reader import decord_module, read_with_decord
 from hcl.extract.video.frames import middle_frames
 from hcl.extract.video.orientation import apply_display_matrix
 from hcl.extract.video.packet_index import read_packet_index
@@ -43,13 +43,13 @@ def sequential(path: Path) -> tuple[np.ndarray, int]:
 def compare(path: Path) -> tuple[str, str, str, str]:
     """Return a row of the table: file, reader and why, frames, verdict."""
     try:
-        doubt = decord_inexact_reason(read_packet_index(path))
+        flaw = read_packet_index(path).flaw
         video = read_frames(path, FRAMES)
         images, count = sequential(path)
     except VideoError as error:
         return path.name, "-", "-", f"failed: {error}"
     equal = count == video.frame_count and np.array_equal(images, video.images)
-    reader = f"{video.decoder} ({doubt})" if doubt else video.decoder
+    reader = f"{video.decoder} ({flaw})" if flaw else video.decoder
     return path.name, reader, str(count), "equal" if equal else "DIFFERENT"
 
 
@@ -81,7 +81,7 @@ def measure(path: Path, rounds: int = 7) -> list[float]:
     index = read_packet_index(path)
     readers: list[Callable[[], object]] = [
         lambda: read_packet_index(path),
-        lambda: read_with_decord(path, MIDDLES, index),
+        lambda: read_with_decord(path, MIDDLES),
         lambda: read_sequentially(path, MIDDLES, index),
         lambda: read_indexed(path, MIDDLES, index, leave_out=False),
         lambda: read_indexed(path, MIDDLES, index),

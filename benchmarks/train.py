@@ -115,7 +115,8 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
 def through_everything(embeddings: Embeddings, rows: slice, config: TrainConfig, search_dtype: torch.dtype) -> Scores:
     """Score all pairs of videos with gradients through the product of all their patches."""
     plain = zoom_in.__wrapped__  # type: ignore[attr-defined]  # without its no_grad
-    zoom = plain(embeddings, embeddings, top_clips=config.top_clips, top_patches=config.top_patches, partners=False)
+    limits = {"top_clips": config.top_clips, "top_patches": config.top_patches}
+    zoom = plain(embeddings, embeddings, **limits, partners=False, settle=False)
     return scores_of(embeddings, embeddings, zoom, config.attention_scale)
 
 

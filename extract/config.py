@@ -12,7 +12,7 @@ SPLITS = ("base", "val", "novel")
 SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
 MOTIONS = ("rgbdiff", "none")
-LAYERS = ("layer4", "layer3", "layer3-pooled")  # where a ResNet may end; the first is the default
+LAYERS = ("layer4", "layer3", "layer3-pooled", "layer3+layer4")  # what a ResNet gives; the first is the default
 
 
 def inputs_of(motion: str) -> int:
@@ -44,7 +44,8 @@ class ExtractConfig:
     weights: str = setting("default", "default (shipped), IMAGENET1K_V1, IMAGENET1K_V2, or a file.")
     backbone_layer: str = setting(
         LAYERS[0],
-        "Last ResNet stage to run. layer3: for hcl train --finetune layer4; layer3-pooled: to train without layer4.",
+        "Last ResNet stage to run. layer3: for hcl train --finetune layer4; layer3-pooled: averaged to layer4's grid;"
+        " layer3+layer4: that and layer4, channels side by side.",
         choices=LAYERS,
     )
     cache_dtype: str = setting(

@@ -25,8 +25,8 @@ from hcl.match.config import (
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Read "mean,max" or "both"."""
-    return AGGREGATES if value == "both" else tuple(value.split(",")) if value else ()
+    """Read "mean,max" or "all"."""
+    return AGGREGATES if value == "all" else tuple(value.split(",")) if value else ()
 
 
 def _option(config: Any, name: str, default: str, **given: Any) -> Any:
@@ -45,7 +45,7 @@ SHARED = (
     setting_options(EpisodeConfig, without=("k_shot",)),
     {
         INPUT: [cloup.option("--episodes-file", type=PATH, help="Score these episodes, written by --save-episodes.")],
-        COMPUTED: [_option(EvaluationConfig, "aggregates", "mean", callback=_names)],
+        COMPUTED: [_option(EvaluationConfig, "aggregates", AGGREGATES[0], callback=_names)],
         ADVANCED: [
             _option(ScoreConfig, "top_clips", OF_RUN, type=int),
             _option(ScoreConfig, "top_patches", OF_RUN, type=int),

@@ -22,7 +22,7 @@ KNOWN_LEVELS = (  # of scores that need no gradients; those of differences where
 )
 UNTRAINED_LEVELS = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
 WEIGHTED = "weighted"  # the sum of all levels of both kinds, with weights chosen on classes that are not novel
-AGGREGATES = ("mean", "max")
+AGGREGATES = ("prototype", "mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
 PATCH_SELECTIONS = ("similarity", "weighted", "salient", "moving", "mutual", "centred")
 METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")  # shipped; find_method knows of others
@@ -79,7 +79,12 @@ class ScoreConfig:
         group=ADVANCED,
         choices=PATCH_SELECTIONS,
     )
-    aggregate: str = setting("mean", "How scores over the supports of a class are combined.", choices=AGGREGATES)
+    aggregate: str = setting(
+        AGGREGATES[0],
+        "How scores over the supports of a class are combined: their mean; their largest; or the score of the class's"
+        " prototype, the mean of its supports, on all levels but the spatial one.",
+        choices=AGGREGATES,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -111,7 +116,7 @@ class EvaluationConfig:
         (1,), "Support videos per class; several, such as 1,5, are scored over the same episodes.", option="--shot"
     )
     aggregates: tuple[str, ...] = setting(
-        (), "How scores over supports are combined: mean, max or both.", option="--aggregate"
+        (), "How scores over supports are combined: prototype, mean, max, several or all.", option="--aggregate"
     )  # none: that of the store
     min_videos: int = setting(
         0, "Leave out classes with fewer videos, by name; 0: a class with too few videos is refused.", at_least=0

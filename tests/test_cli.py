@@ -70,7 +70,7 @@ def test_evaluations_can_be_kept_repeated_and_compared(here: Path, write_embeddi
     several = succeed("evaluate", "a.zarr", "b.zarr", "--episodes", 20, "--seeds", "0,1", "--json", "runs.json")
     assert "mean" in several and "std" in several and len(json.loads((here / "runs.json").read_text())["runs"]) == 4
     assert UNTRAINED in succeed("evaluate", "a.zarr", "--method", "resnet", "--episodes", 5)
-    compared = succeed("compare", "a.zarr", "b.zarr", *few, "--aggregate", "both", "--json", "compared.json")
+    compared = succeed("compare", "a.zarr", "b.zarr", *few, "--aggregate", "all", "--json", "compared.json")
     assert "not distinguishable" in compared and "2-shot max" in compared
     assert len(json.loads((here / "compared.json").read_text())["entries"]) == 3
 
@@ -91,7 +91,10 @@ def test_options_that_contradict_each_other_are_refused(here: Path, write_embedd
         (("evaluate", "a.zarr", "--method", "trx"), "embeddings of hcl, not of trx"),
         (("evaluate", "--method", "trx"), "no finished run of trx; train one with: hcl train CACHE --method trx"),
         (("evaluate", "a.zarr", "--shot", "1,1"), "--shot must be distinct numbers from 1"),
-        (("evaluate", "a.zarr", "--aggregate", "median"), "aggregate must be one of mean, max, got 'median'"),
+        (
+            ("evaluate", "a.zarr", "--aggregate", "median"),
+            "must be one of prototype, mean, max, got 'median'",
+        ),
         (("compare", "a.zarr", "a.zarr"), "a run is named twice"),
         (("compare", "a.zarr"), "a comparison needs 2 runs or stores, got 1"),
     ):

@@ -8,7 +8,7 @@ import numpy as np
 
 from hcl.classify.answers.answer import Answer, ClassAnswer
 from hcl.classify.answers.confidence import Confidence, fit_confidence
-from hcl.classify.answers.matcher import Matcher, Matching, PairScores
+from hcl.classify.answers.matcher import ClassScores, Matcher, Matching, PairScores
 from hcl.classify.embedding.embedder import VideoEmbedder
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo, Video
 from hcl.classify.support.support_set import SupportSet
@@ -58,25 +58,23 @@ class Answerer:
         return self._ranked(query, scores, kept, tuple(self.support.videos.path[row] for row in copies))
 
     def _ranked(self, query: EmbeddedVideo, scores: PairScores, kept: Rows, same_as: tuple[str, ...]) -> Answer:
-        classes = sorted({self.support.videos.label[row] for row in kept})
-        totals = scores.total[0]
-        of_classes = np.array([self.matcher.pooled(totals[self._rows(kept, name)]) for name in classes])
-        shares = probabilities(of_classes, self.confidence.temperature)
-        ranked = []
-        for place in np.argsort(-of_classes, kind="stable"):
-            rows = self._rows(kept, classes[place])
-            ranked.append(self._class_answer(classes[place], scores, rows, of_classes[place], shares[place]))
+        rows = {name: self._rows(kept, name) for name in sorted({self.support.videos.label[row] for row in kept})}
+        pooled = {name: self.matcher.pooled(scores, of_class) for name, of_class in rows.items()}
+        of_classes = np.array([of_class.total[0] for of_class in pooled.values()])
+        shares = dict(zip(rows, probabilities(of_classes, self.confidence.temperature), strict=True))
+        names = [list(rows)[place] for place in np.argsort(-of_classes, kind="stable")]
+        ranked = tuple(self._class_answer(name, scores, rows[name], pooled[name], shares[name]) for name in names)
         accepted, confidence = self.confidence.accepts(of_classes), float(of_classes.max())
-        return Answer(query.number, query.name, tuple(ranked), accepted, confidence, same_as)
+        return Answer(query.number, query.name, ranked, accepted, confidence, same_as)
 
-    def _class_answer(self, label: str, scores: PairScores, rows: Rows, score: float, share: float) -> ClassAnswer:
-        levels = {
-            name: float(self.matcher.pooled(scores.levels[0, rows, place])) for place, name in enumerate(scores.names)
-        }
+    def _class_answer(
+        self, label: str, scores: PairScores, rows: Rows, pooled: ClassScores, share: float
+    ) -> ClassAnswer:
+        levels = dict(zip(pooled.names, pooled.levels[0].tolist(), strict=True))
         best = sorted(rows.tolist(), key=lambda row: -scores.total[0, row])
         supports = tuple((self.support.videos.path[row], float(scores.total[0, row])) for row in best)
-        paper = float(self.matcher.pooled(scores.paper_sum(self.matcher.matching.trained)[0, rows]))
-        return ClassAnswer(label, float(score), float(share), levels, paper, supports)
+        paper = float(pooled.paper_sum(self.matcher.matching.trained)[0])
+        return ClassAnswer(label, float(pooled.total[0]), float(share), levels, paper, supports)
 
     def _rows(self, kept: Rows, label: str) -> Rows:
         return np.array([row for row in kept if self.support.videos.label[row] == label], dtype=np.int64)

@@ -113,32 +113,51 @@ def calibrated_on_supports(matcher: Matcher) -> Fitted:
 
 def left_out_scores(matcher: Matcher) -> tuple[Floats, NDArray[np.int64]]:
     """The class scores (n, N) of each support, left out of its class, which has others, and its class (n,)."""
-    classes, total = matcher.support.classes, matcher.of_supports.total
+    classes, of_supports = matcher.support.classes, matcher.of_supports
     counts = np.bincount(classes)
     rows = np.flatnonzero(counts[classes] > 1)
     scores = np.empty((len(rows), len(counts)))
     for place, row in enumerate(rows):
         for number in range(len(counts)):
             members = np.flatnonzero(classes == number)
-            scores[place, number] = matcher.pooled(total[row, members[members != row]])
+            of_row = of_supports.of_query(int(row))
+            scores[place, number] = matcher.pooled(of_row, members[members != row]).total[0]
     return scores, classes[rows]
 
 
 def left_out_classes(matcher: Matcher) -> Floats:
     """The best score (V,) of each support where its whole class is left out."""
-    pooled = matcher.class_scores(matcher.of_supports.total)  # (V, N)
+    pooled = matcher.class_scores(matcher.of_supports)  # (V, N)
     own = np.arange(pooled.shape[1]) == matcher.support.classes[:, None]
     return best_score(np.where(own, -np.inf, pooled))
 
 
 def _threshold(matcher: Matcher, stores: list[EmbeddingStore], reject: float) -> Fitted:
-    """Of val classes, else of the supports: the message of the latter, to which the user can add, counts."""
+    """The stricter one of val classes' and the supports': of new classes far more than of val classes pass the former.
+
+    The message of the supports, to which the user can add, counts where neither can be known.
+    """
     clips_needed(reject)  # refuses a share out of range
+    on_val = _threshold_on_val(matcher, stores, reject)
+    try:
+        on_supports = _threshold_on_supports(matcher, reject)
+    except InputError:
+        if on_val is None:
+            raise
+        return on_val
+    return on_supports if on_val is None or on_supports.value >= on_val.value else on_val
+
+
+def _threshold_on_val(matcher: Matcher, stores: list[EmbeddingStore], reject: float) -> Fitted | None:
     for store in stores:
         for config, score in _val_scores(store, matcher):
             chosen = choose_threshold(store.videos, "novel", config, score, reject, trained=store.trained_classes)
             if chosen.value is not None:  # else there are too few val videos for this share
                 return Fitted(chosen.value, chosen.chosen_on)
+    return None
+
+
+def _threshold_on_supports(matcher: Matcher, reject: float) -> Fitted:
     support = matcher.support
     if len(support.class_names) < 3:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.classify.support.support_set import CLASS_KEYS, SupportSet, concatenated
+from hcl.extract.cache.video_table import Rows
 from hcl.match.config import KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, ScoreConfig
+from hcl.match.episodes.aggregation import PROTOTYPE, prototype_lengths
+from hcl.match.evaluation.class_scoring import scores_without_patches
 from hcl.match.evaluation.level_weights import LevelWeights, Weighing, trusted
 from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.fast_scoring.prepared import PreparedSupports
@@ -53,11 +57,35 @@ class PairScores:
 
     names: tuple[str, ...]  # of the L levels
     levels: Floats  # (Q, V, L)
-    total: Floats  # (Q, V) the weighted sum, which ranks
+    untrained: Floats  # (Q, V, U) the centred untrained levels, where they count
+    total: Floats  # (Q, V) the weighted sum
 
-    def paper_sum(self, trained: tuple[str, ...] = LEVELS) -> Floats:
+    def paper_sum(self, trained: Sequence[str] = LEVELS) -> Floats:
         """(Q, V) the paper's sum of its levels (Eq. 6)."""
-        return np.asarray(self.levels[..., [self.names.index(level) for level in trained]].sum(axis=-1))
+        return sum_of_levels(self.names, self.levels, trained)
+
+    def of_query(self, query: int) -> PairScores:
+        """Those of one query."""
+        some = slice(query, query + 1)
+        return PairScores(self.names, self.levels[some], self.untrained[some], self.total[some])
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The scores of Q queries against one class."""
+
+    names: tuple[str, ...]  # of the L levels
+    levels: Floats  # (Q, L)
+    total: Floats  # (Q,) the weighted sum, which ranks
+
+    def paper_sum(self, trained: Sequence[str] = LEVELS) -> Floats:
+        """(Q,) the paper's sum of its levels (Eq. 6)."""
+        return sum_of_levels(self.names, self.levels, trained)
+
+
+def sum_of_levels(names: Sequence[str], levels: Floats, trained: Sequence[str]) -> Floats:
+    """Add up some of the levels: (..., L) to (...)."""
+    return np.asarray(levels[..., [names.index(level) for level in trained]].sum(axis=-1))
 
 
 class Matcher:
@@ -83,21 +111,52 @@ class Matcher:
         levels, untrained = self._columns(self._together(compared), np.stack(rows, axis=1), of_paper)
         total = self._weighing.total(self._counted(levels), untrained)
         shape = (count, len(self.support))
-        return PairScores(self.names, levels.reshape(*shape, -1), total.reshape(shape))
+        levels, untrained = levels.reshape(*shape, -1), untrained.reshape(*shape, -1)
+        return PairScores(self.names, levels, untrained, total.reshape(shape))
 
     @cached_property
     def of_supports(self) -> PairScores:
         """The supports as queries against each other: (V, V); a video against itself is among them."""
         return self.score(without_keys(self.support.batch))
 
-    def class_scores(self, scores: Floats) -> Floats:
-        """Put the supports of each class together, as the run does: (..., V) to (..., N)."""
+    def class_scores(self, scores: PairScores) -> Floats:
+        """Score the classes by the weighted sum of all levels: (Q, N)."""
         classes = range(len(self.support.class_names))
-        return np.stack([self.pooled(scores[..., self.support.classes == number]) for number in classes], axis=-1)
+        of_classes = [self.pooled(scores, np.flatnonzero(self.support.classes == number)).total for number in classes]
+        return np.stack(of_classes, axis=-1)
 
-    def pooled(self, scores: Floats) -> Floats:
-        """Put the supports of one class together: (..., K) to (...)."""
-        return np.asarray(scores.mean(axis=-1) if self.matching.scoring.aggregate == "mean" else scores.max(axis=-1))
+    def pooled(self, scores: PairScores, rows: Rows) -> ClassScores:
+        """Put some supports of one class together, as the run does.
+
+        Args:
+            scores: of Q queries
+            rows: (K,) of the supports
+        """
+        aggregate = self.matching.scoring.aggregate
+        pool = np.max if aggregate == "max" else np.mean
+        levels, untrained = pool(scores.levels[:, rows], axis=1), pool(scores.untrained[:, rows], axis=1)
+        if aggregate == PROTOTYPE and len(rows) > 1:
+            lengths = self._prototype_lengths(rows)
+            levels, untrained = levels / lengths[: len(self.names)], untrained / lengths[len(self.names) :]
+        return ClassScores(self.names, levels, self._weighing.total(self._counted(levels), untrained))
+
+    def _prototype_lengths(self, rows: Rows) -> Floats:
+        """The length of the mean of some supports of a class on each level, the centred ones last: (L + U,)."""
+        pairs = self._same_class[rows[:, None], rows[None]]  # (K, K, L + U), 1 on the diagonal
+        first, second = np.tril_indices(len(rows), -1)
+        lookup = np.arange(len(first)).reshape(1, 1, -1)
+        return np.asarray(prototype_lengths(pairs[first, second], lookup, len(rows))[0, 0])
+
+    @cached_property
+    def _same_class(self) -> Floats:
+        """The scores of supports of one class with each other: (V, V, L + U), NaN where they are no cosines."""
+        classes = self.support.classes
+        pairs = np.argwhere((classes[:, None] == classes[None]) & ~np.eye(len(classes), dtype=bool))
+        batch = self._supports
+        of_paper = scores_without_patches(batch.arrays, batch.embeddings().clip_frames, pairs, self.matching.scoring)
+        table = np.full((len(classes), len(classes), len(self.names) + len(self._centred)), np.nan)
+        table[pairs[:, 0], pairs[:, 1]] = np.concatenate(self._columns(batch, pairs, of_paper), axis=1)
+        return table
 
     @cached_property
     def _prepared(self) -> PreparedSupports:
@@ -124,15 +183,14 @@ class Matcher:
             spatial = "spatial" in self.matching.trained
             levels = score_pairs(videos.embeddings(), pairs, **self.matching.scoring.of_pairs, spatial=spatial)
         known = [_cosines(videos.arrays[name].float(), pairs) for name in self._known]
-        names = [name for name in UNTRAINED_LEVELS if name in self._known] if self._trust < 1 else []
-        centred = [_cosines(videos.arrays[name].float() - self._means[name], pairs) for name in names]
+        centred = [_cosines(videos.arrays[name].float() - self._means[name], pairs) for name in self._centred]
         columns = np.concatenate((levels.astype(np.float64), np.stack(known, axis=1)), axis=1)
         return columns, np.stack(centred, axis=1) if centred else np.empty((len(pairs), 0))
 
     def _counted(self, levels: Floats) -> Floats:
         """The levels that count: those of the paper's that were trained, and all that need no gradients."""
         names = (*self.matching.trained, *self._known)
-        return levels[:, [self.names.index(name) for name in names]]
+        return levels[..., [self.names.index(name) for name in names]]
 
     @cached_property
     def _weighing(self) -> Weighing:
@@ -149,6 +207,11 @@ class Matcher:
             levels, untrained = self._columns(self._supports, chosen)
             columns = self._counted(levels)
         return Weighing.settle(names, columns, untrained, self.matching.weights, self._shift)
+
+    @property
+    def _centred(self) -> tuple[str, ...]:
+        """The untrained levels that take the trust which the run's weights lack here."""
+        return tuple(name for name in UNTRAINED_LEVELS if name in self._known) if self._trust < 1 else ()
 
     @cached_property
     def _means(self) -> dict[str, Tensor]:

@@ -16,9 +16,9 @@ from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.evaluation.known_levels import known_levels, known_scores
 from hcl.match.evaluation.results import Evaluation, Outcome
+from hcl.match.scoring.clip_pairs import align_clips
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import match
-from hcl.match.scoring.zoom import align_clips
 
 KINDS = {  # what is shown, and how many of each
     "confident and wrong": 4,

@@ -134,7 +134,6 @@ def facts_of(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
         f"{sum(first.class_sizes)} {first.plan.split} videos of {len(first.class_names)} classes in {first.store.path}",
         f"method {first.method}",
         *choice_lines(first.left_out, first.trained_on, str),
-        *([f"left out as copies of videos of an earlier split: {len(first.copies)}"] if first.copies else []),
         *weights_text(first, str).splitlines(),
         untrained_levels_text(first),
     ]

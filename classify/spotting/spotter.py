@@ -101,7 +101,7 @@ class Spotter:
     def class_scores(self, windows: Sequence[Window]) -> NDArray[np.float64]:
         """Score W windows against the N classes: (W, N)."""
         batch = self.answerer.embedder.embed_clips(np.stack([window.maps for window in windows]))
-        return self.answerer.matcher.class_scores(self.answerer.matcher.score(batch).total)
+        return self.answerer.matcher.class_scores(self.answerer.matcher.score(batch))
 
     def scored(
         self, intervals: Sequence[tuple[float, float]], scores: NDArray[np.float64], end: StreamEnd

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hcl.extract.backbones.resnet import BesideItsInput
 from hcl.extract.system.errors import InputError, first_line
 
 AGREEMENT = 0.99  # least cosine to the plain trunk on the trial images; rounding alone stays far above
@@ -83,16 +84,21 @@ def fused_trunk(trunk: nn.Sequential, images: Tensor, *, agreement: float = AGRE
     for hook in hooks:
         hook.remove()
     first, _, pool, *parts = trunk
-    layers = [part for part in parts if isinstance(part, nn.Sequential)]
     try:
-        blocks = [FusedBlock(block, sizes) for layer in layers for block in layer]
-        behind = parts[len(layers) :]
-        fused = nn.Sequential(FusedConvolution(first, sizes[first], relu=True), pool, *blocks, *behind)  # type: ignore[arg-type]
+        behind = [_fused_part(part, sizes) for part in parts]
+        fused = nn.Sequential(FusedConvolution(first, sizes[first], relu=True), pool, *behind)  # type: ignore[arg-type]
         maps = fused(images)
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):
         return trunk
     agree = torch.cosine_similarity(maps.float().flatten(), expected.float().flatten(), dim=0) > agreement
     return fused.eval() if agree else trunk
+
+
+def _fused_part(part: nn.Module, sizes: dict[nn.Module, torch.Size]) -> nn.Module:
+    """Fuse a layer, also one whose input stands beside its maps; what has no blocks stays as it is."""
+    if isinstance(part, BesideItsInput):
+        return BesideItsInput(_fused_part(part.layer, sizes))
+    return nn.Sequential(*(FusedBlock(block, sizes) for block in part)) if isinstance(part, nn.Sequential) else part
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hcl.extract.backbones.acceleration import compiled, fused_trunk
-from hcl.extract.backbones.resnet import MEAN, STD, resnet_trunk
+from hcl.extract.backbones.resnet import MEAN, STD, BesideItsInput, resnet_trunk
 from hcl.extract.backbones.weights import SHIPPED_ARCHITECTURE, TORCHVISION, content_hash, read_weights
 from hcl.extract.config import BACKBONES, LAYERS, PRECISIONS
 from hcl.extract.system.device import cpu_has_bfloat16
@@ -119,7 +119,7 @@ def load_backbone(
         weights: "default", "IMAGENET1K_V1", "IMAGENET1K_V2" or a file; of transformers' models "default" alone
         size: height and width of the frames in pixels
         precision: one of PRECISIONS; "auto" is the fastest that the device has in hardware
-        backbone_layer: one of LAYERS, the last one to run; of transformers' models the default alone
+        backbone_layer: one of LAYERS, what is given; of transformers' models the default alone
         compile_for: frames of each call, to compile the network for them; 0: it is not compiled
         device: to run on
 
@@ -130,7 +130,7 @@ def load_backbone(
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     frozen = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
     if backbone_layer != LAYERS[0]:
-        frozen = _without_layer4(frozen, backbone_layer)
+        frozen = _ending_at(frozen, backbone_layer)
     return Backbone(frozen, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
 
 
@@ -167,14 +167,18 @@ def _transformer(name: str, weights: str, size: int) -> FrozenNetwork:
     return FrozenNetwork(network, name, "default", content_hash(network.state_dict()), mean, std)
 
 
-def _without_layer4(frozen: FrozenNetwork, backbone_layer: str) -> FrozenNetwork:
+def _ending_at(frozen: FrozenNetwork, backbone_layer: str) -> FrozenNetwork:
     if frozen.name not in BACKBONES:
         raise InputError(
             f"--backbone-layer {backbone_layer}: {frozen.name} is no ResNet and has no such layer; leave it out"
         )
-    is_pooled = backbone_layer.endswith("-pooled")
-    pool = [nn.AvgPool2d(2, ceil_mode=True)] if is_pooled else []  # at odd edges, the mean of what there is
-    return replace(frozen, network=nn.Sequential(*list(frozen.network.children())[:-1], *pool))
+    *parts, layer4 = frozen.network.children()
+    behind: dict[str, list[nn.Module]] = {
+        "layer3": [],
+        "layer3-pooled": [nn.AvgPool2d(2, ceil_mode=True)],
+        "layer3+layer4": [BesideItsInput(layer4)],
+    }
+    return replace(frozen, network=nn.Sequential(*parts, *behind[backbone_layer]))
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hcl.extract.system.errors import InputError
@@ -23,6 +24,28 @@ def torchvision_models() -> ModuleType:
     from torchvision import models
 
     return models  # type: ignore[no-any-return]
+
+
+class BesideItsInput(nn.Module):
+    """A layer whose maps stand behind those that it takes, channels side by side, averaged to its grid.
+
+    Args:
+        layer: (N, I, 2 h, 2 w) -> (N, O, h, w), an odd grid rounded up
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, I, 2 h, 2 w) -> (N, I + O, h, w)."""
+        averaged = halved(maps)  # first: the layer may overwrite what it takes
+        return torch.cat((averaged, self.layer(maps)), dim=1)
+
+
+def halved(maps: Tensor) -> Tensor:
+    """Average each 2 x 2 patches, at odd edges those that there are: (N, C, 2 h, 2 w) to (N, C, h, w)."""
+    return functional.avg_pool2d(maps, 2, ceil_mode=True)
 
 
 def resnet_trunk(name: str, tensors: dict[str, Tensor], *, shown: str) -> nn.Sequential:

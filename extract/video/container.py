@@ -1,6 +1,6 @@
 """Open a video file: its best video stream, or the reason why there is none."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
@@ -44,6 +44,17 @@ def refuse_other_files(path: Path) -> None:
     """
     if told := other_files(path):
         raise VideoError(told)
+
+
+@contextmanager
+def damage_named(reason: Callable[[av.FFmpegError], str]) -> Iterator[None]:
+    """Turn what FFmpeg raises into a VideoError with a reason, but where the machine lacks threads, files or memory."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        if lacks_resources(error):
+            raise
+        raise VideoError(reason(error)) from error
 
 
 def _open(path: Path, opened: ExitStack) -> av.container.InputContainer:

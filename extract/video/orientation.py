@@ -23,12 +23,6 @@ def apply_display_matrix(frame: av.VideoFrame) -> np.ndarray:
     return image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
 
-def is_mirrored(frame: av.VideoFrame) -> bool:
-    """Return whether the display matrix mirrors the picture."""
-    across_x, down_x, across_y, down_y = _matrix(frame)
-    return across_x * down_y - down_x * across_y < 0
-
-
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:

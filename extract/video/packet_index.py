@@ -5,6 +5,7 @@ frame and every timestamp is the packet's own; `PacketIndex.flaw` says in which 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -12,11 +13,10 @@ from typing import TypeAlias
 
 import av
 
-from hcl.extract.system.errors import VideoError, lacks_resources
+from hcl.extract.system.errors import VideoError
 from hcl.extract.video.bitstream import PacketFacts, packet_facts
-from hcl.extract.video.container import capture_ffmpeg_errors, open_video
+from hcl.extract.video.container import capture_ffmpeg_errors, damage_named, open_video
 from hcl.extract.video.container_fields import bytes_missing, failed_checksum
-from hcl.extract.video.orientation import is_mirrored
 
 _SOUND_CONTAINERS = ("mov", "matroska")  # mov is the whole family: mp4, m4v, 3gp; matroska is webm, too
 _SOUND_CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d")
@@ -30,16 +30,10 @@ class PacketIndex:
 
     container: str
     codec: str
-    pixel_format: str
     shown: int  # frames to expect: packets that an edit list does not hide
     flaw: str = ""  # why frames cannot be found by timestamps
     pts: tuple[int, ...] = ()
-    seconds: tuple[float, ...] = ()
-    keys: tuple[int, ...] = ()  # packets that the container calls key frames
-    entries: tuple[int, ...] = ()  # those at which decoding can start
-    size: tuple[int, int] = (0, 0)  # height and width of the first frame, as stored
-    rotation: int = 0
-    mirrored: bool = False
+    entries: tuple[int, ...] = ()  # key frames at which decoding can start
     upright: bool = False  # the first frame has no display matrix
 
 
@@ -64,15 +58,11 @@ def read_packet_index(path: Path) -> PacketIndex:
         notes: list[PacketNote] = []
         first = None
         with capture_ffmpeg_errors() as complained:
-            try:
+            with damage_named(lambda _: f"damaged: reading stops after {len(notes)} frames"):
                 for packet in container.demux(stream):
                     if packet.size:
                         first = first or packet
                         notes.append(_noted(packet, stream.codec_context))
-            except av.FFmpegError as error:
-                if lacks_resources(error):
-                    raise
-                raise VideoError(f"damaged: reading stops after {len(notes)} frames") from error
         if missing := bytes_missing(path):
             raise VideoError(f"truncated: {missing}")
         if failed := failed_checksum(path):
@@ -92,12 +82,9 @@ def _noted(packet: Packet, context: av.VideoCodecContext) -> PacketNote:
 
 
 def _first_frame(context: av.VideoCodecContext, packet: Packet) -> av.VideoFrame | None:
-    try:
+    with suppress(VideoError), damage_named(lambda _: "damaged: the first frame cannot be decoded"):
         return next(iter([*context.decode(packet), *context.decode(None)]), None)
-    except av.FFmpegError as error:
-        if lacks_resources(error):
-            raise
-        return None
+    return None
 
 
 def _index(
@@ -107,7 +94,6 @@ def _index(
     base = PacketIndex(
         container=container,
         codec=context.name,
-        pixel_format=str(context.pix_fmt),
         shown=sum(not note.is_hidden for note in notes),
         flaw=_container_flaw(container, context.name, damaged) or packets_flaw(notes),
         upright=frame is not None and "DISPLAYMATRIX" not in frame.side_data,
@@ -120,17 +106,7 @@ def _index(
         return replace(base, flaw="the first packet is no clean start")
     if frame.interlaced_frame:
         return replace(base, flaw="interlaced: a packet may hold half a frame")
-    tick = float(stream.time_base or 0)
-    return replace(
-        base,
-        pts=pts,
-        seconds=tuple(stamp * tick for stamp in pts),
-        keys=tuple(number for number, note in enumerate(notes) if note.is_key),
-        entries=entries,
-        size=(frame.height, frame.width),
-        rotation=frame.rotation,
-        mirrored=is_mirrored(frame),
-    )
+    return replace(base, pts=pts, entries=entries)
 
 
 def _container_flaw(container: str, codec: str, damaged: bool) -> str:

@@ -2,17 +2,21 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 
-from hcl.extract.system.errors import VideoError, lacks_resources
-from hcl.extract.video.container import open_video
+from hcl.extract.system.errors import VideoError
+from hcl.extract.video.container import capture_ffmpeg_errors, damage_named, open_video
 from hcl.extract.video.frames import FrameChoice, VideoFrames
 from hcl.extract.video.orientation import apply_display_matrix
 from hcl.extract.video.packet_index import Packet, PacketIndex
+
+LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # its decoders, by codec
 
 
 def read_with_pyav(path: Path, choose: FrameChoice, index: PacketIndex) -> VideoFrames:
@@ -42,13 +46,14 @@ def read_sequentially(path: Path, choose: FrameChoice, index: PacketIndex) -> Vi
 
 
 def _decoder(stream: av.VideoStream, index: PacketIndex) -> av.VideoCodecContext:
-    """The decoder of a stream: FFmpeg's own, but for VP9.
+    """The decoder of a stream: FFmpeg's own, but for VP8 and VP9.
 
-    libvpx gives the same frames and notices damage. It knows nothing of a display matrix.
+    libvpx gives the same frames and notices more damage. It knows nothing of a display matrix.
     """
-    if index.codec != "vp9" or not index.upright or "libvpx-vp9" not in av.codecs_available:
+    name = LIBVPX.get(index.codec, "")
+    if not index.upright or name not in av.codecs_available:
         return stream.codec_context
-    context: av.VideoCodecContext = av.CodecContext.create("libvpx-vp9", "r")
+    context = cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
     context.thread_count = 1
     return context
 
@@ -58,18 +63,30 @@ def _decode_all(path: Path, wanted: set[int], index: PacketIndex) -> tuple[dict[
     count = 0
     with open_video(path) as (container, stream):
         decoder = _decoder(stream, index)
-        try:
+        with _refused(index), damage_named(lambda e: f"damaged: decoding stops after {count} frames ({e.strerror})"):
             for packet in container.demux(stream):
                 for frame in decoder.decode(packet):
                     _check(frame)
                     if count in wanted:
                         images[count] = apply_display_matrix(frame)
                     count += 1
-        except av.FFmpegError as error:
-            if lacks_resources(error):
-                raise
-            raise VideoError(f"damaged: decoding stops after {count} frames ({error.strerror})") from error
     return images, count
+
+
+@contextmanager
+def _refused(index: PacketIndex) -> Iterator[None]:
+    """Refuse a GIF of which FFmpeg's decoder says that a picture does not fill its frame: it returns it all the same.
+
+    Raises:
+        VideoError: with the first message
+    """
+    if index.codec != "gif":
+        yield
+        return
+    with capture_ffmpeg_errors() as complained:
+        yield
+    if complained:
+        raise VideoError(f"damaged: a frame is incomplete ({complained[0][2].strip()})")
 
 
 def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_out: bool = True) -> VideoFrames | None:
@@ -87,16 +104,12 @@ def read_indexed(path: Path, choose: FrameChoice, index: PacketIndex, *, leave_o
     images: dict[int, np.ndarray] = {}
     with open_video(path) as (container, stream):
         decoder = _decoder(stream, index)
-        try:
+        with damage_named(lambda error: f"damaged: a frame cannot be decoded ({error.strerror})"):
             for number, stamps in groupby(wanted, key=lambda stamp: bisect_right(starts, stamp) - 1):
                 container.seek(starts[number], stream=stream)
                 decoder.flush_buffers()
                 packets = container.demux(stream)
                 images |= _decode_span(packets, decoder, starts[number], set(stamps), leave_out=leave_out)
-        except av.FFmpegError as error:
-            if lacks_resources(error):
-                raise
-            raise VideoError(f"damaged: a frame cannot be decoded ({error.strerror})") from error
     if len(images) < len(wanted):
         return None
     return VideoFrames(_stack([images[order[i]] for i in indices]), indices, len(order), "pyav")

@@ -101,7 +101,7 @@ def draw_set(videos: VideoTable, split: str, config: EpisodeConfig, **choice: An
         videos: the table
         split: "base", "val" or "novel"
         config: what to draw
-        choice: as of `make_split_pool`: where, trained and min_videos
+        choice: as of `make_split_pool`: where, trained, min_videos and copies
 
     Raises:
         InputError: if the split is empty, or the episodes cannot be drawn from it

@@ -1,6 +1,7 @@
 """Episodes as a JSON file that any system can read, so that all are tested on exactly the same."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import HASH, atomic_file, document_hash, with_hash
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.match.episodes.drawing import Episodes, EpisodeSet
+from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.store.embedding_store import EmbeddingStore
 
 SCHEMA, VERSION = "hcl-episodes", 1
@@ -47,11 +49,13 @@ class EpisodeList:
         Raises:
             InputError: if one is missing, of another class, content or split, or left out as an earlier split has it
         """
-        left_out = store.left_out(split)
+        copies = store.left_out(split)
+        # A path may hold " = " itself: a line is found by all that may be its path.
+        left_out = {line[: match.start()]: line for line in copies for match in re.finditer(" = ", line)}
         places = {path: row for row, path in enumerate(store.videos.path)}
         rows = np.empty(len(self.paths), dtype=np.int64)
         for number, (path, label, content) in enumerate(zip(self.paths, self.labels, self.contents, strict=True)):
-            if same := next((line for line in left_out if line.startswith(f"{split} {path} = ")), ""):
+            if same := left_out.get(f"{split} {path}"):
                 raise InputError(f"{store.path}: an episode's video is left out, {same}; draw the episodes anew")
             if path not in places:
                 raise InputError(f"{store.path}: no video {path!r}, which the episodes name; embed its cache")
@@ -67,7 +71,7 @@ class EpisodeList:
                     f"{store.path}: {path} is of split {store.videos.split[row]}, not {split}; choose with --split"
                 )
         episodes = Episodes(rows[self.episodes.support], rows[self.episodes.query])
-        return EpisodeSet(episodes, dict(sorted(Counter(self.labels).items())))
+        return EpisodeSet(episodes, dict(sorted(Counter(self.labels).items())), LeftOut(copies=copies))
 
 
 def write_episodes(path: str | Path, episode_list: EpisodeList, settings: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.cache.video_table import Rows, VideoTable
+from hcl.extract.cache.video_table import Rows, VideoTable, left_out_text
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig
 
@@ -31,16 +31,19 @@ class LeftOut:
     trained: tuple[str, ...] = ()  # classes that the encoder was trained on
     small: dict[str, int] = field(default_factory=dict)  # classes with too few videos: how many they have
     duplicates: tuple[tuple[str, ...], ...] = ()  # byte-identical videos, by path; one of each set can be drawn
+    copies: tuple[str, ...] = ()  # videos that an earlier split has, too, as `VideoTable.same_as` names them
 
     def to_dict(self) -> dict[str, Any]:
-        """The classes in plain types."""
-        return {"trained": list(self.trained), "few_videos": self.small}
+        """The classes and the copies in plain types."""
+        return {"trained": list(self.trained), "few_videos": self.small, "copies": list(self.copies)}
 
     def sentences(self) -> list[str]:
-        """Name the classes and the reasons, one a line."""
+        """Name the classes, the copies and the reasons, one a line."""
         trained = f"{TRAINED_ON}: {', '.join(self.trained)} (--keep-trained-classes counts them)"
         sizes = ", ".join(f"{name} ({count})" for name, count in self.small.items())
-        return [trained] * bool(self.trained) + [f"left out, with too few videos: {sizes}"] * bool(self.small)
+        small = f"left out, with too few videos: {sizes}"
+        told = {trained: self.trained, small: self.small, left_out_text(self.copies): self.copies}
+        return [sentence for sentence, found in told.items() if found]
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def make_split_pool(
     where: str = "",
     trained: Collection[str] = (),
     min_videos: int = 0,
+    copies: tuple[str, ...] = (),
 ) -> SplitPool:
     """Sort the videos of one split of a table by class, without what must not be drawn.
 
@@ -70,6 +74,7 @@ def make_split_pool(
         where: what the table is of, for messages
         trained: classes that are left out, since the encoder was trained on them
         min_videos: classes with fewer videos are left out
+        copies: what to name as left out, since an earlier split has it
 
     Raises:
         InputError: if the split is empty, or has too few classes or videos; what was left out is named
@@ -84,6 +89,7 @@ def make_split_pool(
         tuple(name for name in sizes if name in trained),
         {name: count for name, count in sizes.items() if count < min_videos and name not in trained},
         tuple(videos.take(members).path for members in duplicates),
+        copies,
     )
     sizes = {name: count for name, count in sizes.items() if name not in {*left_out.trained, *left_out.small}}
     rows = np.array([row for row in rows if videos.label[row] in sizes], dtype=np.int64)

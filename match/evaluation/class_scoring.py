@@ -10,9 +10,19 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import LEVELS, ScoreConfig
-from hcl.match.embeddings import Arrays
-from hcl.match.episodes.aggregation import PairTable, combine_levels, distinct_pairs, pool_supports, sum_name
+from hcl.match.embeddings import Arrays, Clips, Embeddings
+from hcl.match.episodes.aggregation import (
+    PROTOTYPE,
+    PairTable,
+    SupportPairs,
+    combine_levels,
+    distinct_pairs,
+    sum_name,
+    support_pairs,
+)
 from hcl.match.episodes.drawing import Episodes
+from hcl.match.episodes.level_table import Case, LevelTable
+from hcl.match.evaluation.known_levels import known_levels, known_scores
 from hcl.match.evaluation.score_cache import ScoreCache
 from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.methods.registry import Method, find_method
@@ -21,16 +31,9 @@ from hcl.match.store.embedding_store import EmbeddingStore
 PAIRS_PER_SLICE = 120_000  # between two of which an interrupt loses nothing; each slice tabulates its supports anew
 GATHERED_BYTES = 64 * 2**20  # of the arrays of a method that are gathered at a time
 
+CENTRED = "centred "  # before the names of levels whose vectors are centred by the judged videos' own mean
+
 ClassScores = dict[str, NDArray[np.float64]]  # (E, N * M, N) scores of classes, by the name of the score
-PairColumns = dict[str, NDArray[np.float64]]  # (n,) scores of pairs, by the name of the score
-
-
-@dataclass(frozen=True)
-class Case:
-    """One way of putting the supports of a class together; the supports of few shots are the first of many."""
-
-    k_shot: int
-    aggregate: str  # of the scores over supports, where a method scores pairs
 
 
 @dataclass(frozen=True)
@@ -91,38 +94,93 @@ def _slices(
             yield order[some], scores
 
 
-def combination_scores(
-    levels: NDArray[np.float64],
-    lookup: NDArray[np.int64],
-    case: Case,
+def level_table(
+    store: EmbeddingStore,
+    scored: LevelScores,
+    support: Rows,
+    scoring: ScoreConfig,
     *,
-    spatial: bool = True,
-    last: Sequence[str] = LEVELS,
+    prototypes: bool,
+    centred: Sequence[str] = (),
+) -> LevelTable:
+    """Put the scores of pairs on all levels of a store together.
+
+    Args:
+        store: of HCL
+        scored: on the paper's levels
+        support: (E, N, K) rows of the episodes that are scored whole, the first ones
+        scoring: how pairs are scored
+        prototypes: score the supports of a class with each other, too
+        centred: levels without gradients that are also given centred by the mean of the judged videos
+
+    Returns:
+        the paper's levels, those of the store without gradients, and the centred ones under CENTRED and their names
+    """
+    known = known_levels(store)
+    pairs, judged = scored.pairs.pairs, np.unique(scored.pairs.pairs[scored.scored])
+
+    def further(of: Rows) -> NDArray[np.float64]:
+        columns = (known_scores(store, of, known), known_scores(store, of, centred, centred_by=judged))
+        return np.concatenate(columns, axis=1)
+
+    names = (*LEVELS, *known, *(CENTRED + name for name in centred))
+    scores = np.full((len(pairs), len(names)), np.nan)
+    scores[:, : len(LEVELS)] = scored.levels
+    scores[scored.scored, len(LEVELS) :] = further(pairs[scored.scored])
+    supports = support_pairs(support if prototypes else support[:, :, :1])
+    of_supports = np.full((len(supports.pairs), len(names)), np.nan)
+    if len(supports.pairs):
+        of_supports[:, : len(LEVELS)] = support_scores(store, supports, scoring)
+        of_supports[:, len(LEVELS) :] = further(supports.pairs)
+    return LevelTable(names, scores, scored.pairs.lookup[: len(support)], of_supports, supports)
+
+
+def support_scores(store: EmbeddingStore, supports: SupportPairs, scoring: ScoreConfig) -> NDArray[np.float32]:
+    """Score the supports of a class with each other on the global and the temporal level; no patches are read.
+
+    Returns:
+        (m, 3), NaN on the spatial level
+    """
+    used, local = np.unique(supports.pairs, return_inverse=True)
+    arrays = store.arrays(("global", "clips"), used)
+    return scores_without_patches(arrays, store.clip_frames, local.reshape(-1, 2), scoring)
+
+
+def scores_without_patches(
+    arrays: Arrays, clip_frames: Clips, pairs: Rows, scoring: ScoreConfig
+) -> NDArray[np.float32]:
+    """Score pairs on the two levels on which a video's score with itself is 1.
+
+    It is not on the spatial one, whose patches are weighted (Eq. 4).
+
+    Args:
+        arrays: "global" (V, D) and "clips" (V, Nc, D)
+        clip_frames: of the Nc clips
+        pairs: (m, 2) rows
+        scoring: how pairs are scored
+
+    Returns:
+        (m, 3), NaN on the spatial level
+    """
+    clips, frames = arrays["clips"], 1 + max(max(clip) for clip in clip_frames)
+    no_patches = clips.new_zeros(1).expand(len(clips), frames, 1, clips.shape[-1])
+    embeddings = Embeddings(arrays["global"], clips, no_patches, clip_frames)
+    return score_pairs(embeddings, pairs, **scoring.of_pairs, spatial=False)
+
+
+def combination_scores(
+    of_classes: NDArray[np.float64], *, spatial: bool = True, last: Sequence[str] = LEVELS
 ) -> ClassScores:
     """Score classes by every combination of levels.
 
     Args:
-        levels: (n, 3), of the distinct pairs
-        lookup: (E, N * M, N, K) into them
-        case: how many of the K supports count, and how
+        of_classes: (E, N * M, N, 3) scores of classes on the paper's levels
         spatial: False leaves the spatial level out
         last: the levels whose sum counts; it comes last
     """
-    scores = combine_levels(pool_supports(levels, lookup[..., : case.k_shot], case.aggregate), spatial=spatial)
+    scores = combine_levels(of_classes, spatial=spatial)
     counted = sum_name([level for level in last if spatial or level != "spatial"])
     return {name: scores[name] for name in scores if name != counted} | {counted: scores[counted]}
-
-
-def class_scores_of(columns: PairColumns, lookup: NDArray[np.int64], case: Case) -> ClassScores:
-    """Score classes by each of some scores of pairs.
-
-    Args:
-        columns: of the distinct pairs
-        lookup: (E, N * M, N, K) into them
-        case: how many of the K supports count, and how
-    """
-    places = lookup[..., : case.k_shot]
-    return {name: pool_supports(values[:, None], places, case.aggregate)[..., 0] for name, values in columns.items()}
 
 
 def method_scores(
@@ -145,8 +203,11 @@ def method_scores(
     if not method.pairwise:
         return {case: episode_scores(method, arrays, local, case.k_shot, name=name) for case in cases}
     pairs = distinct_pairs(local)
-    scores = _pair_scores(method, arrays, pairs.pairs, name)[:, None]
-    return {case: pool_supports(scores, pairs.lookup[..., : case.k_shot], case.aggregate)[..., 0] for case in cases}
+    are_cosines = getattr(method, "are_cosines", False) and any(case.aggregate == PROTOTYPE for case in cases)
+    supports = support_pairs(local.support if are_cosines else local.support[:, :, :1])
+    scores, of_supports = (_pair_scores(method, arrays, of.pairs, name)[:, None] for of in (pairs, supports))
+    table = LevelTable((name,), scores, pairs.lookup, of_supports, supports)
+    return {case: table.of_classes(case)[..., 0] for case in cases}
 
 
 @torch.inference_mode()

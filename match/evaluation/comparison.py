@@ -1,6 +1,6 @@
 """Several runs or methods over the same episodes: what each recognises, and paired differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.aggregation import true_places
 from hcl.match.episodes.drawing import EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluate import EvaluationRequest
 from hcl.match.evaluation.evaluator import Evaluator, left_out_classes
 from hcl.match.evaluation.results import Evaluation, accuracy_frame
@@ -116,9 +116,10 @@ def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: Evaluati
         raise InputError(f"a comparison needs 2 runs or stores, got {len(stores)}; one alone: hcl evaluate")
     request = request or EvaluationRequest()
     opened = {name: open_store(store) for name, store in stores.items()}
-    left_out, episode_list = LeftOut(), request.episode_list
+    copies = _copies(opened.values(), request.plan.split)
+    left_out, episode_list = LeftOut(copies=copies), request.episode_list
     if episode_list is None:
-        drawn = _draw_for(list(opened.values()), request)
+        drawn = _draw_for(list(opened.values()), request, copies)
         left_out, episode_list = drawn.left_out, EpisodeList.of(drawn.episodes, next(iter(opened.values())).videos)
     evaluations = {}
     for name, store in opened.items():
@@ -131,12 +132,17 @@ def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: Evaluati
     return Comparison(request.episodes, request.plan, tuple(entries), tuple(differences), left_out, tuple(trained_on))
 
 
-def _draw_for(stores: Sequence[EmbeddingStore], request: EvaluationRequest) -> EpisodeSet:
+def _copies(stores: Iterable[EmbeddingStore], split: str) -> tuple[str, ...]:
+    """What any of several stores leaves out, since an earlier split has it, each once."""
+    return tuple(dict.fromkeys(same for store in stores for same in store.left_out(split)))
+
+
+def _draw_for(stores: Sequence[EmbeddingStore], request: EvaluationRequest, copies: tuple[str, ...]) -> EpisodeSet:
     """Draw episodes from the first of several stores, without the classes that any of them was trained on."""
     config, plan, first = replace(request.episodes, k_shot=max(request.plan.shots)), request.plan, stores[0]
     trained = {name for store in stores for name in left_out_classes(store, plan)}
-    where = str(first.path)
-    return draw_set(first.videos, plan.split, config, where=where, trained=trained, min_videos=plan.min_videos)
+    choice = {"where": str(first.path), "trained": trained, "min_videos": plan.min_videos, "copies": copies}
+    return draw_set(first.videos, plan.split, config, **choice)
 
 
 def _entries(evaluations: Mapping[str, Evaluation]) -> list[Entry]:

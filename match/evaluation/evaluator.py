@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.errors import InputError
 from hcl.match.confidence.fitting import choose_temperatures, choose_threshold
 from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig, ScoreConfig
-from hcl.match.episodes.aggregation import true_places
+from hcl.match.episodes.aggregation import PROTOTYPE, true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.outside import draw_outside
 from hcl.match.evaluation.class_scoring import (
-    Case,
     ClassScores,
     LevelScores,
-    PairColumns,
-    class_scores_of,
     combination_scores,
+    level_table,
     method_scores,
     score_levels,
 )
 from hcl.match.evaluation.confidence import calibration_of, open_set_of
-from hcl.match.evaluation.known_levels import known_levels, known_scores
-from hcl.match.evaluation.level_weights import weighted_scores
+from hcl.match.evaluation.known_levels import known_levels
+from hcl.match.evaluation.level_weights import levels_to_centre, weigh
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings, write_scores
 from hcl.match.evaluation.statistics import accuracy_table, count_confusion
@@ -172,6 +172,7 @@ class Evaluator:
             where=str(self.store.path),
             trained=trained,
             min_videos=self.plan.min_videos,
+            copies=self.store.left_out(self.plan.split),
         )
 
     def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
@@ -200,34 +201,31 @@ class Evaluator:
             write_scores(self._path, self._score_cache, self._settings)
         if not (count := level_scores.finished):
             raise KeyboardInterrupt
-        lookup = level_scores.pairs.lookup[:count]
-        known, weighted = self._further_scores(level_scores)
-        scores = {
-            case: class_scores_of(known, lookup, case)
-            | combination_scores(level_scores.levels, lookup, case, spatial=spatial, last=self.store.trained_levels)
-            | class_scores_of(weighted, lookup, case)
-            for case in cases
-        }
+        scores = self._score_classes(level_scores, episodes.support[:count], cases)
         return episodes.first(count), scores, _spread(level_scores.levels[level_scores.scored])
 
-    def _further_scores(self, level_scores: LevelScores) -> tuple[PairColumns, PairColumns]:
-        """Score pairs by the levels that need no gradients, and by the weighted sum of all, if the store has any."""
-        names = known_levels(self.store)
-        if not names:
-            return {}, {}
-        scored, pairs = level_scores.scored, level_scores.pairs.pairs
-        known = known_scores(self.store, pairs[scored], names)
-        levels = level_scores.levels[scored]
-        weighted = weighted_scores(self.store, pairs[scored], levels, known, np.unique(pairs[scored]))
-        columns = {name: _of_all(column, scored) for name, column in zip(names, known.T, strict=True)}
-        return columns, {WEIGHTED: _of_all(weighted, scored)}
-
-
-def _of_all(values: NDArray[np.float64], scored: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Give the pairs that an interrupt left out NaN: (m,) values of scored pairs to (n,)."""
-    column = np.full(len(scored), np.nan)
-    column[scored] = values
-    return column
+    def _score_classes(
+        self, level_scores: LevelScores, support: Rows, cases: Sequence[Case]
+    ) -> dict[Case, ClassScores]:
+        """Score classes by the levels that need no gradients, by the paper's levels, and by the weighted sum of all."""
+        known, rows = known_levels(self.store), np.unique(level_scores.pairs.pairs[level_scores.scored])
+        table = level_table(
+            *(self.store, level_scores, support, self.scoring),
+            prototypes=any(case.aggregate == PROTOTYPE for case in cases),
+            centred=levels_to_centre(self.store, rows) if known else (),
+        )
+        weighted = weigh(self.store, table, rows, cases) if known else {}
+        scores: dict[Case, ClassScores] = {}
+        for case in cases:
+            of_classes = table.of_classes(case)
+            scores[case] = {
+                name: of_classes[..., place] for name, place in zip(known, table.places(known), strict=True)
+            }
+            scores[case] |= combination_scores(
+                of_classes[..., : len(LEVELS)], spatial=self.plan.spatial, last=self.store.trained_levels
+            )
+            scores[case] |= {WEIGHTED: weighted[case]} if known else {}
+        return scores
 
 
 def left_out_classes(store: EmbeddingStore, plan: EvaluationConfig) -> tuple[str, ...]:

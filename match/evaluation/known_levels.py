@@ -21,7 +21,7 @@ def known_levels(store: EmbeddingStore) -> tuple[str, ...]:
 
 
 def known_scores(
-    store: EmbeddingStore, pairs: Rows, levels: Sequence[str] = KNOWN_LEVELS, *, centred: bool = False
+    store: EmbeddingStore, pairs: Rows, levels: Sequence[str] = KNOWN_LEVELS, *, centred_by: Rows | None = None
 ) -> NDArray[np.float64]:
     """Score pairs of videos by the cosine of their vectors on each level.
 
@@ -29,7 +29,7 @@ def known_scores(
         store: that has an array for each level
         pairs: (n, 2) rows of a query and a support
         levels: some of KNOWN_LEVELS
-        centred: subtract the mean of the pairs' videos first, where that of the base videos is of another domain
+        centred_by: rows of videos whose mean is subtracted first, where that of the base videos is of another domain
 
     Returns:
         (n, L), in [-1, 1]; a zero vector has cosine 0 with everything
@@ -37,10 +37,11 @@ def known_scores(
     used, local = np.unique(pairs, return_inverse=True)
     local = local.reshape(-1, 2)
     arrays = store.arrays(tuple(levels), used)
+    means = {} if centred_by is None else store.arrays(tuple(levels), np.unique(centred_by))
     columns = []
     for name in levels:
         vectors = arrays[name].float()
-        columns.append(pair_cosines(vectors - vectors.mean(dim=0) if centred else vectors, local))
+        columns.append(pair_cosines(vectors - means[name].float().mean(dim=0) if means else vectors, local))
     return np.stack(columns, axis=1) if columns else np.empty((len(pairs), 0))
 
 

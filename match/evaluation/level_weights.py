@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.errors import InputError
 from hcl.match.config import HCL, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, EpisodeConfig, ScoreConfig
-from hcl.match.episodes.aggregation import pool_supports, true_places
+from hcl.match.episodes.aggregation import PROTOTYPE, true_places
 from hcl.match.episodes.drawing import Episodes, draw_for_choice
-from hcl.match.evaluation.class_scoring import score_levels
-from hcl.match.evaluation.known_levels import domain_shift, known_levels, known_scores
+from hcl.match.episodes.level_table import Case, LevelTable
+from hcl.match.evaluation.class_scoring import CENTRED, level_table, score_levels
+from hcl.match.evaluation.known_levels import domain_shift, known_levels
 from hcl.match.evaluation.score_cache import ScoreCache
 from hcl.match.store.embedding_store import EmbeddingStore
 
@@ -127,13 +128,13 @@ def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
     trained = store.trained_levels
     scored = score_levels(store, episodes, scoring, ScoreCache(len(store.videos)), spatial="spatial" in trained)
-    pairs = scored.pairs
-    of_store = known_levels(store)
-    names = (*trained, *of_store)
-    levels = np.concatenate((columns_of(scored.levels, trained), known_scores(store, pairs.pairs, of_store)), axis=1)
+    names = (*trained, *known_levels(store))
+    table = level_table(store, scored, episodes.support, scoring, prototypes=scoring.aggregate == PROTOTYPE)
     shots = sorted({1, episodes.support.shape[2]})
-    of_classes = [pool_supports(levels, pairs.lookup[..., :shot], "mean") for shot in shots]
-    prior, truth, spread = np.array([PRIOR[name] for name in names]), true_places(episodes), levels.std(axis=0)
+    places = table.places(names)
+    of_classes = [table.of_classes(Case(shot, scoring.aggregate))[..., places] for shot in shots]
+    prior, truth = np.array([PRIOR[name] for name in names]), true_places(episodes)
+    spread = table.columns(names).std(axis=0)
     candidates = []
     for counted in (names, UNTRAINED_LEVELS):
         is_counted = np.array([name in counted for name in names])
@@ -195,10 +196,10 @@ def fit_weights(
     return weights
 
 
-def weighted_scores(
-    store: EmbeddingStore, pairs: Rows, levels: NDArray[np.float64], known: NDArray[np.float64], rows: Rows
-) -> NDArray[np.float64]:
-    """Add up all levels by the store's weights; without any, by PRIOR, or all alike where nothing was learned.
+def weigh(
+    store: EmbeddingStore, table: LevelTable, rows: Rows, cases: Sequence[Case]
+) -> dict[Case, NDArray[np.float64]]:
+    """Score classes by all levels, weighted by the store's weights; without any, by PRIOR, or all alike.
 
     Of the paper's levels those count whose losses were trained.
 
@@ -207,23 +208,32 @@ def weighted_scores(
 
     Args:
         store: of HCL
-        pairs: (n, 2) rows of a query and a support
-        levels: (n, 3) scores of the paper's levels, NaN where one was left out
-        known: (n, L) scores of the store's known levels
+        table: of its levels, with the centred ones that `levels_to_centre` names
         rows: of the videos that episodes are drawn from
+        cases: numbers of shots and aggregates
 
     Returns:
-        (n,)
+        (E, N * M, N) of each case
     """
-    trained = store.trained_levels
-    names = (*trained, *known_levels(store))
-    columns = np.concatenate((columns_of(levels, trained), known), axis=1)
+    names = (*store.trained_levels, *known_levels(store))
+    centred = tuple(name for name in table.names if name.startswith(CENTRED))
+    is_scored = ~np.isnan(table.scores[:, 0])  # an interrupt left others out
+    columns, untrained = (table.columns(some)[is_scored] for some in (names, centred))
     chosen = LevelWeights.of(store)
-    shift = foreign_shift(store, chosen, rows)
-    untrained = np.empty((len(pairs), 0))
-    if shift is not None and trusted(shift) < 1:
-        untrained = known_scores(store, pairs, [name for name in UNTRAINED_LEVELS if name in names], centred=True)
-    return Weighing.settle(names, columns, untrained, chosen, shift).total(columns, untrained)
+    weighing = Weighing.settle(names, columns, untrained, chosen, foreign_shift(store, chosen, rows))
+    places, centred_places = table.places(names), table.places(centred)
+    totals = {}
+    for case in cases:
+        of_classes = table.of_classes(case)
+        totals[case] = weighing.total(of_classes[..., places], of_classes[..., centred_places])
+    return totals
+
+
+def levels_to_centre(store: EmbeddingStore, rows: Rows) -> tuple[str, ...]:
+    """The untrained levels that take the trust which a store's weights lack in the domain of some videos."""
+    shift = foreign_shift(store, LevelWeights.of(store), rows)
+    is_trusted = shift is None or trusted(shift) == 1
+    return () if is_trusted else tuple(name for name in UNTRAINED_LEVELS if name in store.names)
 
 
 @dataclass(frozen=True)
@@ -268,18 +278,13 @@ class Weighing:
         return cls(weights, trust, _spread(total), spreads, _spread(alone))
 
     def total(self, columns: NDArray[np.float64], untrained: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add up the levels of any pairs, arguments as of `settle`: (n,)."""
+        """Add up the levels: (..., L) and (..., U), of pairs or classes, to (...)."""
         total = np.where(np.isnan(columns), 0, columns) @ self.weights
         if self.trust == 1:
             return np.asarray(total)
-        alone = _divided(untrained, self.untrained_spreads).sum(axis=1)
+        alone = _divided(untrained, self.untrained_spreads).sum(axis=-1)
         shares = self.trust * _divided(total, self.spread) + (1 - self.trust) * _divided(alone, self.untrained_spread)
         return np.asarray(shares)
-
-
-def columns_of(levels: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
-    """Take the scores of some of the paper's levels: (n, 3) to (n, L)."""
-    return levels[:, [LEVELS.index(name) for name in names]]
 
 
 def _spread(scores: NDArray[np.float64]) -> float:

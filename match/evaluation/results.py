@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hcl.extract.system.errors import InputError
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.drawing import Episodes
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.confidence import Calibration, OpenSet
 from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
@@ -112,11 +112,6 @@ class Evaluation:
         return tuple(name for name in self.class_names if name in self.store.trained_classes)
 
     @property
-    def copies(self) -> tuple[str, ...]:
-        """Videos of the split that were not drawn, since an earlier split has the same ones."""
-        return self.store.left_out(self.plan.split)
-
-    @property
     def interrupted(self) -> bool:
         """Whether fewer episodes were scored than requested."""
         return len(self.scored) < self.episodes.episodes
@@ -140,7 +135,7 @@ class Evaluation:
             "outcomes": outcomes,
             "spread": {name: {"mean": mean, "std": std} for name, (mean, std) in self.spread.items()},
             "duplicates": [list(paths) for paths in self.left_out.duplicates],
-            "left_out": self.left_out.to_dict() | {"copies": list(self.copies)},
+            "left_out": self.left_out.to_dict(),
             "trained_on": list(self.trained_on),
         }
 

@@ -13,10 +13,12 @@ from hcl.extract.cache.video_table import Rows
 from hcl.match.embeddings import Embeddings
 from hcl.match.fast_scoring.int8_patches import PatchTable
 from hcl.match.fast_scoring.patch_search import zoom_in_pairs
+from hcl.match.scoring.clip_pairs import ClipPairs, ClipTable, top_clip_pairs
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import weighted_mean
 from hcl.match.scoring.selection import Compared, among_all, compared
-from hcl.match.scoring.zoom import ClipPairs, ClipTable, Zoom, top_clip_pairs
+from hcl.match.scoring.ties import exact_products
+from hcl.match.scoring.zoom import Zoom
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,16 @@ class PairScorer:
         )
 
     @torch.inference_mode()
-    def align(self, query: int, supports: Tensor) -> ClipPairs:
-        """Choose the clip pairs (n, T) of a query with n supports (Eq. 3)."""
+    def align(self, query: int, supports: Tensor, *, settle: bool) -> ClipPairs:
+        """Choose the clip pairs (n, T) of a query with n supports (Eq. 3), ties as `hcl.match.scoring.ties` says."""
         clips, width = self.clips.shape[1:]
         chosen = self.clips.flatten(1).index_select(0, supports).view(-1, width)  # (n * Nc, D)
         cosines = (chosen @ self.clips[query].T).view(len(supports), clips, clips).mT  # support clips lie outermost
-        return top_clip_pairs(cosines, self.top_clips)
+
+        def finer(where: tuple[Tensor, ...]) -> Tensor:
+            return exact_products(self.clips[query], self.clips[supports[where]])
+
+        return top_clip_pairs(cosines, self.top_clips, finer if settle else None)
 
     @torch.inference_mode()
     def tabulate(self, rows: Iterable[int], table: PatchTable, first: int = 0) -> None:
@@ -100,7 +106,10 @@ class PairScorer:
         candidates = self.compared(query)
         of_query = PatchTable.empty(1, *candidates.patches.shape, int8=block.coarse.dtype == torch.int8)
         of_query.put(0, candidates.patches)
-        patches = zoom_in_pairs(of_query, block, chosen, clips, self.table, top_patches=self.top_patches)
+        weighted = self.keys is not None  # else a patch counts as any other of its cosine
+        patches = zoom_in_pairs(
+            of_query, block, chosen, clips, self.table, top_patches=self.top_patches, settle=weighted
+        )
         patches = replace(patches, query=among_all(candidates.places, patches.query))
         logits = self._logits(query, supports)
         return weighted_mean(Zoom(clips, patches), logits, self.table, self.attention_scale)

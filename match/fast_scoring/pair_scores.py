@@ -144,7 +144,7 @@ def _block_scores(
 
     def score(task: Rows) -> Values:
         query, supports = int(pairs[task[0], 0]), torch.from_numpy(pairs[task, 1])
-        clips = scorer.align(query, supports)
+        clips = scorer.align(query, supports, settle=block is not None)
         levels = np.full((len(task), 2), np.nan, dtype=np.float32)
         levels[:, 0] = clips.cosines.mean(dim=-1).numpy()
         if block is not None and table is not None:

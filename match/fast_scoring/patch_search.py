@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from hcl.match.fast_scoring.int8_patches import PatchTable, coarse_product, margin
+from hcl.match.scoring.clip_pairs import ClipPairs, ClipTable
 from hcl.match.scoring.cosines import sorted_dots
-from hcl.match.scoring.zoom import ClipPairs, ClipTable, PatchPairs, top_patch_pairs
+from hcl.match.scoring.ties import NEAR, exact_dots
+from hcl.match.scoring.zoom import PatchPairs, top_patch_pairs
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,14 @@ class Cells:
 
 
 def zoom_in_pairs(
-    query: PatchTable, supports: PatchTable, chosen: Tensor, clips: ClipPairs, table: ClipTable, *, top_patches: int
+    query: PatchTable,
+    supports: PatchTable,
+    chosen: Tensor,
+    clips: ClipPairs,
+    table: ClipTable,
+    *,
+    top_patches: int,
+    settle: bool = True,
 ) -> PatchPairs:
     """Find the patch pairs that count between one query video and some support videos.
 
@@ -56,6 +65,7 @@ def zoom_in_pairs(
         clips: (n, T), the chosen clip pairs of each
         table: the clips of all videos
         top_patches: S
+        settle: whether ties are settled in float64, see `hcl.match.scoring.ties`
 
     Returns:
         (n, T, S) pairs
@@ -74,14 +84,27 @@ def zoom_in_pairs(
     lowest = best[patch, cell] - (slack[cells.pair] / scale)[cell]  # (K)
     which, support_patch = (candidates >= lowest[:, None].floor().to(candidates.dtype)).nonzero().unbind(dim=1)  # (L)
     patch, cell = patch[which], cell[which]
-    dots = sorted_dots(
-        query.exact[0].transpose(0, 1).reshape(patches * frames, -1),
-        supports.exact.flatten(0, 2),
+    slot = cell * patches + patch  # (L), ascending within a patch
+    tables = query.exact[0].transpose(0, 1).reshape(patches * frames, -1), supports.exact.flatten(0, 2)
+    sides = (
         patch * frames + cells.frame[cell],
         (chosen[cells.pair[cell]] * frames + cells.support_frame[cell]) * patches + support_patch,
     )
-    exact = torch.full((len(start) * patches,), -torch.inf).scatter_reduce_(0, cell * patches + patch, dots, "amax")
-    return top_patch_pairs(_best_of_clips(exact.view(-1, patches), cells), table, clips.query, top_patches)
+    dots = sorted_dots(*tables, *sides)
+    exact = torch.full((len(start) * patches,), -torch.inf).scatter_reduce_(0, slot, dots, "amax")
+
+    def finer(where: tuple[Tensor, ...]) -> Tensor:
+        pair, clip, place = where
+        wanted = cells.of_clips[pair, clip, place // patches] * patches + (place % patches)[:, None]  # (K, G)
+        in_doubt = torch.zeros(len(exact), dtype=torch.bool)
+        in_doubt[wanted] = True
+        some = (in_doubt[slot] & (dots >= exact[slot] - NEAR)).nonzero().squeeze(1)
+        values = torch.full((len(exact),), -torch.inf, dtype=torch.float64)
+        values.scatter_reduce_(0, slot[some], exact_dots(*tables, *(side[some] for side in sides)), "amax")
+        return values[wanted].amax(dim=-1)
+
+    best = _best_of_clips(exact.view(-1, patches), cells)
+    return top_patch_pairs(best, table, clips.query, top_patches, finer=finer if settle else None)
 
 
 def _coarse_maxima(query: PatchTable, supports: PatchTable, chosen: Tensor, cells: Cells) -> tuple[Tensor, Tensor]:

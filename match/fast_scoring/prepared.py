@@ -49,7 +49,7 @@ class PreparedSupports:
         scores = np.full((count, len(LEVELS)), np.nan, dtype=np.float32)
         globals_ = l2_normalise(both.global_.float())
         scorer = PairScorer.of(both, **self.settings)
-        clips = scorer.align(0, rows)
+        clips = scorer.align(0, rows, settle=self._table is not None)
         scores[:, 0] = (globals_[1:] @ globals_[0]).numpy()
         scores[:, 1] = clips.cosines.mean(dim=-1).numpy()
         if self._table is not None:

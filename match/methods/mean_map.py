@@ -18,6 +18,7 @@ class MeanMap:
 
     axes = MEAN_MAP
     pairwise = True
+    are_cosines = True
 
     def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:
         """Score classes from "mean_map"."""

@@ -51,7 +51,8 @@ class Method(Protocol):
     def pairwise(self) -> bool:
         """Whether a class's score is the mean over its supports of scores of (query, support) pairs.
 
-        Such pairs are scored once, however many episodes ask for them, and `--aggregate` may replace the mean.
+        Such pairs are scored once, however many episodes ask for them, and `--aggregate` may replace the mean. Where
+        the class also has an attribute `are_cosines` that is true, it may be replaced by the prototype of the class.
         """
 
     def class_scores(self, queries: Arrays, supports: Arrays) -> Tensor:

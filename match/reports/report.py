@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift, trusted
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
@@ -85,8 +84,6 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
         levels = ", ".join(f"{name} {mean:.3f} ± {std:.3f}" for name, (mean, std) in evaluation.spread.items())
         parts.append(f"scores over pairs of videos (mean ± standard deviation): {levels}")
     parts += [line for line in (weights_text(evaluation, quote), untrained_levels_text(evaluation)) if line]
-    if evaluation.copies:
-        parts.append(quote(left_out_text(evaluation.copies)))
     if evaluation.left_out.duplicates:
         sets = "\n".join("  " + " = ".join(map(quote, paths)) for paths in evaluation.left_out.duplicates)
         parts.append(f"byte-identical videos, of which only the first was drawn:\n{sets}")
@@ -94,7 +91,7 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
 
 
 def choice_lines(left_out: LeftOut, trained_on: Sequence[str], quote: Quote = plain) -> list[str]:
-    """Say which classes were left out and why, and which count although a run was trained on them."""
+    """Say which classes and videos were left out and why, and which count although a run was trained on them."""
     known = [f"no new classes, the run was trained on them: {', '.join(trained_on)}"] if trained_on else []
     return list(map(quote, left_out.sentences() + known))
 

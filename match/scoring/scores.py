@@ -15,9 +15,10 @@ from torch import Tensor
 from hcl.match.config import ATTENTION_SCALES, PATCH_SELECTIONS
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.blocks import by_blocks
+from hcl.match.scoring.clip_pairs import ClipTable
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.selection import class_logits
-from hcl.match.scoring.zoom import ClipTable, Zoom, clip_attention, pair_numbers, with_gradients, zoom_in
+from hcl.match.scoring.zoom import Zoom, clip_attention, pair_numbers, with_gradients, zoom_in
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def match(
     limits = {"top_clips": top_clips, "top_patches": top_patches}
 
     def zoom(query: Embeddings, support: Embeddings, *, partners: bool) -> Zoom:
-        return zoom_in(query, support, **limits, partners=partners, patch_selection=patch_selection)
+        return zoom_in(
+            query, support, **limits, partners=partners, patch_selection=patch_selection, settle=not partners
+        )
 
     def score(query: Embeddings, support: Embeddings) -> Scores:
         return scores_of(query, support, zoom(query, support, partners=False), attention_scale)

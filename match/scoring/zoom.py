@@ -12,18 +12,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hcl.match.embeddings import Clips, Embeddings
+from hcl.match.embeddings import Embeddings
+from hcl.match.scoring.clip_pairs import ClipPairs, ClipTable, align_clips
 from hcl.match.scoring.cosines import chosen_dots, l2_normalise
 from hcl.match.scoring.selection import adjusted, among_all, class_logits, compared, mutual_patches, relative_weights
+from hcl.match.scoring.ties import NEAR, Finer, exact_dots, settled
 
-
-@dataclass(frozen=True)
-class ClipPairs:
-    """The aligned clip pairs that count, best first (Eq. 3)."""
-
-    query: Tensor  # (..., T) int64, clips of the query video
-    support: Tensor  # (..., T) int64, the clip of the support video most similar to each
-    cosines: Tensor  # (..., T)
+CANDIDATES_PER_BLOCK = 4096  # whose cosines with all patches of a support clip are looked through at a time
 
 
 @dataclass(frozen=True)
@@ -42,49 +37,6 @@ class Zoom:
 
     clips: ClipPairs
     patches: PatchPairs
-
-
-@dataclass(frozen=True)
-class ClipTable:
-    """`clip_frames` as tensors; shorter clips are filled up by their first frame."""
-
-    frames: Tensor  # (Nc, F) int64
-    sizes: Tensor  # (Nc) int64
-
-    @staticmethod
-    def of(clips: Clips, device: torch.device) -> ClipTable:
-        longest = max(map(len, clips))
-        frames = [(*clip, *clip[:1] * (longest - len(clip))) for clip in clips]
-        return ClipTable(torch.tensor(frames, device=device), torch.tensor([*map(len, clips)], device=device))
-
-
-def align_clips(query: Tensor, support: Tensor, top_clips: int) -> ClipPairs:
-    """Pair each query clip with its most similar support clip and keep the most similar pairs (Eq. 3).
-
-    Args:
-        query: (..., Nc, D), unit length
-        support: (..., Nc', D), unit length
-        top_clips: T, capped at Nc
-
-    Returns:
-        pairs of shape (..., T)
-    """
-    return top_clip_pairs(query @ support.mT, top_clips)
-
-
-def top_clip_pairs(cosines: Tensor, top_clips: int) -> ClipPairs:
-    """Keep the most similar pairs of each query clip with its best support clip (Eq. 3).
-
-    Args:
-        cosines: (..., Nc, Nc'), of query clips with support clips
-        top_clips: T, capped at Nc
-
-    Returns:
-        pairs of shape (..., T)
-    """
-    best, partner = cosines.max(dim=-1)  # (..., Nc)
-    cosines, clip = best.topk(min(top_clips, best.shape[-1]), dim=-1)
-    return ClipPairs(clip, partner.gather(-1, clip), cosines)
 
 
 def pair_numbers(
@@ -113,6 +65,7 @@ def zoom_in(
     top_patches: int,
     partners: bool,
     patch_selection: str = "similarity",
+    settle: bool = True,
 ) -> Zoom:
     """Find the clip pairs and patch pairs that count (Eq. 3 and 4).
 
@@ -123,11 +76,12 @@ def zoom_in(
         top_patches: the patch pairs of two clips
         partners: also name the support patch of each pair, which only gradients and pictures need
         patch_selection: which patch pairs count, see `hcl.match.scoring.selection`
+        settle: whether ties are settled in float64, see `hcl.match.scoring.ties`; training does without
 
     Returns:
         pairs of all Q x S videos; holds T * P * U * P' products a pair meanwhile
     """
-    clips = align_clips(l2_normalise(query.clips)[:, None], l2_normalise(support.clips)[None], top_clips)
+    clips = align_clips(l2_normalise(query.clips)[:, None], l2_normalise(support.clips)[None], top_clips, settle=settle)
     of_query, of_support = (compared(part.patches, patch_selection) for part in (query, support))
     query_patches, support_patches = l2_normalise(of_query.patches), l2_normalise(of_support.patches)
     # Support patches go first: a maximum over an outer axis is far quicker than over the innermost.
@@ -142,7 +96,15 @@ def zoom_in(
         weights = relative_weights(logits, query_frames)
     elif patch_selection == "mutual":
         mutual = mutual_patches(product, best, query_frames, support_frames)
-    patches = top_patch_pairs(best, query_table, clips.query, top_patches, weights=weights, mutual=mutual)
+
+    def finer(where: tuple[Tensor, ...]) -> Tensor:
+        return _exact_best(product, query_patches, support_patches, where, query_frames, support_frames)
+
+    # Without class keys a patch counts as any other of its cosine; by weight, ranks are what is added up.
+    in_doubt = settle and support.class_keys is not None and weights is None
+    patches = top_patch_pairs(
+        best, query_table, clips.query, top_patches, weights=weights, mutual=mutual, finer=finer if in_doubt else None
+    )
     if partners:
         chosen = _partners(product, patches.query, support_frames)
         places = None if of_support.places is None else of_support.places[None]
@@ -176,6 +138,7 @@ def top_patch_pairs(
     *,
     weights: Tensor | None = None,
     mutual: Tensor | None = None,
+    finer: Finer | None = None,
 ) -> PatchPairs:
     """Keep the most similar patches of each query clip (Eq. 4).
 
@@ -186,6 +149,7 @@ def top_patch_pairs(
         top_patches: S, capped at the patches of each clip
         weights: (..., T, F, P), by which cosines are multiplied to rank them; None: all are equal
         mutual: (..., T, F, P) bool, the patches that may count, one or more in each clip; None: all may
+        finer: gives some of `best`, by their places in (..., T, F * P), in float64; None: ties are not settled
     """
     patches, sizes = best.shape[-1], table.sizes[clips]  # (..., T)
     allowed = _counted(sizes, best.shape[-2])[..., None]  # (..., T, F, 1)
@@ -195,9 +159,9 @@ def top_patch_pairs(
         counts = allowed.sum(dim=(-2, -1))
     ranks = best if weights is None else best * weights
     ranks = ranks.masked_fill(~allowed, -torch.inf).flatten(-2)  # (..., T, F * P)
-    cosines, place = ranks.topk(min(top_patches, ranks.shape[-1]), dim=-1)
-    if weights is not None:
-        cosines = best.flatten(-2).gather(-1, place)
+    kept = min(top_patches, ranks.shape[-1])
+    place = ranks.topk(kept, dim=-1).indices if finer is None else settled(ranks, kept, finer)
+    cosines = (ranks if weights is None else best.flatten(-2)).gather(-1, place)
     counts = counts.clamp(max=top_patches)
     frames = table.frames[clips].gather(-1, place // patches)
     cosines = torch.where(_counted(counts, cosines.shape[-1]), cosines, 0)
@@ -206,6 +170,51 @@ def top_patch_pairs(
 
 def _counted(counts: Tensor, width: int) -> Tensor:
     return torch.arange(width, device=counts.device) < counts[..., None]  # (..., width)
+
+
+def _exact_best(
+    product: Tensor,
+    query_patches: Tensor,
+    support_patches: Tensor,
+    where: tuple[Tensor, ...],
+    query_frames: Tensor,
+    support_frames: Tensor,
+) -> Tensor:
+    """Compute in float64 how similar some patches of query clips are to the most similar patch of the support clip.
+
+    Args:
+        product: (S, U, P', Q, T, P), cosines in float32, which leave few support patches to compare with
+        query_patches: (Q, T, P, D), unit length
+        support_patches: (S, U, P', D), unit length
+        where: K places each in (Q, S, T, F * P)
+        query_frames: (Q, S, T, F)
+        support_frames: (Q, S, T, G)
+
+    Returns:
+        (K) float64
+    """
+    (frames, patches), of_support = query_patches.shape[1:3], support_patches.shape[1] * support_patches.shape[2]
+    found = []
+    for start in range(0, len(where[0]), CANDIDATES_PER_BLOCK):
+        queries, supports, clips, places = (part[start : start + CANDIDATES_PER_BLOCK] for part in where)
+        frame, patch = query_frames[queries, supports, clips, places // patches], places % patches  # (k)
+        partners = support_frames[queries, supports, clips]  # (k, G)
+        cosines = product[
+            supports[:, None], partners, :, queries[:, None], frame[:, None], patch[:, None]
+        ]  # (k, G, P')
+        candidate, clip_frame, support_patch = (cosines >= cosines.amax(dim=(1, 2), keepdim=True) - NEAR).nonzero(
+            as_tuple=True
+        )
+        dots = exact_dots(
+            query_patches.flatten(0, 2),
+            support_patches.flatten(0, 2),
+            ((queries * frames + frame) * patches + patch)[candidate],
+            supports[candidate] * of_support
+            + partners[candidate, clip_frame] * support_patches.shape[2]
+            + support_patch,
+        )
+        found.append(dots.new_full((len(places),), -torch.inf).scatter_reduce_(0, candidate, dots, "amax"))
+    return torch.cat(found)
 
 
 def _partners(product: Tensor, query_patches: Tensor, support_frames: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal
 from hcl.match.config import HCL, LEVELS
-from hcl.match.embeddings import HCL_AXES, Embeddings
+from hcl.match.embeddings import HCL_AXES, Clips, Embeddings
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
 
@@ -108,14 +108,14 @@ class EmbeddingStore:
         """A SHA-256 that is the same for the same embeddings of the same videos."""
         return str(self.attributes["identity"])
 
-    def left_out(self, split: str) -> tuple[str, ...]:
-        """Videos of a split that are left out, since an earlier split has the same ones: "novel b.mp4 = base a.mp4".
+    def left_out(self, split: str = "") -> tuple[str, ...]:
+        """Videos of a split, or of any, that are left out: "novel b.mp4 = base a.mp4" says which are the same.
 
-        They are not in the store, or are in it and are not drawn.
+        An earlier split has them. They are not in the store, or are in it and are not drawn.
         """
         before = [str(line) for line in self.attributes.get(LEFT_OUT) or ()]
         here = self.videos.same_as(self.videos.in_earlier_split)
-        return tuple(line for line in (*before, *here) if line.startswith(f"{split} "))
+        return tuple(line for line in (*before, *here) if line.startswith(f"{split} " if split else ""))
 
     def new_identity(self) -> Identity:
         """What `identity` was made by, before any array is fed."""
@@ -175,8 +175,13 @@ class EmbeddingStore:
                 f"{self.path}: a store of method {self.method}, not of {HCL}; evaluate it with --method {self.method}"
             )
         names = [name for name in HCL_AXES if name != "class_keys" or name in self.names]
-        frames = tuple(tuple(int(frame) for frame in clip) for clip in self.attributes["clip_frames"])
-        return Embeddings.of_arrays({name: torch.from_numpy(self._take(name, rows)) for name in names}, frames)
+        arrays = {name: torch.from_numpy(self._take(name, rows)) for name in names}
+        return Embeddings.of_arrays(arrays, self.clip_frames)
+
+    @property
+    def clip_frames(self) -> Clips:
+        """The frames of each clip, in a store of HCL."""
+        return tuple(tuple(int(frame) for frame in clip) for clip in self.attributes["clip_frames"])
 
     def _take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read rows chunk by chunk: zarr's fancy indexing is far slower."""

@@ -42,7 +42,7 @@ def test_results_are_always_a_list_of_runs() -> None:
 
 def test_every_option_reaches_its_setting() -> None:
     options = ("--way", 3, "--shot", "1,2", "--queries", 2, "--episodes", 9, "--seed", 4, "--group-disjoint")
-    options += ("--no-spatial", "--aggregate", "both", "--top-clips", 2, "--top-patches", 3)
+    options += ("--no-spatial", "--aggregate", "all", "--top-clips", 2, "--top-patches", 3)
     options += ("--patch-selection", "moving")
     succeed("evaluate", "a.zarr", *options, "--attention-scale", "paper", "--json", "r.json")
     (found,) = json.loads(Path("r.json").read_text())["runs"]

@@ -118,7 +118,8 @@ class JoinedCaches(FrameMapCache):
 
     def rows(self, split: str | None = None) -> NDArray[np.int64]:
         """Row numbers of the finished videos, of one split or of all, without those that are left out."""
-        return np.setdiff1d(super().rows(split), list(self.left_out)).astype(np.int64)
+        rows = super().rows(split)
+        return rows if split else np.setdiff1d(rows, list(self.left_out)).astype(np.int64)
 
     @cached_property
     def left_out(self) -> Mapping[int, int]:

@@ -116,8 +116,7 @@ class VideoEncoder(Trunk):
         if self.class_projection is None:
             raise ValueError("this encoder was made without text_width and has no class projection")
         keys: Tensor = self.class_projection(text)
-        is_gated = self.is_gated and not self.training and bool(self.base_texts.any())
-        return self.text_gate(text)[:, None] * keys.float() if is_gated else keys.float()
+        return self.text_gate(text)[:, None] * keys.float() if self.is_gated and not self.training else keys.float()
 
     def remember_texts(self, text: Tensor) -> None:
         """Keep the text embeddings (classes, E) of the base classes, which `text_gate` compares others with."""
@@ -132,10 +131,12 @@ class VideoEncoder(Trunk):
 
         Returns:
             (K,), the cosine to the most similar base text, both minus the mean of the base texts, to the power of
-            GATE_POWER: 1 for a base class, near 0 for a class unlike all of them, whose patches then weigh alike
+            GATE_POWER: 1 for a base class, near 0 for a class unlike all of them, whose patches then weigh alike;
+            1 for all before `remember_texts`
         """
         cosines = l2_normalise(text.float() - self.mean_text) @ self.base_texts.T  # (K, classes)
-        return cosines.amax(dim=1).clamp(0, 1) ** GATE_POWER
+        gate = cosines.amax(dim=1).clamp(0, 1) ** GATE_POWER
+        return torch.where(self.base_texts.any(), gate, 1.0)  # on the device: nothing waits for it
 
     def _clips(self, frame_features: Tensor) -> Tensor:
         """Embed the clips, in the order of clip_frames: (B, T, D) to (B, Nc, D), Eq. 1.

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.match.config import BASELINE, HCL, ScoreConfig
-from hcl.match.episodes.aggregation import distinct_pairs, sum_name, true_places
+from hcl.match.episodes.aggregation import distinct_pairs, pool_supports, sum_name, true_places
 from hcl.match.episodes.drawing import draw_for_choice
-from hcl.match.evaluation.class_scoring import Case, combination_scores, episode_scores
+from hcl.match.episodes.level_table import Case
+from hcl.match.evaluation.class_scoring import combination_scores, episode_scores
 from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.methods.registry import find_method
 from hcl.match.store.batch import EmbeddedBatch
@@ -86,7 +87,8 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
         if encoder.method != HCL:
             return accuracy(episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot))
         levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs, spatial=spatial)
-        scores = combination_scores(levels.astype(np.float64), table.lookup, CASE, spatial=spatial)
+        of_classes = pool_supports(levels.astype(np.float64), table.lookup, CASE.aggregate)
+        scores = combination_scores(of_classes, spatial=spatial)
         return accuracy(scores[sum_name(trained)])
 
     def validate_untrained() -> float:

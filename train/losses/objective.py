@@ -19,9 +19,10 @@ from torch import Tensor
 from hcl.match.config import LEVELS
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.blocks import by_blocks
+from hcl.match.scoring.clip_pairs import ClipPairs, ClipTable, align_clips
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import Scores, scores_of, semantic_attention
-from hcl.match.scoring.zoom import ClipPairs, ClipTable, align_clips, pair_numbers, with_gradients, zoom_in
+from hcl.match.scoring.zoom import pair_numbers, with_gradients, zoom_in
 from hcl.train.config import TrainConfig
 from hcl.train.losses.losses import ALL_ROWS, spatial_cycle, supervised_contrastive, temporal_cycle
 
@@ -195,7 +196,8 @@ def scores_of_all_levels(embeddings: Embeddings, rows: slice, config: TrainConfi
     # No slice of all rows: gradients would add up in another order than without.
     queries = embeddings if rows == ALL_ROWS else embeddings.rows(rows)
     rounded = replace(embeddings, patches=embeddings.patches.detach().to(search_dtype))
-    search = partial(zoom_in, top_clips=t, top_patches=s, partners=True)
+    # Ties stay as rounding leaves them: a step compares no two ways of computing, and either choice is a gradient.
+    search = partial(zoom_in, top_clips=t, top_patches=s, partners=True, settle=False)
     zoom = by_blocks(search, rounded.rows(rows), rounded, pair_numbers(rounded, rounded, top_clips=t, top_patches=s))
     return scores_of(queries, embeddings, with_gradients(zoom, queries, embeddings), config.attention_scale)
 

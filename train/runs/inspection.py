@@ -11,6 +11,7 @@ import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
+from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError
@@ -33,6 +34,7 @@ class Description:
     splits: SplitCounts  # of the videos; empty for a run, whose store has them
     failed: dict[str, str]  # videos without maps and the reason
     damaged: tuple[str, ...] | None = None  # what cannot be read back; None: not verified
+    left_out: tuple[str, ...] = ()  # videos that an earlier split has, too, see `VideoTable.same_as`
     store: Description | None = None  # of a finished run
     set_stores: tuple[Description, ...] = ()  # in its place, of a finished run on several sets
 
@@ -56,6 +58,7 @@ class Description:
             *(f"{name}: {_shown(name, value)}" for name, value in self.facts.items()),
             *split_lines(self.splits),
             *(f"failed: {video}: {reason}" for video, reason in self.failed.items()),
+            *([left_out_text(self.left_out)] if self.left_out else []),
             *(line for store in self._stores for line in store.lines()),
         ]
 
@@ -126,7 +129,8 @@ def _describe_cache(path: Path, verify: bool) -> Description:
         for name in cache.column_names:  # damage there is an error: nothing can be made of the cache
             cache.column(name)
         damaged = tuple(videos.path[row] for row in _each(cache.rows().tolist()) if not cache.intact(row))
-    return Description(str(path), "cache", facts, count_splits(videos.label, videos.split), failures, damaged)
+    counts, same = count_splits(videos.label, videos.split), videos.same_as(cache.left_out)
+    return Description(str(path), "cache", facts, counts, failures, damaged, same)
 
 
 def _describe_store(path: Path, verify: bool) -> Description:
@@ -140,9 +144,8 @@ def _describe_store(path: Path, verify: bool) -> Description:
     damaged = None
     if verify:
         damaged = tuple(_damage_of(store))
-    return Description(
-        str(path), "embedding store", facts, count_splits(store.videos.label, store.videos.split), {}, damaged
-    )
+    counts = count_splits(store.videos.label, store.videos.split)
+    return Description(str(path), "embedding store", facts, counts, {}, damaged, store.left_out())
 
 
 def _damage_of(store: EmbeddingStore) -> Iterator[str]:
@@ -176,7 +179,7 @@ def _describe_run(path: Path, verify: bool) -> Description:
         load_encoder(path)
     store = _describe_store(path / STORE, verify) if finished and not of_sets else None
     stores = tuple(_describe_store(store, verify) for store in of_sets)
-    return Description(str(path), "run", facts, {}, {}, () if verify else None, store, stores)
+    return Description(str(path), "run", facts, {}, {}, () if verify else None, (), store, stores)
 
 
 def _encoder(config: RunConfig) -> str | None:

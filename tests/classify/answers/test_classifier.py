@@ -14,10 +14,12 @@ import pytest
 
 import hcl
 from hcl.classify.answers.confidence import UNCALIBRATED, Confidence, fit_confidence, left_out_classes, left_out_scores
+from hcl.classify.answers.matcher import Matcher
 from hcl.classify.support.embedding import labelled_videos
 from hcl.extract.config import ExtractConfig
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.match.confidence.calibration import fit_temperature
+from hcl.match.config import ScoreConfig
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,8 @@ def test_what_a_classifier_refuses(fitted: hcl.FewShotClassifier, small_videos: 
 
 
 def test_confidence_is_fitted_on_supports_that_are_left_out(fitted: hcl.FewShotClassifier) -> None:
-    matcher = fitted.answerer.matcher
+    matching = replace(fitted.answerer.matcher.matching, scoring=ScoreConfig(aggregate="mean"))
+    matcher = Matcher(fitted.support_, matching)
     total, classes = matcher.of_supports.total, matcher.support.classes
     scores, truth = left_out_scores(matcher)
     for row in range(len(classes)):

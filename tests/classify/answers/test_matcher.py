@@ -14,8 +14,10 @@ from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.extraction import extract
 from hcl.match.config import KNOWN_LEVELS, LEVELS, ScoreConfig
+from hcl.match.episodes.drawing import Episodes
+from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.known_levels import known_levels, known_scores
-from hcl.match.evaluation.level_weights import LevelWeights, Weighing, weighted_scores
+from hcl.match.evaluation.level_weights import LevelWeights, Weighing
 from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.train.runs.embed_cache import embed_cache
@@ -28,9 +30,11 @@ def evaluated(store: EmbeddingStore, queries: list[str], supports: list[str]) ->
     scoring = ScoreConfig(**store.attributes["scoring"])
     levels = score_pairs(store.embeddings(np.arange(len(store.videos))), pairs, **scoring.of_pairs).astype(np.float64)
     known = known_scores(store, pairs, known_levels(store))
-    total = weighted_scores(store, pairs, levels, known, np.unique(pairs))
     shape = len(queries), len(supports)
-    return np.concatenate((levels, known), axis=1).reshape(*shape, -1), total.reshape(shape)
+    support = np.tile(rows[1], (shape[0], 1))[..., None]  # (Q, V, 1): each support is a class
+    query = np.tile(np.array(rows[0])[:, None, None], (1, shape[1], 1))
+    total = Evaluator(store).headline_scores(Episodes(support, query), scoring.aggregate)[:, 0]  # one support a class
+    return np.concatenate((levels, known), axis=1).reshape(*shape, -1), total
 
 
 @pytest.mark.usefixtures("text_model")
@@ -58,9 +62,14 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
     assert [each.path for each in val_stores(classifier.embedder.run)] == [store.path]
     if matcher.is_trusted:
         np.testing.assert_allclose(np.concatenate([each.total for each in scores]), total, rtol=5e-3, atol=5e-3)
-    classes = matcher.class_scores(np.concatenate([each.total for each in scores]))
-    by_loop = [[each.total[0, matcher.support.classes == number].mean() for number in range(3)] for each in scores]
-    np.testing.assert_allclose(classes, by_loop)
+    classes = np.concatenate([matcher.class_scores(each) for each in scores])
+    if matcher.is_trusted:  # prototypes and all
+        place = {content: row for row, content in enumerate(store.videos.content)}
+        support = np.array([[place[of] for of in classifier.support_.videos.content]]).reshape(1, 3, 2)
+        episode = Episodes(support, np.array([[place[content]] for content in contents])[None])
+        evaluator = Evaluator(store)
+        expected = evaluator.headline_scores(episode, evaluator.scoring.aggregate)[0]
+        np.testing.assert_allclose(classes, expected, rtol=5e-3, atol=5e-3)
     answers = list(classifier.answers([each.video for each in queries]))
     for answer, row, each in zip(answers, classes, scores, strict=True):
         assert [one.label for one in answer.ranked] == [classifier.classes_[place] for place in np.argsort(-row)]
@@ -68,7 +77,7 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
         best = answer.ranked[0]
         assert best.paper_sum == pytest.approx(sum(best.levels[level] for level in LEVELS), rel=1e-6)
         assert [score for _, score in best.supports] == sorted((score for _, score in best.supports), reverse=True)
-        assert each.paper_sum().shape == (1, 6)
+        assert each.levels.shape == (1, 6, len(matcher.names))
     classifier.close()
 
 

@@ -48,6 +48,30 @@ def test_maps_are_those_of_torchvision(
     assert backbone.identity.grid == (-(-size // 32), -(-size // 32))
 
 
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 97), ("resnet50", 64)])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_two_layers_stand_side_by_side_on_the_grid_of_the_last(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], name: str, size: int, precision: str, tmp_path: Path
+) -> None:
+    path = str(resnet_file(lively(getattr(models, name)()), name, tmp_path))
+    images = frames(9, size)  # more than are computed together
+
+    def maps(layer: str) -> tuple[Tensor, Any]:
+        backbone = load_backbone(None, path, size=size, precision=precision, backbone_layer=layer, device=CPU)
+        return backbone(images).float(), backbone.identity
+
+    both, identity = maps("layer3+layer4")
+    pooled, layer4 = maps("layer3-pooled")[0], maps("layer4")[0]
+    torch.testing.assert_close(both, torch.cat((pooled, layer4), dim=2), rtol=0.02, atol=0.02 * both.abs().max().item())
+    assert torch.equal(both[:, :, : pooled.shape[2]], pooled)  # what layer 4 does to its input does not show
+    assert (identity.channels, identity.grid) == (both.shape[2], (-(-size // 32), -(-size // 32)))
+    by_loops = maps("layer3")[0].unflatten(1, (-(-size // 16), -(-size // 16)))  # (N, 2 h, 2 w, C)
+    for row, column in ((0, 0), (identity.grid[0] - 1, identity.grid[1] - 1)):
+        cells = by_loops[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]  # fewer at an odd edge
+        found = both[:, row * identity.grid[1] + column, : pooled.shape[2]]
+        torch.testing.assert_close(found, cells.mean(dim=(1, 2)), rtol=0.02, atol=0.02 * both.abs().max().item())
+
+
 @pytest.fixture(scope="module")
 def shipped() -> Backbone:
     return load_backbone(None, "default", size=64, precision="auto", device=CPU)

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from hcl.extract.system.errors import VideoError
 from hcl.extract.video.container_fields import failed_checksum
@@ -92,3 +94,37 @@ def test_a_display_matrix_of_vp9_is_kept(tmp_path: Path) -> None:
     data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
     path.write_bytes(data)
     np.testing.assert_array_equal(read_frames(path, 2).images, np.rot90(upright, -1, axes=(1, 2)))
+
+
+def gif(path: Path, **options: Any) -> Path:
+    """A GIF by Pillow, a few blocks that move."""
+    plane = np.kron(np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+    first, *others = (Image.fromarray(plane[:HEIGHT, at : at + WIDTH]) for at in range(6))
+    first.save(path, save_all=True, append_images=others, duration=40, **options)
+    return path
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0\0;", b"words behind the end"])
+@pytest.mark.parametrize(
+    "options", [{}, {"interlace": 1}, {"transparency": 3, "disposal": 2}, {"optimize": True}, {"comment": b"x" * 400}]
+)
+def test_whole_gifs_are_read_whoever_wrote_them(tmp_path: Path, options: dict[str, Any], tail: bytes) -> None:
+    path = gif(tmp_path / "clip.gif", **options)
+    path.write_bytes(path.read_bytes() + tail)
+    assert read_frames(path, 4).frame_count == 6
+
+
+def test_a_picture_of_a_gif_that_does_not_fill_its_frame_is_damage(tmp_path: Path) -> None:
+    path = gif(tmp_path / "clip.gif")
+    data = bytearray(path.read_bytes())
+    picture = payload(path)[len(payload(path)) // 2 :]
+    found = Counter[str]()
+    for at in picture[::7].tolist():
+        flipped = bytearray(data)
+        flipped[at] ^= 16
+        path.write_bytes(flipped)
+        try:
+            read_frames(path, 4)
+        except VideoError as error:
+            found[str(error)] += 1
+    assert found["damaged: a frame is incomplete (LZW decode failed)"] > len(picture[::7]) / 20

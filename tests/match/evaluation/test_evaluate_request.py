@@ -56,7 +56,7 @@ def test_what_contradicts_listed_episodes_is_refused(listed: Path, settings: dic
         ({"seeds": (0, -1)}, "--seeds must be distinct numbers from 0"),
         ({"split": "test"}, "--split must be one of base, val, novel, got 'test'"),
         ({"shots": (1, 1)}, "--shot must be distinct numbers from 1"),
-        ({"aggregates": ("median",)}, "--aggregate must be one of mean, max, got 'median'"),
+        ({"aggregates": ("median",)}, "--aggregate must be one of prototype, mean, max, got 'median'"),
     ],
 )
 def test_values_out_of_range_are_refused(settings: dict[str, object], told: str) -> None:

@@ -14,9 +14,9 @@ from hcl.match.config import ALL_LEVELS, BASELINE, EpisodeConfig, EvaluationConf
 from hcl.match.embeddings import Embeddings
 from hcl.match.episodes.drawing import draw_episode
 from hcl.match.episodes.episode_file import EpisodeList
+from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import make_pool
 from hcl.match.evaluation import class_scoring
-from hcl.match.evaluation.class_scoring import Case
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.reports.report import as_text
@@ -45,7 +45,17 @@ def accuracies_by_loops(
     labels = [f"class {row // SIZE}" for row in range(len(given))]
     pool = make_pool(np.arange(len(given)), labels, [""] * len(labels), config)
     right = dict.fromkeys(names, 0)
-    reduced = torch.mean if aggregate == "mean" else torch.max
+    reduced = torch.max if aggregate == "max" else torch.mean
+
+    def length(level: str, rows: torch.Tensor) -> float:
+        """Of the mean of a class's supports, where a score is a cosine."""
+        if aggregate != "prototype" or level == "spatial":
+            return 1.0
+        of = match(given.rows(rows), given.rows(rows), top_clips=2, top_patches=3)
+        maps = torch.nn.functional.normalize(given.patches.mean(dim=(1, 2))[rows], dim=1)
+        tables = {"global": of.global_, "temporal": of.temporal, BASELINE: maps @ maps.T}
+        return float(tables[level].mean()) ** 0.5
+
     for index in range(config.episodes):
         support, query = draw_episode(pool, config, index)
         for way, row in ((way, row) for way, rows in enumerate(query) for row in rows):
@@ -61,7 +71,8 @@ def accuracies_by_loops(
                     BASELINE: torch.cosine_similarity(maps[row][None], maps[rows]),
                 }
                 for name in right:
-                    scores[name].append(sum(float(reduced(parts[level])) for level in name.split("+")))
+                    values = [float(reduced(parts[level])) / length(level, rows) for level in name.split("+")]
+                    scores[name].append(sum(values))
             for name, values in scores.items():
                 right[name] += int(np.argmax(values)) == way
     return {name: 100 * count / (config.episodes * config.n_way * config.n_query) for name, count in right.items()}
@@ -71,10 +82,10 @@ def test_accuracies_of_all_shots_and_aggregates_equal_loops_over_match(
     store: Path, make_embeddings: MakeEmbeddings
 ) -> None:
     config = EpisodeConfig(n_way=3, k_shot=3, n_query=2, episodes=8, seed=5)
-    plan = EvaluationConfig(shots=(1, 3, 2), aggregates=("mean", "max"))
+    plan = EvaluationConfig(shots=(1, 3, 2), aggregates=("mean", "max", "prototype"))
     found = run(store, config, plan, top_clips=2, top_patches=3)
     assert [outcome.case for outcome in found.outcomes] == [
-        Case(shot, aggregate) for shot in (1, 3, 2) for aggregate in ("mean", "max")
+        Case(shot, aggregate) for shot in (1, 3, 2) for aggregate in ("mean", "max", "prototype")
     ]
     for outcome in found.outcomes:
         expected = accuracies_by_loops(
@@ -168,11 +179,11 @@ def test_a_video_that_an_earlier_split_has_is_not_drawn(tmp_path: Path, write_em
     content = ("a", *(f"h{row}" for row in range(1, 9)), "b", "a", "b", "c", "c", *(f"h{row}" for row in range(14, 30)))
     path = write_embeddings(tmp_path / "store.zarr", split=splits, content=content)
     found = run(path, EpisodeConfig(n_way=4, episodes=50))
-    assert found.copies == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
+    assert found.left_out.copies == ("novel v10.mp4 = base v0.mp4", "novel v11.mp4 = val v9.mp4")
     assert found.left_out.duplicates == (("v12.mp4", "v13.mp4"),) and found.class_sizes == (2, 5, 5, 5)
     assert not {10, 11, 13} & {*found.scored.query.ravel().tolist(), *found.scored.support.ravel().tolist()}
     assert "left out, 2 val or novel videos that are byte-identical" in as_text(found)
-    assert found.to_dict()["left_out"]["copies"] == list(found.copies)
+    assert found.to_dict()["left_out"]["copies"] == list(found.left_out.copies)
     everything = EpisodeList(("v10.mp4", "v12.mp4"), ("class 2", "class 2"), ("", ""), found.scored)
     with pytest.raises(InputError, match=r"left out, novel v10\.mp4 = base v0\.mp4; draw the episodes anew"):
         everything.find_in(found.store, "novel")

@@ -15,7 +15,10 @@ from torch import Tensor
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, KNOWN_LEVELS, LEVELS, UNTRAINED_LEVELS, WEIGHTED
 from hcl.match.embeddings import Embeddings
+from hcl.match.episodes.aggregation import SupportPairs
+from hcl.match.episodes.level_table import Case, LevelTable
 from hcl.match.evaluation import class_scoring, level_weights
+from hcl.match.evaluation.class_scoring import CENTRED
 from hcl.match.evaluation.comparison import compare
 from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
 from hcl.match.evaluation.known_levels import domain_shift, known_scores
@@ -25,8 +28,9 @@ from hcl.match.evaluation.level_weights import (
     LevelWeights,
     choose_level_weights,
     fit_weights,
+    levels_to_centre,
     trusted,
-    weighted_scores,
+    weigh,
 )
 from hcl.match.reports import comparison_report
 from hcl.match.reports.report import as_text, over_runs
@@ -115,6 +119,18 @@ def scores_of(store: EmbeddingStore, seed: int = 0) -> tuple[Any, Any, Any, Any]
     return pairs, levels, known_scores(store, pairs), np.unique(pairs)
 
 
+def weighted_scores(store: EmbeddingStore, pairs: Any, levels: Any, known: Any, rows: Any) -> NDArray[np.float64]:
+    """The weighted sums (n,) of pairs, each an episode of its own."""
+    centred = levels_to_centre(store, rows)
+    columns = (levels, known, known_scores(store, pairs, centred, centred_by=rows))
+    names = (*ALL, *(CENTRED + name for name in centred))
+    lookup = np.arange(len(pairs)).reshape(-1, 1, 1, 1)
+    none = SupportPairs(np.empty((0, 2), np.int64), np.empty((len(pairs), 1, 0), np.int64))
+    table = LevelTable(names, np.concatenate(columns, axis=1), lookup, np.empty((0, len(names))), none)
+    case = Case(1, "prototype")  # of one support: itself
+    return weigh(store, table, rows, [case])[case].ravel()
+
+
 def test_without_weights_all_levels_count_by_the_fixed_ratios(write_known: WriteKnown) -> None:
     store = write_known()
     pairs, levels, known, rows = scores_of(store)
@@ -159,7 +175,7 @@ def test_far_from_their_domain_the_untrained_levels_rank(
     store = write_known(known=known, level_weights=EQUAL | {"is_own": False})
     pairs, levels, scores, rows = scores_of(store)
     found = weighted_scores(store, pairs, levels, scores, rows)
-    alone = known_scores(store, pairs, UNTRAINED_LEVELS, centred=True)
+    alone = known_scores(store, pairs, UNTRAINED_LEVELS, centred_by=rows)
     moving = [column for column in alone.T if column.any()]
     assert len(moving) == (2 if still else 4)
     untrained = sum(column / column.std() for column in moving)

@@ -17,8 +17,8 @@ from hcl.match.fast_scoring import int8_patches as coarse
 from hcl.match.fast_scoring import pair_scores as pairs
 from hcl.match.fast_scoring.pair_scorer import PairScorer
 from hcl.match.fast_scoring.pair_scores import score_pairs, scores_by_match
+from hcl.match.scoring.clip_pairs import ClipPairs
 from hcl.match.scoring.scores import match
-from hcl.match.scoring.zoom import ClipPairs
 
 PAIRS_OF_4 = tuple(combinations(range(4), 2))
 MIXED = ((0, 1), (2, 3), (0, 1, 2), (1, 3), (3,))
@@ -207,10 +207,10 @@ def test_an_interruption_is_passed_on_and_ends_the_work(monkeypatch: pytest.Monk
     started: list[int] = []
     align = PairScorer.align
 
-    def slowly(scorer: PairScorer, query: int, supports: Tensor) -> ClipPairs:
+    def slowly(scorer: PairScorer, query: int, supports: Tensor, **settings: bool) -> ClipPairs:
         started.append(query)
         time.sleep(0.02)
-        return align(scorer, query, supports)
+        return align(scorer, query, supports, **settings)
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt

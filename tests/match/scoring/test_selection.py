@@ -12,10 +12,11 @@ from torch import Tensor
 from hcl.match.config import PATCH_SELECTIONS
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.match.scoring import blocks
+from hcl.match.scoring.clip_pairs import align_clips
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import match
 from hcl.match.scoring.selection import adjusted, centred, motion, saliency
-from hcl.match.scoring.zoom import align_clips, zoom_in
+from hcl.match.scoring.zoom import zoom_in
 
 PAIRS_OF_3 = ((0, 1), (0, 2), (1, 2))
 PAIRS_OF_8 = tuple(combinations(range(8), 2))

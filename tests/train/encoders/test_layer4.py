@@ -1,5 +1,6 @@
 """Layer 4 behind a cache that ends before it: as the backbone has it, unless it is finetuned."""
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,6 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, small: ExtractConfig, write_v
         folder / "videos", folder / "bytes.zarr", replace(small, backbone_layer="layer3", cache_dtype="uint8", views=1)
     )
     extract(folder / "videos", folder / "pooled.zarr", replace(small, backbone_layer="layer3-pooled", views=2))
+    extract(folder / "videos", folder / "layer3+layer4.zarr", replace(small, backbone_layer="layer3+layer4", views=1))
     return folder
 
 
@@ -121,6 +123,23 @@ def test_layer4_behind_a_cache_gives_the_maps_of_layer4(made: Path, weights: str
     maps = torch.from_numpy(np.stack([cache.maps(row) for row in range(4)]))
     assert close(layer4(maps), np.stack([whole.maps(row) for row in range(4)]))
     assert describe(cache.path).facts["settings"]["backbone_layer"] == "layer3"
+
+
+def test_two_layers_side_by_side_go_through_everything(made: Path, tmp_path: Path) -> None:
+    both, whole = ZarrCache.open(made / "layer3+layer4.zarr"), ZarrCache.open(made / "layer4.zarr")
+    assert (both.shape, both.grid) == ((3, 9, 1536), (3, 3))
+    of_images = torch.from_numpy(both.maps(0)).unflatten(2, (2, 768))  # the frame's, then the difference image's
+    pooled = ZarrCache.open(made / "pooled.zarr").maps(0)
+    assert close(of_images[:, :, :, :256].flatten(2), pooled) and close(
+        of_images[:, :, :, 256:].flatten(2), whole.maps(0)
+    )
+    store = run_on(made / "layer3+layer4.zarr", tmp_path / "run", views=1, test_views=1)
+    assert set(known_levels(store)) == set(KNOWN_LEVELS)
+    embed_cache(made / "layer3+layer4.zarr", tmp_path / "again.zarr", run=tmp_path / "run", device="cpu")
+    rows = np.arange(len(store.videos))
+    again = EmbeddingStore.open(tmp_path / "again.zarr").arrays(["global"], rows)["global"]
+    assert again.shape == store.arrays(["global"], rows)["global"].shape
+    assert load_layer4(both.settings) is None
 
 
 def test_motion_of_an_unknown_kind_is_refused_with_the_remedy() -> None:
@@ -364,10 +383,11 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
     made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for backbone_layer in ("layer4", "layer3-pooled"):
+    for backbone_layer in ("layer4", "layer3-pooled", "layer3+layer4"):
         cache = made / f"{backbone_layer.removeprefix('layer3-')}.zarr"
         with pytest.raises(
-            InputError, match=f"{cache.name}: holds maps of {backbone_layer}, --finetune layer4 needs those of"
+            InputError,
+            match=re.escape(f"{cache.name}: holds maps of {backbone_layer}, --finetune layer4 needs those of"),
         ):
             run_on(cache, tmp_path / "run", finetune="layer4", weights=weights)
         with pytest.raises(
@@ -386,7 +406,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
         TrainConfig(finetune="layer4", method="resnet")
     with pytest.raises(InputError, match="--backbone-lr must be above 0"):
         TrainConfig(backbone_lr=0.0)
-    with pytest.raises(InputError, match="--backbone-layer must be one of layer4, layer3, layer3-pooled, got 'layer2'"):
+    with pytest.raises(InputError, match="--backbone-layer must be one of layer4, layer3, .*, got 'layer2'"):
         ExtractConfig(backbone_layer="layer2")
     for backbone_layer in LAYERS[1:]:
         with pytest.raises(InputError, match=f"--backbone-layer {backbone_layer}: .* is no ResNet"):

@@ -13,11 +13,14 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
 from hcl.extract.system.errors import InputError
 from hcl.match.config import LEVELS
-from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.evaluation.comparison import compare
+from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
+from hcl.match.reports import comparison_report
 from hcl.match.reports.report import as_text
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.runs.inspection import describe
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
@@ -52,11 +55,18 @@ def test_what_base_has_is_neither_embedded_nor_scored_and_named(
     store = EmbeddingStore.open(here / "one" / STORE)
     assert len(store.videos) == 14 and not {"d/0.mp4", "g/3.mp4"} & {*store.videos.path}
     evaluation = evaluate(store, way=2, episodes=10)
-    assert evaluation.copies == same[1:] and evaluation.class_sizes == (4, 3)
+    assert evaluation.left_out.copies == same[1:] and evaluation.class_sizes == (4, 3)
     assert f"earlier split: {same[1]}" in as_text(evaluation)
+    line = f"left out, 2 val or novel videos that are byte-identical to a video of an earlier split: {'; '.join(same)}"
+    assert [line in str(describe(each)).splitlines() for each in (cache.path, here / "one", here / "one" / STORE)] == [
+        True
+    ] * 3
+    both = compare({"one": store, "again": here / "one" / STORE}, EvaluationRequest.of(n_way=2, episodes=10))
+    assert both.left_out.copies == same[1:] and both.to_dict()["left_out"]["copies"] == list(same[1:])
+    assert comparison_report.as_text(both).count(f"earlier split: {same[1]}") == 1
     embed_cache(cache.path, here / "all.zarr", run=here / "one", device="cpu")
     every = EmbeddingStore.open(here / "all.zarr")
-    assert len(every.videos) == 26 and evaluate(every, way=2, episodes=10).copies == same[1:]
+    assert len(every.videos) == 26 and evaluate(every, way=2, episodes=10).left_out.copies == same[1:]
     assert len([line for line in said if line.startswith("left out, 2")]) == 2
 
 
@@ -74,7 +84,7 @@ def test_what_a_run_was_trained_on_is_no_novel_video_of_another_cache(
     with pytest.raises(InputError, match="every video is left out.*; embed another cache"):
         all_of_base = make_cache(here / "again.zarr", splits=dict.fromkeys("xyz", "novel"))
         embed_cache(all_of_base.path, here / "t.zarr", run=here / "one", device="cpu")
-    assert len(store.videos) == 18 and evaluate(store, way=4, episodes=10).copies == same
+    assert len(store.videos) == 18 and evaluate(store, way=4, episodes=10).left_out.copies == same
 
 
 def test_another_text_model_or_backbone_is_refused_by_name(
