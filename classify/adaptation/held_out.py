@@ -44,7 +44,7 @@ def recognised(
     """
     few = clips.take(supports)
     matcher = Matcher(few, matching)
-    scores = matcher.class_scores(matcher.score(without_keys(clips.take(queries).batch)).total)  # (n, N)
+    scores = matcher.class_scores(matcher.score(without_keys(clips.take(queries).batch)))  # (n, N)
     named = [few.class_names[place] for place in scores.argmax(axis=1)]
     return np.array([clips.videos.label[query] == name for query, name in zip(queries, named, strict=True)], dtype=bool)
 
