@@ -34,7 +34,7 @@ from hcl.extract.system.settings import COMPUTED, INPUT
 )
 @click.pass_context
 def check(
-    ctx: click.Context, support: Path, run: Path | None, json_file: Path | None, html_file: Path | None, **given: Any
+    ctx: click.Context, /, support: Path, run: Path | None, json_file: Path | None, html_file: Path | None, **given: Any
 ) -> None:
     """Test the clips of SUPPORT: a folder of class folders, a CSV file (path,label,group), or what hcl index wrote.
 
