@@ -12,8 +12,9 @@ demo: .venv/ready
 	cd demo && ../$(BIN)/hcl train cache.zarr
 	cd demo && ../$(BIN)/hcl evaluate --way 5 --shot 1
 
+# A process a core, each file in one of them, each with one thread: threads of several processes get in each other's way.
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/ready
 	$(BIN)/python -m mkdocs build --strict
