@@ -140,6 +140,24 @@ class Matcher:
             levels, untrained = levels / lengths[: len(self.names)], untrained / lengths[len(self.names) :]
         return ClassScores(self.names, levels, self._weighing.total(self._counted(levels), untrained))
 
+    def growing(self, scores: PairScores, query: int, rows: Rows) -> Floats:
+        """Score one query against a class of the first 1, 2, ... of some supports, as `pooled` does of all: (K,).
+
+        Args:
+            scores: of Q queries
+            query: its place among them
+            rows: (K,) of the supports
+        """
+        both = np.concatenate((scores.levels[query, rows], scores.untrained[query, rows]), axis=1)  # (K, L + U)
+        if self.matching.scoring.aggregate == "max":
+            pooled = np.maximum.accumulate(both, axis=0)
+        else:
+            pooled = both.cumsum(axis=0) / np.arange(1, len(rows) + 1)[:, None]
+        if self.matching.scoring.aggregate == PROTOTYPE:
+            pooled = pooled / [self._prototype_lengths(rows[:count]) for count in range(1, len(rows) + 1)]
+        count = len(self.names)
+        return self._weighing.total(self._counted(pooled[:, :count]), pooled[:, count:])
+
     def _prototype_lengths(self, rows: Rows) -> Floats:
         """The length of the mean of some supports of a class on each level, the centred ones last: (L + U,)."""
         pairs = self._same_class[rows[:, None], rows[None]]  # (K, K, L + U), 1 on the diagonal

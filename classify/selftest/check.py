@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +149,15 @@ def check(support: str | Path, run: str | Path | None = None, config: ClassifyCo
 def judge(clips: Clips, matching: Matching, embedder: VideoEmbedder) -> Check:
     """Leave each clip out and put together what is found."""
     support, videos = clips.support, clips.support.videos
-    total = Matcher(support, matching).of_supports.total
+    matcher = Matcher(support, matching)
+    pool = partial(matcher.growing, matcher.of_supports)
     allowed = allowed_supports(support.classes, videos.group)
-    aggregate = matching.scoring.aggregate
-    left_out = leave_out(total, support.classes, allowed, aggregate)
+    left_out = leave_out(pool, support.classes, allowed)
     names = support.class_names
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (left_out.classes, left_out.named), 1)
     found = class_table(left_out, names, support.classes, videos.group)
-    curve = (
-        100 * growth(total, support.classes, allowed, aggregate=aggregate).mean(axis=1) if len(left_out.rows) else []
-    )
+    curve = 100 * growth(pool, support.classes, allowed).mean(axis=1) if len(left_out.rows) else []
     return Check(
         classes=tuple(found),
         run="" if embedder.run is None else str(embedder.run.folder),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Pool = Callable[[int, NDArray[np.int64]], Floats]  # of a query and K clips of a class: its score by 1, 2, ... of them
 Bools = NDArray[np.bool_]
 
 
@@ -61,29 +63,26 @@ def allowed_supports(classes: NDArray[np.int64], groups: Sequence[str]) -> Bools
     return np.asarray(apart)
 
 
-def leave_out(total: Floats, classes: NDArray[np.int64], allowed: Bools, aggregate: str = "mean") -> LeftOut:
+def leave_out(pool: Pool, classes: NDArray[np.int64], allowed: Bools) -> LeftOut:
     """Score each clip against all classes by the supports that may answer.
 
     Args:
-        total: (V, V) scores of clips as queries against clips as supports
+        pool: how the supports of a class score a query together
         classes: (V,) counted from 0, each with a clip
         allowed: (V, V) as of `allowed_supports`
-        aggregate: how the scores of a class are put together, "mean" or "max"
     """
     members = [classes == number for number in range(int(classes.max()) + 1)]
     counts = np.stack([(allowed & of).sum(axis=1) for of in members], axis=1)  # (V, N)
     rows = np.flatnonzero((counts > 0).all(axis=1))
-    pool = np.mean if aggregate == "mean" else np.max
-    scores = [[pool(total[row, allowed[row] & of]) for of in members] for row in rows]
+    scores = [[pool(int(row), np.flatnonzero(allowed[row] & of))[-1] for of in members] for row in rows]
     return LeftOut(rows, np.array(scores, dtype=np.float64).reshape(len(rows), len(members)), classes[rows])
 
 
 def growth(
-    total: Floats,
+    pool: Pool,
     classes: NDArray[np.int64],
     allowed: Bools,
     *,
-    aggregate: str = "mean",
     draws: int = 20,
     seed: int = 0,
 ) -> Floats:
@@ -92,14 +91,14 @@ def growth(
     A class that has fewer gives all it has.
 
     Args:
-        total, classes, allowed, aggregate: as of `leave_out`
+        pool, classes, allowed: as of `leave_out`
         draws: of the supports, for each clip and each number
         seed: of the draws
 
     Returns:
         (K, n) shares of the draws that recognised each clip of `leave_out`, by the number of supports
     """
-    left_out = leave_out(total, classes, allowed, aggregate)
+    left_out = leave_out(pool, classes, allowed)
     members = [np.flatnonzero(classes == number) for number in range(left_out.scores.shape[1])]
     if not len(left_out.rows):
         return np.zeros((0, 0))
@@ -108,18 +107,21 @@ def growth(
     for place, row in enumerate(left_out.rows):
         rng = np.random.default_rng([seed, int(row)])
         of_classes = [
-            _by_number(total[row, of[allowed[row, of]]], most, draws, rng, aggregate=aggregate) for of in members
+            _by_number(partial(pool, int(row)), of[allowed[row, of]], most, draws, rng) for of in members
         ]  # N of (draws, K)
         named = np.stack(of_classes).argmax(axis=0)  # (draws, K)
         shares[:, place] = (named == left_out.classes[place]).mean(axis=0)
     return shares
 
 
-def _by_number(scores: Floats, most: int, draws: int, rng: np.random.Generator, *, aggregate: str) -> Floats:
+def _by_number(
+    pool: Callable[[NDArray[np.int64]], Floats],
+    supports: NDArray[np.int64],
+    most: int,
+    draws: int,
+    rng: np.random.Generator,
+) -> Floats:
     """The score of a class by 1, 2, ... of its supports in a drawn order: (m,) to (draws, most)."""
-    drawn = scores[rng.permuted(np.tile(np.arange(len(scores)), (draws, 1)), axis=1)]  # (draws, m)
-    if aggregate == "mean":
-        pooled = drawn.cumsum(axis=1) / np.arange(1, len(scores) + 1)
-    else:
-        pooled = np.maximum.accumulate(drawn, axis=1)
-    return np.concatenate([pooled, np.repeat(pooled[:, -1:], most - len(scores), axis=1)], axis=1)
+    orders = rng.permuted(np.tile(supports, (draws, 1)), axis=1)  # (draws, m)
+    pooled = np.stack([pool(order) for order in orders])
+    return np.concatenate([pooled, np.repeat(pooled[:, -1:], most - len(supports), axis=1)], axis=1)

@@ -13,7 +13,7 @@ from hcl.classify.answers.matcher import Matcher, Matching, support_shift
 from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.extraction import extract
-from hcl.match.config import KNOWN_LEVELS, LEVELS, ScoreConfig
+from hcl.match.config import AGGREGATES, KNOWN_LEVELS, LEVELS, ScoreConfig
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.known_levels import known_levels, known_scores
@@ -63,6 +63,11 @@ def test_scores_of_a_run_are_those_of_an_evaluation(
     if matcher.is_trusted:
         np.testing.assert_allclose(np.concatenate([each.total for each in scores]), total, rtol=5e-3, atol=5e-3)
     classes = np.concatenate([matcher.class_scores(each) for each in scores])
+    for aggregate in AGGREGATES:
+        like = Matcher(matcher.support, replace(matcher.matching, scoring=ScoreConfig(aggregate=aggregate)))
+        growing = like.growing(scores[1], 0, np.array([1, 0, 2]))
+        expected = [like.pooled(scores[1], np.array([1, 0, 2][:count])).total[0] for count in (1, 2)]
+        np.testing.assert_allclose(growing[:2], expected)
     if matcher.is_trusted:  # prototypes and all
         place = {content: row for row, content in enumerate(store.videos.content)}
         support = np.array([[place[of] for of in classifier.support_.videos.content]]).reshape(1, 3, 2)
