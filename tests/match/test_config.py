@@ -19,7 +19,7 @@ from hcl.match.config import EpisodeConfig, EvaluationConfig, ScoreConfig
             *(ScoreConfig, "patch_selection", "best"),
             "--patch-selection must be one of similarity, weighted, salient, moving, mutual, centred, got 'best'",
         ),
-        (ScoreConfig, "aggregate", "median", "--aggregate must be one of mean, max, got 'median'"),
+        (ScoreConfig, "aggregate", "median", "--aggregate must be one of prototype, mean, max, got 'median'"),
         (EvaluationConfig, "shots", (), "--shot must be distinct numbers from 1"),
         (EvaluationConfig, "shots", (0, 1), "--shot must be distinct numbers from 1"),
     ],

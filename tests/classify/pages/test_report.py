@@ -148,7 +148,7 @@ def test_what_is_missing_is_one_line(hostile_run: Path, tmp_path: Path, monkeypa
         return before(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without_jinja2)
-    with pytest.raises(InputError, match=re.escape('hcl report needs jinja2: pip install jinja2, or "hcl[report]"')):
+    with pytest.raises(InputError, match=re.escape('a page needs jinja2: pip install jinja2, or "hcl[report]"')):
         write_report(hostile_run, tmp_path / "r.html")
     assert not list(tmp_path.iterdir())
 

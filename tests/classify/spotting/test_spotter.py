@@ -73,7 +73,7 @@ def test_windows_follow_from_the_supports_and_score_as_clips_of_their_own(spotte
     embedded = spotter.answerer.embedder.embed_one(clip)
     assert isinstance(embedded, EmbeddedVideo)
     matcher = spotter.answerer.matcher
-    expected = matcher.class_scores(matcher.score(embedded.batch).total)
+    expected = matcher.class_scores(matcher.score(embedded.batch))
     np.testing.assert_allclose(windows.scores[:1], expected, rtol=1e-3, atol=1e-3)
     said = [spotter.answerer.support.class_names[row.argmax()] for row in windows.scores[[0, 8]]]
     assert said == ["right", "still"]

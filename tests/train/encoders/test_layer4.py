@@ -409,7 +409,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
     with pytest.raises(InputError, match="--backbone-layer must be one of layer4, layer3, .*, got 'layer2'"):
         ExtractConfig(backbone_layer="layer2")
     for backbone_layer in LAYERS[1:]:
-        with pytest.raises(InputError, match=f"--backbone-layer {backbone_layer}: .* is no ResNet"):
+        with pytest.raises(InputError, match=f"{re.escape(backbone_layer)}: .* is no ResNet"):
             load_backbone(
                 vision_model(tmp_path / "vit"), size=32, backbone_layer=backbone_layer, device=torch.device("cpu")
             )
