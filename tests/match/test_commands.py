@@ -55,7 +55,7 @@ def test_every_option_reaches_its_setting() -> None:
         seed=4,
         group_disjoint=True,
         spatial=False,
-        aggregate=("mean", "max"),
+        aggregate=("prototype", "mean", "max"),
         top_clips=2,
         top_patches=3,
         attention_scale="paper",

@@ -68,7 +68,8 @@ def test_a_set_shows_the_most_similar_support_of_each_level(small_videos: Path, 
 
 def test_each_level_and_sum_has_its_most_similar_support() -> None:
     levels = np.array([[[0.1, 0.9, 0.3, 0.0], [0.8, 0.1, 0.2, 0.0], [0.2, 0.3, 0.9, 9.0]]])
-    scores = PairScores(("global", "temporal", "spatial", "motion"), levels, np.empty((1, 3, 0)), np.array([[1.0, 2.0, 3.0]]))
+    names, total = ("global", "temporal", "spatial", "motion"), np.array([[1.0, 2.0, 3.0]])
+    scores = PairScores(names, levels, np.empty((1, 3, 0)), total)
     trained = ("global", "temporal", "spatial")
     found = ranked_by_level(scores, trained, [0, 1, 2], is_weighed=True)
     assert [(name, row) for name, row, _ in found] == [
