@@ -15,6 +15,12 @@ from hcl.extract.system.options import PATH, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
 RUN = cloup.option("--run", type=PATH, help="Run whose encoder embeds the videos.  [default: untrained]")
+SUPPORT = cloup.option(
+    "--support",
+    required=True,
+    type=PATH,
+    help="The examples: a folder of class folders, a CSV file (path,label), or what hcl index wrote.",
+)
 RUN_OF_SET = cloup.option(
     "--run", type=PATH, help="Run whose encoder embeds the videos.  [default: that of the support set, else untrained]"
 )
@@ -64,12 +70,7 @@ def index(
 @grouped_options(
     {
         INPUT: [
-            cloup.option(
-                "--support",
-                required=True,
-                type=PATH,
-                help="The examples: a folder of class folders, a CSV file (path,label), or what hcl index wrote.",
-            ),
+            SUPPORT,
             RUN_OF_SET,
         ],
         COMPUTED: [

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import cloup
 
-from hcl.classify.commands import FAILED, RUN_OF_SET
+from hcl.classify.commands import FAILED, RUN_OF_SET, SUPPORT
 from hcl.classify.config import ClassifyConfig
 from hcl.classify.spotting.config import SpotConfig, read_windows
 from hcl.extract.system.console import echo, plain
@@ -24,12 +24,7 @@ HELP = {each.name: known.help for each in fields(SpotConfig) if (known := settin
 @grouped_options(
     {
         INPUT: [
-            cloup.option(
-                "--support",
-                required=True,
-                type=PATH,
-                help="The examples: a folder of class folders, a CSV file (path,label), or what hcl index wrote.",
-            ),
+            SUPPORT,
             RUN_OF_SET,
         ],
         COMPUTED: [
