@@ -214,10 +214,10 @@ class Evaluator:
             prototypes=any(case.aggregate == PROTOTYPE for case in cases),
             centred=levels_to_centre(self.store, rows) if known else (),
         )
-        weighted = weigh(self.store, table, rows, cases) if known else {}
+        on_levels = {case: table.of_classes(case) for case in cases}
+        weighted = weigh(self.store, table, rows, on_levels) if known else {}
         scores: dict[Case, ClassScores] = {}
-        for case in cases:
-            of_classes = table.of_classes(case)
+        for case, of_classes in on_levels.items():
             scores[case] = {
                 name: of_classes[..., place] for name, place in zip(known, table.places(known), strict=True)
             }

@@ -197,7 +197,7 @@ def fit_weights(
 
 
 def weigh(
-    store: EmbeddingStore, table: LevelTable, rows: Rows, cases: Sequence[Case]
+    store: EmbeddingStore, table: LevelTable, rows: Rows, of_classes: Mapping[Case, NDArray[np.float64]]
 ) -> dict[Case, NDArray[np.float64]]:
     """Score classes by all levels, weighted by the store's weights; without any, by PRIOR, or all alike.
 
@@ -210,7 +210,7 @@ def weigh(
         store: of HCL
         table: of its levels, with the centred ones that `levels_to_centre` names
         rows: of the videos that episodes are drawn from
-        cases: numbers of shots and aggregates
+        of_classes: (E, N * M, N, L) scores of classes on the levels of the table, of each number of shots and aggregate
 
     Returns:
         (E, N * M, N) of each case
@@ -222,11 +222,9 @@ def weigh(
     chosen = LevelWeights.of(store)
     weighing = Weighing.settle(names, columns, untrained, chosen, foreign_shift(store, chosen, rows))
     places, centred_places = table.places(names), table.places(centred)
-    totals = {}
-    for case in cases:
-        of_classes = table.of_classes(case)
-        totals[case] = weighing.total(of_classes[..., places], of_classes[..., centred_places])
-    return totals
+    return {
+        case: weighing.total(scores[..., places], scores[..., centred_places]) for case, scores in of_classes.items()
+    }
 
 
 def levels_to_centre(store: EmbeddingStore, rows: Rows) -> tuple[str, ...]:

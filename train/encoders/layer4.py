@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hcl.extract.backbones.resnet import blank_layer4, resnet_trunk
+from hcl.extract.backbones.resnet import blank_layer4, halved, resnet_trunk
 from hcl.extract.backbones.weights import TORCHVISION, content_hash, read_weights
 from hcl.extract.config import LAYERS, MOTIONS, inputs_of
 from hcl.extract.system.errors import InputError
@@ -53,7 +52,7 @@ class Averaged(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Average the maps of videos: (B, T, 4 P, C) to (B, T, P, C), at odd edges over the patches that there are."""
-        return _as_maps(functional.avg_pool2d(_as_images(maps, self.grid), 2, ceil_mode=True), len(maps))
+        return _as_maps(halved(_as_images(maps, self.grid)), len(maps))
 
 
 def _as_images(maps: Tensor, grid: tuple[int, int]) -> Tensor:

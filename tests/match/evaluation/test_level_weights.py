@@ -128,7 +128,7 @@ def weighted_scores(store: EmbeddingStore, pairs: Any, levels: Any, known: Any, 
     none = SupportPairs(np.empty((0, 2), np.int64), np.empty((len(pairs), 1, 0), np.int64))
     table = LevelTable(names, np.concatenate(columns, axis=1), lookup, np.empty((0, len(names))), none)
     case = Case(1, "prototype")  # of one support: itself
-    return weigh(store, table, rows, [case])[case].ravel()
+    return weigh(store, table, rows, {case: table.of_classes(case)})[case].ravel()
 
 
 def test_without_weights_all_levels_count_by_the_fixed_ratios(write_known: WriteKnown) -> None:
