@@ -1,6 +1,7 @@
 """What the tests of answers share: small videos of two classes, their cache, and a run that was trained on others."""
 
 import gc
+import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -99,6 +100,12 @@ FLAGS = (
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # a camera that shows a file
 )
 PATIENCE = 30  # seconds
+LOADED = """
+const done = arguments[arguments.length - 1];
+const links = Array.from(document.querySelectorAll("image, img"), (each) => each.getAttribute("href") || each.src);
+const load = (link) => { const image = new Image(); image.src = link; return image.decode(); };
+Promise.all(links.map(load)).then(() => done(true), (error) => done(String(error)));
+"""
 
 
 @pytest.fixture(scope="session")
@@ -161,3 +168,27 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
 
     yield open_page
     browser.get("about:blank")
+
+
+@pytest.fixture
+def stands_alone(show: Callable[..., Any]) -> Callable[[Path], None]:
+    """A function that demands of a page in a browser: nothing asked for, a silent console, pictures that load, no
+    sideways scrolling on a phone.
+    """
+
+    def demand(page: Path) -> None:
+        for width, scheme in ((360, "dark"), (1000, "light")):
+            browser = show(page, width=width, scheme=scheme)
+            assert browser.execute_async_script(LOADED) is True
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            assert browser.get_log("browser") == []
+            asked = asked_for(browser)
+            assert asked[0] == page.as_uri() and all(address.startswith("data:") for address in asked[1:])
+
+    return demand
+
+
+def asked_for(browser: Any) -> list[str]:
+    """The addresses that the page asked for."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]

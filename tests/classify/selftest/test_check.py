@@ -131,6 +131,11 @@ def test_a_hostile_name_is_text(clips: Path, tmp_path: Path) -> None:
     assert "‮" not in as_text(called)
 
 
+def test_the_page_stands_alone_in_a_browser(clips: Path, tmp_path: Path, stands_alone: Callable[[Path], None]) -> None:
+    assert hcl("check", clips, "--html", tmp_path / "x.html").exit_code == 0
+    stands_alone(tmp_path / "x.html")
+
+
 MISTAKES = {
     "no such folder": ("nowhere", (), "nowhere: no such folder or manifest"),
     "one class": ("clips/clap2", (), None),
