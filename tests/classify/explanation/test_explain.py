@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from hcl.classify.answers import classify
 from hcl.classify.answers.matcher import PairScores
 from hcl.classify.explanation.explain import PAPER_SUM, WEIGHTED, levels_of_pair, ranked_by_level
 from hcl.cli import main
@@ -20,11 +19,9 @@ def hcl(*arguments: object) -> Result:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig) -> None:
+def here(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig, small_extraction: None) -> None:
     """The folder where the weights lie, of which the run's cache speaks; an extraction is a small one."""
     monkeypatch.chdir(Path(small_config.weights).parent)
-    settings = {"size": 64, "frames": 4, "weights": small_config.weights, "precision": "float32", "batch_size": 8}
-    monkeypatch.setattr(classify, "ExtractConfig", lambda **given: ExtractConfig(**{**settings, **given}))
 
 
 @pytest.mark.usefixtures("here", "text_model")

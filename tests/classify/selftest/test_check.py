@@ -16,27 +16,14 @@ from hcl.classify.selftest.check import Check, check
 from hcl.classify.selftest.page import make_page, write_check_page
 from hcl.classify.selftest.text import as_text
 from hcl.cli import main
-from hcl.extract.config import ExtractConfig
 from hcl.extract.system.errors import InputError
 
 HOSTILE = '<script>alert(1)</script> & "q" \'‮'
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("small_extraction")
 
 
 def hcl(*arguments: object) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig) -> None:
-    """Let an extraction be the small one wherever a command asks for the defaults."""
-    from hcl.classify.answers import classify
-
-    def small(**given: object) -> ExtractConfig:
-        settings = {"size": 64, "frames": 4, "weights": small_config.weights, "precision": "float32", "batch_size": 8}
-        return ExtractConfig(**{**settings, **given})
-
-    monkeypatch.setattr(classify, "ExtractConfig", small)
 
 
 @pytest.fixture
