@@ -37,12 +37,11 @@ class ZarrCache(FrameMapCache):
     def __init__(self, path: Path, group: zarr.Group) -> None:
         super().__init__(path)
         self._group = group
-        opened = {
-            name: self._array(name) for name in ("maps", "views") if name == "maps" or name in sealed_arrays(group)
-        }
-        shapes = {name: array.shape for name, array in opened.items()}
-        self._layout = self._layout_of(shapes["maps"], shapes.get("views"), opened["maps"].dtype)
-        self._map_arrays = {name: opened.get(name) or self._array(name) for name in self._layout.arrays}
+        maps, further = self._array("maps"), "views" in sealed_arrays(group)
+        opened = {"maps": maps, **({"views": self._array("views")} if further else {})}
+        views = opened["views"].shape if further else None
+        self._layout = self._layout_of(maps.shape, views, maps.dtype)
+        self._map_arrays = {name: opened[name] if name in opened else self._array(name) for name in self._layout.arrays}
         self._orders = {name: stored_order(array) for name, array in self._map_arrays.items()}
 
     @classmethod
