@@ -67,8 +67,8 @@ def choose_method(store: EmbeddingStore, method: str | None) -> str:
     """
     if method not in (None, BASELINE, store.method) and not serves(store, method):
         raise InputError(
-            f"{store.path}: embeddings of {store.method}, not of {method}; score them with --method"
-            f" {' or '.join(served_methods(store))}, or train with: hcl train CACHE --method {method}"
+            f"{store.path}: embeddings of {store.method}, not of {method}; train with: hcl train CACHE --method"
+            f" {method}, or score these by one of {', '.join(served_methods(store))}"
         )
     return method or store.method
 

@@ -58,5 +58,7 @@ def _loss_of_episode(method: Method, queries: Arrays, supports: Arrays) -> Tenso
     truth = torch.arange(len(some), device=some.device).repeat_interleave(some.shape[1])
     asked = {name: array.flatten(0, 1) for name, array in queries.items()}
     own = getattr(method, "episode_loss", None)
-    loss: Tensor = F.cross_entropy(method.class_scores(asked, supports), truth) if own is None else own(asked, supports, truth)
+    loss: Tensor = (
+        F.cross_entropy(method.class_scores(asked, supports), truth) if own is None else own(asked, supports, truth)
+    )
     return loss

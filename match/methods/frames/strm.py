@@ -107,7 +107,8 @@ class PatchEnrichment(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)  # it would drop out of the softmax
         self.gate = nn.Parameter(torch.zeros(1))
         half = max(1, width // 2)
         layers = (nn.Linear(width, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU(), nn.Linear(half, width))

@@ -9,8 +9,9 @@ one class. A class is the mean over its supports.
 
 The softmax runs over the support's segments: each column of A sums to 1, as a weighted mean asks for (and as the
 word-by-word attention that the paper takes over is normalised). The public, unofficial code runs it over the query's.
-Deviations: a segment is a frame of the cache, not a chunk of 16 frames; states are as wide as all embeddings (the
-bidirectional ones) and 256 wide (the comparing ones).
+The offset b adds the same to a whole column, drops out of its softmax, and is left out. Deviations: a segment is a
+frame of the cache, not a chunk of 16 frames; states are as wide as all embeddings (the bidirectional ones) and 256 wide
+(the comparing ones).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class SegmentComparison(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.alignment = nn.Linear(width, width)
+        self.alignment = nn.Linear(width, width, bias=False)
         self.gru = nn.GRU(2, COMPARING, batch_first=True)
         self.relation = nn.Linear(COMPARING, 1)
 
@@ -114,7 +115,7 @@ def align(queries: Tensor, supports: Tensor, keys: Tensor) -> Tensor:
     Args:
         queries: (n, T, D)
         supports: (n, U, D)
-        keys: (n, U, D), S W + b
+        keys: (n, U, D), S W
 
     Returns:
         H (n, T, D)
