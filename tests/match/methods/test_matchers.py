@@ -46,7 +46,7 @@ def attention_by_loops(module: Attention, tokens: Tensor, others: Tensor) -> Ten
         heads = []
         for start in range(0, tokens.shape[1], size):
             some = slice(start, start + size)
-            weights = softmax([float(query[some] @ key[some]) / sqrt(size) for key in keys])
+            weights = softmax([(query[some] @ key[some]).item() / sqrt(size) for key in keys])
             heads.append(sum(weight * value[some] for weight, value in zip(weights, values, strict=True)))
         rows.append(torch.cat(heads))
     return module.out(torch.stack(rows))
@@ -251,7 +251,7 @@ def test_constituent_keys_of_cmn_equal_loops(frames: int, saliencies: int) -> No
     width, video, hidden = 4, random(0, frames, 4), random(1, saliencies, 4)
     expected = [torch.zeros(width, dtype=torch.float64) for _ in range(saliencies)]
     for frame in video:
-        for place, share in enumerate(softmax([float(frame @ one) / sqrt(width) for one in hidden])):
+        for place, share in enumerate(softmax([(frame @ one).item() / sqrt(width) for one in hidden])):
             expected[place] = expected[place] + share * (frame - hidden[place])
     torch.testing.assert_close(constituent_keys(video, hidden), torch.stack(expected))
     head = drawn(AbstractKey(width, saliencies))
@@ -274,7 +274,7 @@ def test_the_enrichments_of_strm_equal_loops() -> None:
     for frame, found in zip(patches[0], enrich(patches)[0], strict=True):
         rows = []
         for patch in frame:
-            weights = softmax([float(enrich.query(patch) @ enrich.key(other)) for other in frame])
+            weights = softmax([(enrich.query(patch) @ enrich.key(other)).item() for other in frame])
             gathered = sum(weight * enrich.value(other) for weight, other in zip(weights, frame, strict=True))
             attended = patch + enrich.gate * gathered
             rows.append(attended + enrich.network(attended))
