@@ -7,7 +7,8 @@ Each option names a checkout on this machine, of the repositories tobyperrett/fe
 PAL), alibaba-mmai-research/HyRSM, Anirudh257/strm, Seleucia/TARN (unofficial) and MCG-NJU/FSL-Video (CMN, unofficial);
 those that are not named are left out. Of their files, the classes and functions that are compared are run, and nothing
 else: you run their code. HyRSM and PAL need einops. What we do otherwise on purpose (docs/reference/methods.md) is set
-to theirs or to nothing on their side, as the comments say. Prints the largest difference of scores.
+to theirs or to nothing on their side, as the comments say. Prints the largest difference of scores (of a part that has
+none, of what it gives), beside their range.
 """
 
 import argparse
@@ -45,8 +46,12 @@ def main() -> None:
         checkout = given[name.replace("-", "_")]
         if checkout is not None:
             with torch.no_grad(), without_cuda():
-                rows += [(what, f"{(ours - theirs).abs().max():.1e}") for what, ours, theirs in compare(checkout)]
-    print(tabulate(rows, headers=("what", "largest difference"), tablefmt="github", disable_numparse=True))
+                rows += [
+                    (what, f"{theirs.max() - theirs.min():.1e}", f"{(ours - theirs).abs().max():.1e}")
+                    for what, ours, theirs in compare(checkout)
+                ]
+    headers = ("what", "range of theirs", "largest difference")
+    print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
 
 
 Found = Iterator[tuple[str, Tensor, Tensor]]  # what, ours, theirs
