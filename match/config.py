@@ -25,7 +25,10 @@ WEIGHTED = "weighted"  # the sum of all levels of both kinds, with weights chose
 AGGREGATES = ("prototype", "mean", "max")
 ATTENTION_SCALES = ("mean_one", "paper")
 PATCH_SELECTIONS = ("similarity", "weighted", "salient", "moving", "mutual", "centred")
-METHODS = ("hcl", "resnet", "protonet", "matchingnet", "otam", "trx")  # shipped; find_method knows of others
+METHODS = (  # shipped; find_method knows of others
+    *("hcl", "resnet", "protonet", "matchingnet", "maml", "fomaml", "cmn", "pal"),
+    *("otam", "bimhm", "tarn", "trx", "ctx", "hyrsm", "strm"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +109,10 @@ class EvaluationConfig:
 
     method: str | None = setting(
         None,
-        "Evaluate the latest run of this method: a shipped name, an entry point of the group hcl.methods or"
-        " package.module:Name. resnet: the ImageNet ResNet without training, from any run.  [default: that of the"
-        " store]",
+        "How STORE is scored; without STORE, the latest run of this method. A shipped name, an entry point of the group"
+        " hcl.methods or package.module:Name. Any store serves resnet, the ImageNet ResNet without training; one with"
+        " embeddings of frames or patches serves otam and bimhm, too, and one with those of videos protonet and"
+        " matchingnet.  [default: that of the store]",
         group=INPUT,
     )
     split: str = setting("novel", "Classes to draw from: novel for a result.", group=INPUT, choices=SPLITS)

@@ -17,6 +17,7 @@ from hcl.match.embeddings import Arrays, Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import EmbeddingStore, write_store
 from hcl.train.data.map_source import MapSource, ViewMaps
+from hcl.train.encoders.baseline_encoder import BaselineEncoder
 from hcl.train.encoders.factory import Encoder
 
 VIDEOS_PER_BATCH = 8
@@ -55,7 +56,8 @@ def embed_to_store(
                 bar.update(len(batch))
 
     videos = source.cache.videos.take(rows)
-    write_store(path, attributes, videos, counted(), method=encoder.method, finish=finish)
+    matcher = encoder.matcher_weights if isinstance(encoder, BaselineEncoder) else None
+    write_store(path, attributes, videos, counted(), method=encoder.method, matcher=matcher, finish=finish)
 
 
 def embedded_batches(

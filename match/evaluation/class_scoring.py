@@ -25,8 +25,9 @@ from hcl.match.episodes.level_table import Case, LevelTable
 from hcl.match.evaluation.known_levels import known_levels, known_scores
 from hcl.match.evaluation.score_cache import ScoreCache
 from hcl.match.fast_scoring.pair_scores import score_pairs
-from hcl.match.methods.registry import Method, find_method
+from hcl.match.methods.registry import Method
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.scorer import arrays_for, scorer_of
 
 PAIRS_PER_SLICE = 120_000  # between two of which an interrupt loses nothing; each slice tabulates its supports anew
 GATHERED_BYTES = 64 * 2**20  # of the arrays of a method that are gathered at a time
@@ -189,17 +190,17 @@ def method_scores(
     """Score classes (E, N * M, N) by another method than HCL, in each case.
 
     Args:
-        store: that holds the method's arrays
+        store: of the method, or one that serves it
         name: of the method
         episodes: rows of the store
         cases: numbers of shots and aggregates
 
     Raises:
-        InputError: if there is no such method, or the store lacks its arrays
+        InputError: if there is no such method, or the store lacks its arrays or weights
     """
-    method = find_method(name)
+    method = scorer_of(store, name)
     used, local = episodes.renumbered()
-    arrays = store.arrays(tuple(method.axes), used)
+    arrays = arrays_for(store, method, used)
     if not method.pairwise:
         return {case: episode_scores(method, arrays, local, case.k_shot, name=name) for case in cases}
     pairs = distinct_pairs(local)

@@ -127,7 +127,8 @@ def evaluate(
         seed: of the draw
         split: "novel" for a result, "val" while choosing settings
         group_disjoint: draw no query that shares a group with a support of its own class
-        method: "resnet" for the ImageNet ResNet without training alone; None: that of the store
+        method: one that the store serves, such as "resnet", the ImageNet ResNet without training, or "bimhm", which
+            needs no weights; None: that of the store
         aggregate: "mean", "max" or both, of the scores over supports; (): as the encoder was trained
         spatial: False leaves out the level that takes most of the time
         min_videos: classes with fewer videos are left out

@@ -34,6 +34,7 @@ from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings, write_scores
 from hcl.match.evaluation.statistics import accuracy_table, count_confusion
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.scorer import choose_method
 
 Spread = dict[str, tuple[float, float]]  # mean and standard deviation of scores over pairs, by level
 
@@ -231,20 +232,6 @@ class Evaluator:
 def left_out_classes(store: EmbeddingStore, plan: EvaluationConfig) -> tuple[str, ...]:
     """The classes that do not test a store's encoder, since it was trained on them; none where they are asked for."""
     return () if plan.keep_trained_classes or plan.split == "base" else store.trained_classes
-
-
-def choose_method(store: EmbeddingStore, method: str | None) -> str:
-    """The method that a store is evaluated by: its own, or the ResNet without training, which any store serves.
-
-    Raises:
-        InputError: if `method` is another one
-    """
-    if method not in (None, BASELINE, store.method):
-        raise InputError(
-            f"{store.path}: embeddings of {store.method}, not of {method};"
-            f" train with: hcl train CACHE --method {method}"
-        )
-    return method or store.method
 
 
 def _spread(levels: NDArray[np.float64]) -> Spread:

@@ -1,7 +1,11 @@
-"""Heads that several methods share: from frame embeddings to the arrays that a method scores from."""
+"""Parts that several methods share: from frame embeddings to the arrays that a method scores from, and attention."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -19,3 +23,57 @@ class FrameHead(nn.Module):
     def forward(self, frame_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, D) to "frames" (B, T, D)."""
         return {"frames": frame_embeddings}
+
+
+class Attention(nn.Module):
+    """What queries gather from other tokens, by scaled dot products (Vaswani et al., 2017, section 3.2).
+
+    Args:
+        width: D, a multiple of heads
+        heads: H
+    """
+
+    def __init__(self, width: int, heads: int = 1) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{width = } is no multiple of {heads = }")
+        self.heads = heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, others: Tensor) -> Tensor:
+        """Gather for tokens (..., n, D) from others (..., m, D), with the same leading axes: (..., n, D)."""
+        parts = (self.query(tokens), self.key(others), self.value(others))
+        queries, keys, values = (part.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in parts)
+        gathered = F.scaled_dot_product_attention(queries, keys, values)  # (..., H, n, D / H)
+        joined: Tensor = self.out(gathered.transpose(-3, -2).flatten(-2))
+        return joined
+
+
+def sinusoids(frames: int, width: int) -> Tensor:
+    """Make the positions of the first transformer (Vaswani et al., 2017, section 3.5): (T, D)."""
+    rates = 10_000 ** (-torch.arange(0, width, 2) / width)  # (ceil(D / 2),)
+    angles = torch.arange(frames)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+
+
+def in_blocks(
+    score: Callable[[Tensor, Tensor], Tensor], queries: Tensor, supports: Tensor, *, leading: int, episodes: int
+) -> Tensor:
+    """Score some episodes at a time, so that what is made of every pair of videos takes little memory.
+
+    Args:
+        score: (E, ...) of queries and (E, ...) of supports to (E, ...)
+        queries: with `leading` axes in front
+        supports: with the same ones
+        leading: number of these axes
+        episodes: at a time
+
+    Returns:
+        the scores, with the leading axes in front
+    """
+    flat = [part.reshape(-1, *part.shape[leading:]).split(max(1, episodes)) for part in (queries, supports)]
+    scores = torch.cat([score(*block) for block in zip(*flat, strict=True)])
+    return scores.view(*queries.shape[:leading], *scores.shape[1:])

@@ -15,11 +15,19 @@ from torch import Tensor, nn
 from hcl.extract.system.errors import InputError, first_line
 from hcl.match.config import HCL
 from hcl.match.embeddings import MEAN_MAP, Arrays
-from hcl.match.methods.matchingnet import MatchingNet
-from hcl.match.methods.mean_map import MeanMap
-from hcl.match.methods.otam import Otam
-from hcl.match.methods.protonet import ProtoNet
-from hcl.match.methods.trx import Trx
+from hcl.match.methods.frames.bimhm import BiMhm
+from hcl.match.methods.frames.ctx import Ctx
+from hcl.match.methods.frames.hyrsm import HyRsm
+from hcl.match.methods.frames.otam import Otam
+from hcl.match.methods.frames.strm import Strm
+from hcl.match.methods.frames.tarn import Tarn
+from hcl.match.methods.frames.trx import Trx
+from hcl.match.methods.video.cmn import Cmn
+from hcl.match.methods.video.maml import Maml
+from hcl.match.methods.video.matchingnet import MatchingNet
+from hcl.match.methods.video.mean_map import MeanMap
+from hcl.match.methods.video.pal import Pal
+from hcl.match.methods.video.protonet import ProtoNet
 
 GROUP = "hcl.methods"  # of entry points
 TAKEN = ("path", "label", "split", "group", "content", *MEAN_MAP)  # names of arrays that every store has
@@ -38,9 +46,18 @@ class Method(Protocol):
     `--method mine`.
 
     A training batch is an episode twice: half of each class's videos are the supports of the others, then the other way
-    round. What is minimised is the cross entropy of `class_scores`, unless the class has a further method
-    `loss(arrays, n_way) -> Tensor`: the scalar loss of a batch of `n_way` classes with equally many videos, class by
-    class, from the arrays (B, ...) of its head.
+    round. What is minimised is the cross entropy of `class_scores`. Further members, all optional:
+
+    - `episode_loss(queries, supports, truth) -> Tensor` takes the place of the cross entropy: the scalar loss of Q
+      queries (Q, *) with classes `truth` (Q) int64 among supports (N, K, *).
+    - `loss(arrays, n_way) -> Tensor` takes the place of the episode: the scalar loss of a batch of `n_way` classes with
+      equally many videos, class by class, from the arrays (B, ...) of its head.
+    - `make_matcher(frames, width) -> nn.Module`, where the comparison itself has weights: a module from queries and
+      supports, as `class_scores` takes them, to the scores, in whose place it is called; it may have `episode_loss`,
+      too. Its weights learn with the encoder and are kept in the store.
+
+    A head with an attribute `takes_patches` that is true is given patch embeddings (B, T, P, D), of which a training
+    step leaves out some, in place of frame embeddings.
     """
 
     @property
@@ -82,8 +99,17 @@ BASELINES: dict[str, Method] = {
     "resnet": MeanMap(),
     "protonet": ProtoNet(),
     "matchingnet": MatchingNet(),
+    "maml": Maml(),
+    "fomaml": Maml(second_order=False),
+    "cmn": Cmn(),
+    "pal": Pal(),
     "otam": Otam(),
+    "bimhm": BiMhm(),
+    "tarn": Tarn(),
     "trx": Trx(),
+    "ctx": Ctx(),
+    "hyrsm": HyRsm(),
+    "strm": Strm(),
 }
 
 
@@ -137,7 +163,8 @@ def _folder_on_path() -> Iterator[None]:
 
 
 def _checked(value: object) -> Method:
-    missing = [part for part in ("axes", "pairwise", "class_scores", "make_head") if not hasattr(value, part)]
+    scores = "make_matcher" if hasattr(value, "make_matcher") else "class_scores"
+    missing = [part for part in ("axes", "pairwise", scores, "make_head") if not hasattr(value, part)]
     if missing:
         raise TypeError(f"it has no {missing[0]}")
     method = cast(Method, value)

@@ -16,9 +16,10 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
-from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal
+from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal, sealed_arrays
 from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Clips, Embeddings
+from hcl.match.methods.matcher import MatcherWeights
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
 
@@ -29,6 +30,7 @@ LEFT_OUT = "left_out"  # attribute: videos that are not in the store, see `Video
 IDENTIFYING = FACTS[:3]
 TRAINED_LEVELS = "trained_levels"  # an attribute
 TRAINED_CLASSES = "trained_classes"  # another one
+MATCHER = "matcher"  # an attribute: what the matcher was made for; and before the names of the arrays of its weights
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
@@ -118,8 +120,33 @@ class EmbeddingStore:
         return tuple(line for line in (*before, *here) if line.startswith(f"{split} " if split else ""))
 
     def new_identity(self) -> Identity:
-        """What `identity` was made by, before any array is fed."""
-        return _identity_of(self.videos)
+        """What `identity` was made by, before any array of the videos is fed.
+
+        Raises:
+            InputError: if the weights of a matcher, which count as well, cannot be read
+        """
+        return _identity_of(self.videos, self.matcher_weights)
+
+    @property
+    def matcher_weights(self) -> MatcherWeights | None:
+        """The weights that the method's scores run through; None where it needs none.
+
+        Raises:
+            InputError: if they cannot be read
+        """
+        made_for: Any = self.attributes.get(MATCHER)
+        if made_for is None:
+            return None
+        try:
+            frames, width = made_for["frames"], made_for["width"]
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.path}: its {MATCHER} is {made_for!r}, expected frames and width; {REMEDY}"
+            ) from error
+        prefix = f"{MATCHER}."
+        names = sorted(name for name in sealed_arrays(self._group) if name.startswith(prefix))
+        values = {name.removeprefix(prefix): _read(self.path, self._group, name) for name in names}
+        return MatcherWeights(frames, width, values)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a further column of texts, one a video.
@@ -203,8 +230,11 @@ class EmbeddingStore:
         return out
 
 
-def _identity_of(videos: VideoTable) -> Identity:
-    return Identity({name: getattr(videos, name) for name in IDENTIFYING})
+def _identity_of(videos: VideoTable, matcher: MatcherWeights | None) -> Identity:
+    identity = Identity({name: getattr(videos, name) for name in IDENTIFYING})
+    for name, values in sorted(matcher.values.items() if matcher else ()):
+        identity.add(f"{MATCHER}.{name}", values)
+    return identity
 
 
 def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
@@ -243,6 +273,7 @@ def write_store(
     batches: Iterable[EmbeddedBatch],
     *,
     method: str = HCL,
+    matcher: MatcherWeights | None = None,
     finish: Callable[["EmbeddingStore"], Mapping[str, Any]] | None = None,
 ) -> None:
     """Write a store beside `path` and rename it into place when it is whole.
@@ -253,6 +284,7 @@ def write_store(
         videos: the facts of all videos
         batches: the arrays of all videos, in the same order
         method: that scores from the arrays
+        matcher: the weights that its scores run through, where it has any
         finish: gives further attributes that follow from the arrays
 
     Raises:
@@ -261,7 +293,7 @@ def write_store(
     """
     path = Path(path)
     with write_errors(path, "check the disk and the permissions"), sole_writer(path):
-        replace_store(path, attributes, videos, batches, method=method, finish=finish)
+        replace_store(path, attributes, videos, batches, method=method, matcher=matcher, finish=finish)
 
 
 def replace_store(
@@ -271,6 +303,7 @@ def replace_store(
     batches: Iterable[EmbeddedBatch],
     *,
     method: str = HCL,
+    matcher: MatcherWeights | None = None,
     finish: Callable[["EmbeddingStore"], Mapping[str, Any]] | None = None,
     schema: str = SCHEMA,
     version: int = VERSION,
@@ -279,7 +312,7 @@ def replace_store(
     """Write a store whose lock is held, as `write_store` does.
 
     Args:
-        path, attributes, videos, batches, method, finish: as of `write_store`
+        path, attributes, videos, batches, method, matcher, finish: as of `write_store`
         schema: the kind of the store, which must be that of a store that stands there
         version: of the schema
         texts: further columns, one text a video, by name
@@ -293,7 +326,9 @@ def replace_store(
         for name, values in {**{name: getattr(videos, name) for name in FACTS}, **texts}.items():
             column = _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))
             column[:] = np.array(values, dtype=object)
-        identity = _identity_of(videos)
+        if matcher is not None:
+            _write_matcher(group, matcher)
+        identity = _identity_of(videos, matcher)
         _write_batches(group, len(videos), batches, identity, axes)
         arrays = sorted(group.array_keys())
         seal(group, building, arrays, {"identity": identity.hexdigest()})
@@ -321,6 +356,14 @@ def _write_batches(
         start = stop
     if start != count:
         raise ValueError(f"{start} embeddings for {count} videos")
+
+
+def _write_matcher(group: zarr.Group, matcher: MatcherWeights) -> None:
+    group.attrs[MATCHER] = {"frames": matcher.frames, "width": matcher.width}
+    for name, values in matcher.values.items():
+        axes = [f"axis {axis}" for axis in range(values.ndim)]
+        array = _create(group, f"{MATCHER}.{name}", values.shape, str(values.dtype), axes, chunk=len(values))
+        array[:] = values
 
 
 def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int, axes: Sequence[str]) -> zarr.Array[Any]:

@@ -73,7 +73,10 @@ def latest_run_of(method: str) -> Path:
             raise InputError(f"{file}: cannot be read ({first_line(error)}); name the run to evaluate") from error
         if method in (stored, BASELINE):
             return RUNS / file.relative_to(RUNS).parts[0]
-    raise InputError(f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}")
+    raise InputError(
+        f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}, or name the run or"
+        " store that it shall score"
+    )
 
 
 def mark_latest(run: Path) -> None:

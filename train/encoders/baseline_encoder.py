@@ -1,11 +1,12 @@
-"""The encoder of a method other than HCL: the same trunk, and the method's own head on its frame embeddings."""
+"""The encoder of a method other than HCL: the same trunk, the method's own head, and its matcher if it has one."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from hcl.extract.system.errors import InputError
-from hcl.match.methods.registry import find_method
+from hcl.match.methods.matcher import MatcherWeights, bound, make_matcher
+from hcl.match.methods.registry import Method, find_method
 from hcl.train.config import TrainConfig
 from hcl.train.encoders.layer4 import Layer4
 from hcl.train.encoders.trunk import Trunk, first_weights
@@ -38,7 +39,19 @@ class BaselineEncoder(Trunk):
         with first_weights(config.seed):
             super().__init__(config, channels=channels, frames=frames, patches=patches, inputs=inputs, layer4=layer4)
             self.head = method.make_head(frames, config.dim)
+            self.matcher = make_matcher(method, frames, config.dim)
         self.method, self.array_names = config.method, tuple(method.axes)
+        self._scores, self._sizes = method, (frames, config.dim)
+
+    @property
+    def scorer(self) -> Method:
+        """The method with the weights of its matcher: what scores the arrays that this encoder gives."""
+        return bound(self._scores, self.matcher)
+
+    @property
+    def matcher_weights(self) -> MatcherWeights | None:
+        """What a store must keep beside the arrays of videos; None where the method has no matcher."""
+        return None if self.matcher is None else MatcherWeights.of(self.matcher, *self._sizes)
 
     def known(self, maps: Tensor) -> dict[str, Tensor]:
         """Nothing: a baseline scores from its own arrays alone."""
@@ -50,7 +63,8 @@ class BaselineEncoder(Trunk):
         Raises:
             InputError: if the head gives other arrays than the method scores from
         """
-        arrays = self.head(self.patch_embeddings(maps).mean(dim=2))  # of (B, T, D)
+        patches = self.patch_embeddings(maps)  # (B, T, P or fewer, D)
+        arrays = self.head(patches if getattr(self.head, "takes_patches", False) else patches.mean(dim=2))
         if set(arrays) != set(self.array_names):
             raise InputError(
                 f"method {self.method}: its head gives the arrays {', '.join(arrays)}, its axes name"

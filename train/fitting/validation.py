@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hcl.match.config import BASELINE, HCL, ScoreConfig
+from hcl.match.config import BASELINE, ScoreConfig
 from hcl.match.episodes.aggregation import distinct_pairs, pool_supports, sum_name, true_places
 from hcl.match.episodes.drawing import draw_for_choice
 from hcl.match.episodes.level_table import Case
@@ -20,6 +20,7 @@ from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.embedding import embedded_batches
+from hcl.train.encoders.baseline_encoder import BaselineEncoder
 from hcl.train.encoders.factory import Trainable
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.losses.objective import trained_levels
@@ -84,8 +85,8 @@ def make_validation(source: MapSource, config: TrainConfig, scoring: ScoreConfig
         embedded = concatenate(
             list(embedded_batches(encoder, source, rows, views=views, mean_maps=False, known_levels=False))
         )
-        if encoder.method != HCL:
-            return accuracy(episode_scores(find_method(encoder.method), embedded.arrays, episodes, CASE.k_shot))
+        if isinstance(encoder, BaselineEncoder):
+            return accuracy(episode_scores(encoder.scorer, embedded.arrays, episodes, CASE.k_shot))
         levels = score_pairs(embedded.embeddings(), table.pairs, **scoring.of_pairs, spatial=spatial)
         of_classes = pool_supports(levels.astype(np.float64), table.lookup, CASE.aggregate)
         scores = combination_scores(of_classes, spatial=spatial)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from hcl.match.embeddings import Embeddings
-from hcl.match.methods.registry import find_method
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
 from hcl.train.distributed import gathered, process_count, rank_slice
@@ -80,11 +79,11 @@ class EpisodicLosses:
     names = ("total",)
 
     def __init__(self, encoder: BaselineEncoder, autocast: torch.dtype | None) -> None:
-        self.encoder, self.autocast, self.method = encoder, autocast, find_method(encoder.method)
+        self.encoder, self.autocast = encoder, autocast
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """The total alone."""
         with torch.autocast(batch.maps.device.type, self.autocast, enabled=self.autocast is not None):
             arrays = gathered(self.encoder(batch.maps))
-        loss = method_loss(self.method, arrays, n_way=len(set(batch.labels.tolist())))
+        loss = method_loss(self.encoder.scorer, arrays, n_way=len(set(batch.labels.tolist())))
         return {"total": loss / process_count()}  # every process has all of it

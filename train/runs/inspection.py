@@ -150,7 +150,11 @@ def _describe_store(path: Path, verify: bool) -> Description:
 
 def _damage_of(store: EmbeddingStore) -> Iterator[str]:
     """The videos whose arrays cannot be read back, with the reason; and whether all together are those written."""
-    identity, is_whole = store.new_identity(), True
+    try:
+        identity, is_whole = store.new_identity(), True
+    except InputError as error:
+        yield str(error)
+        return
     for row in _each(range(len(store.videos))):
         try:
             for name, array in store.arrays(store.names, np.array([row])).items():

@@ -51,7 +51,7 @@ def test_what_contradicts_listed_episodes_is_refused(listed: Path, settings: dic
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"method": "tsn"}, "--method must be one of hcl, resnet, protonet, matchingnet, otam, trx"),
+        ({"method": "tsn"}, "--method must be one of hcl, resnet, protonet, matchingnet, maml, fomaml, cmn"),
         ({"seeds": (1, 1)}, "--seeds must be distinct"),
         ({"seeds": (0, -1)}, "--seeds must be distinct numbers from 0"),
         ({"split": "test"}, "--split must be one of base, val, novel, got 'test'"),

@@ -128,8 +128,8 @@ def test_the_untrained_baseline_alone_needs_nothing_else(store: Path) -> None:
     found = run(store, EpisodeConfig(episodes=30), EvaluationConfig(method=BASELINE)).outcomes[0]
     assert found.headline == BASELINE and list(found.accuracies) == [BASELINE]
     assert found.accuracies[BASELINE] == run(store, EpisodeConfig(episodes=30)).outcomes[0].accuracies[BASELINE]
-    with pytest.raises(InputError, match="embeddings of hcl, not of otam; train with: hcl train CACHE --method otam"):
-        run(store, EpisodeConfig(), EvaluationConfig(method="otam"))
+    with pytest.raises(InputError, match="embeddings of hcl, not of trx; train with: hcl train CACHE --method trx, or"):
+        run(store, EpisodeConfig(), EvaluationConfig(method="trx"))
     with pytest.raises(InputError, match="resnet is scored anew each time"):
         Evaluator(EmbeddingStore.open(store), EvaluationConfig(method=BASELINE), score_cache=Path("scores.zarr"))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hcl.extract.system.errors import InputError
+from hcl.match.methods.matcher import has_matcher
 from hcl.match.methods.registry import BASELINES, find_method
 
 MODULE = """
@@ -26,6 +27,17 @@ whole = Whole()
 class Partly:
     axes = {"middle": ("video", "embedding")}
     pairwise = False
+
+
+class Comparing:
+    axes = {"middle": ("video", "embedding")}
+    pairwise = False
+
+    def make_head(self, frames, width):
+        raise NotImplementedError
+
+    def make_matcher(self, frames, width):
+        raise NotImplementedError
 
 
 class Misnamed(Whole):
@@ -65,6 +77,10 @@ def test_a_method_is_found_by_its_place_and_by_its_entry_point(module: str) -> N
         assert dict(find_method(name).axes) == {"middle": ("video", "embedding")}
 
 
+def test_a_method_with_a_matcher_needs_no_scores_beside_it(module: str) -> None:
+    assert has_matcher(find_method(f"{module}:Comparing")) and not has_matcher(find_method(f"{module}:Whole"))
+
+
 def test_the_folder_that_the_program_runs_in_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "beside_me.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
@@ -96,6 +112,6 @@ def test_what_is_no_method_is_refused_in_one_line(module: str, place: str, told:
 
 def test_an_unknown_name_is_refused_with_the_list(module: str) -> None:
     with pytest.raises(
-        InputError, match="must be one of hcl, resnet, protonet, matchingnet, otam, trx, mine, an entry"
+        InputError, match="must be one of hcl, resnet, protonet, .*, otam, bimhm, .*, strm, mine, an entry"
     ):
         find_method("tsn")

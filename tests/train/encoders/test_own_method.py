@@ -66,6 +66,35 @@ class Pairs(Mine):
         return sum(array.square().mean() for array in arrays.values())
 
 
+class PatchChanges(Changes):
+    takes_patches = True
+
+    def forward(self, patch_embeddings):
+        return super().forward(patch_embeddings.mean(dim=2))
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, queries, supports):
+        return self.scale * Mine().class_scores(queries, supports)
+
+    def episode_loss(self, queries, supports, truth):
+        return nn.functional.cross_entropy(self(queries, supports), truth) + (self.scale - 3).square()
+
+
+class Learned:
+    axes, pairwise = Mine.axes, False
+
+    def make_head(self, frames, width):
+        return PatchChanges(frames, width)
+
+    def make_matcher(self, frames, width):
+        return Scaled()
+
+
 class Forgetful(Mine):
     def make_head(self, frames, width):
         return nn.Identity() if frames < 0 else Shortened()
@@ -100,7 +129,7 @@ def succeed(*arguments: object) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("name", ["{}:Mine", "mine", "{}:Pairs", "pairs"])
+@pytest.mark.parametrize("name", ["{}:Mine", "mine", "pairs", "{}:Learned"])
 def test_a_strangers_method_is_trained_evaluated_and_compared(
     module: str, name: str, make_cache: Callable[..., ZarrCache]
 ) -> None:
@@ -121,6 +150,8 @@ def test_a_strangers_method_is_trained_evaluated_and_compared(
     }
     stored = zarr.open_group(store.path, mode="r")["changes"]
     assert stored.metadata.dimension_names == ("video", "step", "mood")  # type: ignore[union-attr]
+    weights = store.matcher_weights  # towards the 3 of its loss
+    assert weights is None if "Learned" not in name else weights is not None and 2 < weights.values["scale"][0] < 3
     few = ("--way", 2, "--episodes", 20)
     assert method in succeed("evaluate", "--method", method, *few, "--json", "r.json")
     (read,) = json.loads(Path("r.json").read_text())["runs"]
@@ -142,6 +173,15 @@ def test_evaluation_scores_as_the_method_does(module: str, make_cache: Callable[
         flat = store.arrays(names, support.ravel())
         supports = {name: array.view(2, 2, *array.shape[1:]) for name, array in flat.items()}
         assert method.class_scores(queries, supports).argmax(dim=1).tolist() == predicted.tolist()
+
+
+def test_a_strangers_method_scores_the_embeddings_of_another(module: str, make_cache: Callable[..., ZarrCache]) -> None:
+    cache = make_cache(Path("cache.zarr"))
+    succeed("embed", cache.path, "--untrained", "--out", "store.zarr")
+    given = ("--way", 2, "--episodes", 20, "--split", "base")
+    assert "| bimhm" in succeed("evaluate", "store.zarr", *given, "--method", "bimhm")
+    result = CliRunner().invoke(main, ["evaluate", "store.zarr", "--method", f"{module}:Mine"])
+    assert result.exit_code == 2 and "score these by one of hcl, resnet, protonet" in result.output
 
 
 def test_a_loss_of_ones_own_takes_the_place_of_the_cross_entropy(module: str) -> None:

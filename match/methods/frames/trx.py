@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Arrays
+from hcl.match.methods.heads import sinusoids
 
 SIZES = (2, 3)  # frames of a tuple, the paper's cardinalities
 POSITION_SCALE = 0.1
@@ -42,7 +43,7 @@ class Trx:
         Raises:
             InputError: if a video has fewer frames than a tuple
         """
-        return TupleHead(frames, width)
+        return TupleHead(frames, width, name="trx")
 
 
 def tuple_scores(query_keys: Tensor, query_values: Tensor, support_keys: Tensor, support_values: Tensor) -> Tensor:
@@ -81,22 +82,28 @@ class TupleHead(nn.Module):
     Args:
         frames: T
         width: D, of frames, keys and values
+        sizes: frames of a tuple
+        name: of the method, for the message
+
+    Raises:
+        InputError: if a video has fewer frames than a tuple
     """
 
     positions: Tensor  # (T, D)
 
-    def __init__(self, frames: int, width: int) -> None:
+    def __init__(self, frames: int, width: int, sizes: tuple[int, ...] = SIZES, *, name: str) -> None:
         super().__init__()
-        if frames < max(SIZES):
+        if frames < max(sizes):
             raise InputError(
-                f"method trx compares tuples of {max(SIZES)} frames, the cache has {frames} a video;"
-                f" extract with --frames {max(SIZES)} or more"
+                f"method {name} compares tuples of {max(sizes)} frames, the cache has {frames} a video;"
+                f" extract with --frames {max(sizes)} or more"
             )
-        self.keys = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in SIZES})
-        self.values = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in SIZES})
-        self.norms = nn.ModuleDict({str(size): nn.LayerNorm(width) for size in SIZES})
+        self.sizes = sizes
+        self.keys = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in sizes})
+        self.values = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in sizes})
+        self.norms = nn.ModuleDict({str(size): nn.LayerNorm(width) for size in sizes})
         self.register_buffer("positions", POSITION_SCALE * sinusoids(frames, width), persistent=False)
-        for size in SIZES:
+        for size in sizes:
             tuples = torch.combinations(torch.arange(frames), r=size)  # (n, size)
             self.register_buffer(f"tuples_{size}", tuples, persistent=False)
 
@@ -104,17 +111,14 @@ class TupleHead(nn.Module):
         """(B, T, D) to keys and values (B, n, D) of the n tuples of each size."""
         placed = frame_embeddings + self.positions
         arrays = {}
-        for size in map(str, SIZES):
-            chosen = self.get_buffer(f"tuples_{size}")  # (n, size)
-            frames = placed.index_select(1, chosen.flatten())  # not [...]: its gradient adds up in a fixed order
-            tuples = frames.view(len(frames), len(chosen), -1)  # (B, n, size * D)
+        for size in map(str, self.sizes):
+            tuples = self.tuples_of(placed, size)
             arrays[f"keys_{size}"] = self.norms[size](self.keys[size](tuples))
             arrays[f"values_{size}"] = self.values[size](tuples)
         return arrays
 
-
-def sinusoids(frames: int, width: int) -> Tensor:
-    """Make the positions of the first transformer (Vaswani et al., 2017, section 3.5): (T, D)."""
-    rates = 10_000 ** (-torch.arange(0, width, 2) / width)  # (ceil(D / 2),)
-    angles = torch.arange(frames)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+    def tuples_of(self, frame_embeddings: Tensor, size: str | int) -> Tensor:
+        """Put the frames (B, T, D) of each tuple of some size side by side: (B, n, size * D)."""
+        chosen = self.get_buffer(f"tuples_{size}")  # (n, size)
+        frames = frame_embeddings.index_select(1, chosen.flatten())  # not [...]: its gradient adds up in a fixed order
+        return frames.view(len(frames), len(chosen), -1)
