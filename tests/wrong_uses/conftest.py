@@ -1,4 +1,4 @@
-"""How a table of wrong uses is tested: each ends with exit code 2 and one line that names the cure, and leaves no trace.
+"""How a table of wrong uses is tested: each ends with exit code 2 and one line with the cure, and leaves no trace.
 
 A case is (name, arguments, parts): what a user got wrong, what is typed after `hcl`, and what the line must say.
 """
