@@ -138,7 +138,7 @@ def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Ca
         count: called after each of them
     """
     with atomic_file(path) as building, h5py.File(building, "w", libver="v110") as file:
-        attributes = json.dumps(source.attributes)
+        attributes = json.dumps(source.counted_attributes)
         file.attrs[ATTRIBUTES] = attributes
         hashes = {ATTRIBUTES: _hash_of_text(attributes), **dict.fromkeys(source.layout.arrays, "")}
         for name in source.column_names:

@@ -10,17 +10,22 @@ from hcl.extract.system.errors import InputError
 LISTS = (".csv", ".tsv")
 
 
-def read_catalog(videos: str | Path) -> Catalog:
+def read_catalog(videos: str | Path, *, unlabelled: bool = False) -> Catalog:
     """List the videos of a folder of class folders, a folder with base/val/novel folders, or a CSV manifest.
+
+    Args:
+        videos: the folder or the manifest
+        unlabelled: whether videos may be without a class: those of a folder of nothing but videos, or of a manifest
+            without labels
 
     Raises:
         InputError: if nothing usable is there; the message says what was expected
     """
     videos = Path(videos)
     if videos.is_dir():
-        return read_folder(videos)
+        return read_folder(videos, unlabelled=unlabelled)
     if videos.is_file() and videos.suffix.lower() in LISTS:
-        return read_manifest(videos)
+        return read_manifest(videos, unlabelled=unlabelled)
     if videos.exists():
         raise InputError(
             f"{videos}: neither a folder of class folders nor a .csv manifest (path,label[,split][,group])"

@@ -1,10 +1,11 @@
 """The pipeline: decode ahead, fill batches across videos, write behind; resume where an earlier run stopped."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from hcl.extract.backbones.backbone import Backbone
 from hcl.extract.cache.layout import MapRecord
@@ -32,8 +33,13 @@ def extract(
     *,
     names: str | Path | None = None,
     repair: bool = False,
+    prune: bool = False,
+    skip_missing: bool = False,
 ) -> Summary:
-    """Write the frame maps of all videos that the cache does not hold yet.
+    """Write the frame maps of all videos that the cache does not hold yet, and let it say of the others what is so now.
+
+    Videos that were moved or renamed, and classes, splits and groups that differ, are known by the videos' contents:
+    nothing is computed for them. A kill leaves either what the cache said before or what it says now.
 
     Args:
         videos: folder of class folders, folder with base/val/novel folders, or CSV manifest
@@ -41,23 +47,33 @@ def extract(
         config: how to read and what to compute
         names: CSV file with label,name: texts of classes
         repair: read all maps back and extract the damaged ones again
+        prune: remove videos of the cache that are not among `videos`
+        skip_missing: go without listed videos that are not there
 
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
     """
     videos, path = Path(videos), Path(path)
     with sole_writer(path):
-        prepared = prepare(videos, path, config, names=Path(names) if names else None, repair=repair, mode="r+")
+        given = {
+            "names": Path(names) if names else None,
+            "repair": repair,
+            "prune": prune,
+            "skip_missing": skip_missing,
+        }
+        prepared = prepare(videos, path, config, **given, mode="r+")
         plan, config = prepared.plan, prepared.config
         cache = prepared.cache or ZarrCache.create(
             path, prepared.settings, shape=prepared.maps_shape, views=config.views, dtype=config.cache_dtype
         )
         texts = _texts_for(cache, plan, config)
         with _told_if_unwritable(path):
-            cache.remove_partial_writes(row for row, _ in plan.pending)
+            cache.finish_edits()
             _add_classes(cache, plan, texts)
+            _edit(cache, plan, prepared.settings)
             cache.add_videos(plan.new_videos)
-        for line in (*plan.split_lines(), decoder_note(config.decoder)):
+            cache.remove_partial_writes(row for row, _ in plan.pending)
+        for line in (*plan.changes, *plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
         _run(cache, plan, config, prepared.backbone)
     return summarise(cache, plan)
@@ -92,6 +108,13 @@ def _add_classes(cache: ZarrCache, plan: Plan, texts: ClassTexts | None) -> None
     if plan.new_classes:
         vectors = texts.embeddings[-len(plan.new_classes) :] if texts else None
         cache.add_classes({name: plan.splits[name] for name in plan.new_classes}, plan.texts, vectors)
+
+
+def _edit(cache: ZarrCache, plan: Plan, settings: Mapping[str, Any]) -> None:
+    """Let the cache say what is so now of the videos and classes that it has."""
+    if plan.edits:
+        origin = {"split_origin": settings["split_origin"]} if plan.edits.splits else {}
+        cache.edit(plan.edits, cache.settings | origin)
 
 
 def _run(cache: ZarrCache, plan: Plan, config: ExtractConfig, backbone: Backbone) -> None:

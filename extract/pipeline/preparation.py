@@ -9,7 +9,8 @@ import torch
 from hcl.extract.backbones.backbone import Backbone, load_backbone
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import LAYERS, ExtractConfig
-from hcl.extract.pipeline.plan import Plan, make_plan, split_origin
+from hcl.extract.pipeline.classes import split_origin
+from hcl.extract.pipeline.plan import Plan, make_plan
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
@@ -49,6 +50,8 @@ def prepare(
     *,
     names: Path | None = None,
     repair: bool = False,
+    prune: bool = False,
+    skip_missing: bool = False,
     mode: str = "r",
 ) -> Preparation:
     """Open the cache if it is there, plan what is to be done, and load the backbone.
@@ -58,7 +61,7 @@ def prepare(
         path: of the cache
         config: how to read and what to compute
         names: CSV file with label,name: texts of classes
-        repair: read all maps back and plan to extract the damaged ones again
+        repair, prune, skip_missing: as of `make_plan`
         mode: "r" to read the cache, "r+" to write to it, too
 
     Raises:
@@ -66,7 +69,7 @@ def prepare(
     """
     cache = ZarrCache.open(path, mode=mode) if path.exists() else None
     config = with_cache_choices(config, cache) if cache else config
-    plan = make_plan(videos, cache, config, names, repair=repair)
+    plan = make_plan(videos, cache, config, names, repair=repair, prune=prune, skip_missing=skip_missing)
     backbone = choose_backbone(config)
     settings = cache_settings(config, backbone, plan)
     if cache is not None:

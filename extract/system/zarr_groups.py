@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,13 @@ def open_group(
 
 
 def seal(
-    group: zarr.Group, path: Path, arrays: Iterable[str], changes: Mapping[str, Any], *, growing: bool = False
+    group: zarr.Group,
+    path: Path,
+    arrays: Iterable[str],
+    changes: Mapping[str, Any],
+    *,
+    growing: bool = False,
+    without: Container[str] = (),
 ) -> None:
     """Write attributes at once, with the hashes that prove them and the metadata of the arrays unharmed.
 
@@ -78,11 +84,12 @@ def seal(
         arrays: the names of all arrays that belong to it
         changes: attributes that are new or differ
         growing: whether arrays may become longer without being sealed again
+        without: attributes that are removed
     """
     hashes = {name: _hash_of_array(path / name, growing) for name in arrays}
-    attributes = plain_json({**group.attrs, **changes})
-    hashes[ATTRIBUTES] = document_hash(attributes, without=SEAL)
-    group.attrs.update({**changes, SEAL: hashes})
+    attributes = {name: value for name, value in {**group.attrs, **changes}.items() if name not in without}
+    hashes[ATTRIBUTES] = document_hash(plain_json(attributes), without=SEAL)
+    group.attrs.put({**attributes, SEAL: hashes})
 
 
 def sealed_arrays(group: zarr.Group) -> frozenset[str]:
