@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import cloup
@@ -34,10 +35,23 @@ SECTIONS = (
 )
 
 
+RESUMING = ("extract", "train", "crossval", "ablate", "adapt")  # typed again after Ctrl-C, they go on
+
+
 class WrongUse(click.ClickException):
     """Invalid options or input, which the user can mend: one line, exit code 2."""
 
     exit_code = 2
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C: one line that says how to go on, and the exit code that shells give it."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Print the line, below the terminal's ^C."""
+        echo(f"\n{self.message}", err=True)
 
 
 class TerminalHandler(logging.Handler):
@@ -65,15 +79,37 @@ def lines_on_terminal() -> Iterator[None]:
 
 
 class Commands(cloup.Group):
-    """A group whose commands report InputError as one line, without a traceback."""
+    """A group whose commands report wrong use as one line, without usage or traceback."""
+
+    def make_context(self, *given: Any, **extra: Any) -> click.Context:
+        """Read the options before the command's name."""
+        with one_line():
+            return super().make_context(*given, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what the user can mend becomes one line."""
         try:
-            with lines_on_terminal():
+            with lines_on_terminal(), one_line():
                 return super().invoke(ctx)
-        except InputError as error:
-            raise WrongUse(plain(error)) from error
+        except KeyboardInterrupt as error:
+            resumes = ctx.invoked_subcommand in RESUMING
+            line = str(error) or ("interrupted" + ("; the same command, typed again, resumes" if resumes else ""))
+            raise Interrupted(line) from error
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what the user can mend into one line: our own errors, and click's, which point to the help."""
+    try:
+        yield
+    except InputError as error:
+        raise WrongUse(plain(error)) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        command = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        raise WrongUse(plain(f"{message}; see: hcl{command} --help")) from error
 
 
 @cloup.group(

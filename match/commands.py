@@ -12,7 +12,15 @@ import cloup
 
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.console import markdown as markdown_text
-from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options, typed_options
+from hcl.extract.system.options import (
+    OUT_FILE,
+    OUT_FOLDER,
+    PATH,
+    grouped_options,
+    numbers,
+    setting_options,
+    typed_options,
+)
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import (
     AGGREGATES,
@@ -38,8 +46,8 @@ def _option(config: Any, name: str, default: str, **given: Any) -> Any:
 
 OF_RUN = "the run's"
 OUTPUT = [
-    cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
-    cloup.option("--markdown", type=PATH, help="Write the printed report to this file."),
+    cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
+    cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
 ]
 SHARED = (
     setting_options(EpisodeConfig, without=("k_shot",)),
@@ -61,8 +69,8 @@ OF_ONE = {
             callback=numbers,
             help="Draw the episodes once per seed, such as 0,1,2, and report mean and standard deviation.",
         ),
-        cloup.option("--save-episodes", type=PATH, help="Write the episodes to this file, for another system."),
-        cloup.option("--plot", type=PATH, help="Folder for pictures."),
+        cloup.option("--save-episodes", type=OUT_FILE, help="Write the episodes to this file, for another system."),
+        cloup.option("--plot", type=OUT_FOLDER, help="Folder for pictures."),
         *OUTPUT,
     ],
     SPEED: [

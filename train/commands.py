@@ -11,10 +11,10 @@ import click
 import cloup
 
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
+from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.train.config import LARGE_SET, PRESETS, TERMS, TrainConfig
+from hcl.train.config import LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
 from hcl.train.studies.folds import CrossvalConfig
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
@@ -59,7 +59,7 @@ def fold_options(out: str) -> OptionGroups:
     automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
     options = [
         cloup.option("--out", default=out, type=PATH, show_default=True, help="Folder of the runs."),
-        cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
+        cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
         *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
     ]
     return settings | {COMPUTED: [*options, *settings[COMPUTED]]}
@@ -94,6 +94,14 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
                 is_flag=True,
                 help="Of several caches, take classes of the same name for one class.",
             ),
+            cloup.option(
+                "--train-on",
+                type=click.Choice(tuple(TRAIN_ON)),
+                default="base",
+                show_default=True,
+                help="Classes to learn from. base: the base classes; val: the val classes, too, which then choose no"
+                " epoch; all: every class, for use on other videos, and nothing is left to evaluate on.",
+            ),
         ],
         COMPUTED: [
             cloup.option(
@@ -111,6 +119,7 @@ def train(
     preset: str | None,
     splits: Path | None,
     merge_classes: bool,
+    train_on: str,
     **settings: Any,
 ) -> None:
     """Train an encoder on the base videos of CACHE and embed its val and novel videos.
@@ -120,7 +129,8 @@ def train(
     """
     from hcl.train.runs import running
 
-    done = running.train(caches, run=run, preset=preset, splits=splits, merge_classes=merge_classes, settings=settings)
+    of_classes = {"splits": splits, "merge_classes": merge_classes, "train_on": train_on}
+    done = running.train(caches, run=run, preset=preset, settings=settings, **of_classes)
     if done:  # of several processes the main one speaks
         echo(done)
 

@@ -8,6 +8,7 @@ from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_distinct, 
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
 PRESETS = ("quick", "paper")
+TRAIN_ON = {"base": ("val", "novel"), "val": ("novel",), "all": ()}  # what is learned from: splits that are left out
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 TERMS = (
     "cross_entropy",
@@ -210,17 +211,18 @@ class TrainConfig:
 
             find_method(self.method)
         if self.finetune != "none" and self.method == "resnet":
-            raise InputError("method resnet trains nothing; leave out --finetune")
+            raise InputError("--method resnet trains nothing; leave out --finetune")
         if self.finetune != "none" and self.skip_layer4:
             raise InputError(f"--skip-layer4 leaves out what --finetune {self.finetune} would change; give one of them")
         if self.dim % self.heads:
             raise InputError(f"--dim must be a multiple of --heads, got dim {self.dim} and heads {self.heads}")
         check_distinct("--clip-sizes", self.clip_sizes, "numbers of frames, such as 2 or 2,3", at_least=1)
         if not any(getattr(self, term) for term in TERMS):
-            raise InputError(f"every loss term is switched off; leave on at least one of {', '.join(TERMS)}")
+            options = ", ".join("--" + term.replace("_", "-") for term in TERMS)
+            raise InputError(f"every loss term is switched off; leave on at least one of {options}")
         if self.method not in ("hcl", "resnet") and self.videos_per_class < 2:
             raise InputError(
-                f"method {self.method} learns from queries and supports:"
+                f"--method {self.method} learns from queries and supports:"
                 f" --videos-per-class must be at least 2, got {self.videos_per_class}"
             )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.base import REMAKE, SCHEMA, VERSION, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError, check_version, first_line
+from hcl.extract.system.errors import InputError, check_version, first_line, misplaced
 
 MOST_COMPRESSED = 1032  # deflate makes at most so many bytes of one
 SEAL = "sha256"  # one JSON text: the hashes of the attributes and of each column; maps have checksums
@@ -44,6 +44,8 @@ class Hdf5Cache(FrameMapCache):
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such cache; make one with: hcl convert CACHE.zarr {path}") from error
         except OSError as error:
+            if path.suffix.lower() not in (".h5", ".hdf5"):
+                raise misplaced(path, SCHEMA) from error
             raise InputError(f"{path}: not a readable HDF5 file ({error}); convert the cache anew") from error
         try:
             _refuse_strangers(path, file)

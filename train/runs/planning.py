@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.console import from_csv_cell
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, schema_of, what_stands_at
 from hcl.extract.system.lock import LOCK_NAMES
 from hcl.extract.system.progress import logger
-from hcl.extract.system.settings import list_differences
-from hcl.train.config import LARGE_SET, TrainConfig, preset_config
+from hcl.extract.system.settings import list_differences, option_of
+from hcl.train.config import LARGE_SET, TRAIN_ON, TrainConfig, preset_config
 from hcl.train.data.cached_maps import finished_classes
 from hcl.train.data.class_augmentation import VERSIONS, class_versions
 from hcl.train.data.joined_caches import JoinedCaches
@@ -29,6 +29,7 @@ from hcl.train.data.joining import join_caches, refuse_two_splits
 from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
+from hcl.train.runs.run_folder import SCHEMA as RUN_SCHEMA
 
 BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
 CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
@@ -36,7 +37,11 @@ LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn f
 
 
 def open_with_splits(
-    paths: str | Path | Sequence[str | Path], splits: str | Path | None, *, merge_classes: bool = False
+    paths: str | Path | Sequence[str | Path],
+    splits: str | Path | None,
+    *,
+    merge_classes: bool = False,
+    train_on: str = "base",
 ) -> FrameMapCache:
     """Open a cache, or several as one, with the splits of a CSV file (label,split) in place of its own.
 
@@ -44,6 +49,7 @@ def open_with_splits(
         paths: of one cache or several
         splits: the file, which must name each class; those of several caches are called SET/class, unless merged
         merge_classes: whether classes of the same name in several caches are one
+        train_on: one of TRAIN_ON: whether the val classes, or all, are base classes, too
 
     Raises:
         InputError: if a cache or the file cannot be read, caches do not fit together, or a class has no split or two
@@ -59,6 +65,9 @@ def open_with_splits(
             cache = cache.with_splits(given)
         except InputError as error:
             raise InputError(f"{splits}: {error}") from error
+    if train_on != "base":
+        kept = TRAIN_ON[train_on]
+        cache = cache.with_splits({name: of if of in kept else "base" for name, of in cache.class_splits.items()})
     if isinstance(cache, JoinedCaches):
         refuse_two_splits(cache)
     return cache
@@ -112,14 +121,18 @@ def log_left_out(twins: Mapping[int, str]) -> None:
 
 
 def default_preset(cache: FrameMapCache) -> str:
-    """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and log the choice."""
-    count, on_gpu = len(cache.rows("base")), torch.cuda.is_available()
-    preset, other = ("paper", "quick") if on_gpu and count >= LARGE_SET else ("quick", "paper")
+    """Choose the paper's schedule for a large set on a GPU, the quick one otherwise."""
+    return "paper" if torch.cuda.is_available() and len(cache.rows("base")) >= LARGE_SET else "quick"
+
+
+def log_preset(cache: FrameMapCache) -> None:
+    """Say which preset `default_preset` chose, and why."""
+    preset = default_preset(cache)
     logger.info(
-        f"preset {preset}, chosen for {count} base videos and {'a' if on_gpu else 'no'} GPU;"
-        f" override with --preset {other}"
+        f"preset {preset}, chosen for {len(cache.rows('base'))} base videos and"
+        f" {'a' if torch.cuda.is_available() else 'no'} GPU; override with --preset"
+        f" {'quick' if preset == 'paper' else 'paper'}"
     )
-    return preset
 
 
 def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
@@ -231,27 +244,49 @@ def begin(run: Run) -> None:
     """Make the folder of a run, or make sure that an unfinished run there is the same one.
 
     Raises:
-        InputError: if a finished or another run, or something else, stands there
+        InputError: as `refuse_other_run`
+    """
+    refuse_other_run(run)
+    if is_unused(run.folder):
+        write_config(run.folder, run.config)
+
+
+def refuse_other_run(run: Run, option: str = "--run") -> None:
+    """Refuse a folder that holds anything but an unfinished run of the same settings.
+
+    Raises:
+        InputError: if a finished or another run, or something else, stands there, or a file stands in its way
     """
     folder = run.folder
-    entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if not folder.exists() or (folder.is_dir() and entries <= set(LOCK_NAMES)):
-        write_config(folder, run.config)
+    another = f"name another folder with {option}"
+    if is_unused(folder):
+        if in_the_way := next((place for place in folder.parents if place.is_file()), None):
+            raise InputError(f"{folder}: {in_the_way} is a file, not a folder; {another}")
         return
+    if schema_of(folder) != RUN_SCHEMA:
+        raise InputError(f"{folder}: {what_stands_at(folder)}, not a run; {another}")
     there = read_config(folder)
     if run.is_finished:
-        raise InputError(f"{folder}: this run is finished; name another folder with --run")
+        raise InputError(f"{folder}: this run is finished; {another}")
     if differences := describe_differences(there, run.config):
-        raise InputError(f"{folder}: an unfinished run with another {differences}; name another folder with --run")
+        raise InputError(f"{folder}: an unfinished run with another {differences}; {another}")
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a run can begin there: nothing is there, or an empty folder, or one that holds a lock alone."""
+    return not folder.exists() or (folder.is_dir() and {entry.name for entry in folder.iterdir()} <= set(LOCK_NAMES))
 
 
 def describe_differences(then: RunConfig, now: RunConfig) -> str:
     """Name the first part in which two runs differ, with the differing values; "" for the same run."""
     before, after = then.to_dict(), now.to_dict()
+    options = {each.name: option_of(each) for each in fields(TrainConfig)}  # as they are typed
     free = {
-        "training": FREE_TO_CHANGE,
+        "training": tuple(options[name] for name in FREE_TO_CHANGE),
         "cache": ("path", "paths", BASE_CONTENTS),
     }  # the same cache may lie elsewhere now
+    for state in (before, after):
+        state["training"] = {options.get(name, name): value for name, value in state["training"].items()}
     for part in ("training", "cache", "text_model", "splits"):
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"
