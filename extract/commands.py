@@ -94,7 +94,11 @@ def convert(source: Path, target: Path) -> None:
 @grouped_options(setting_options(DemoConfig))
 def demo_videos(folder: Path, **settings: int) -> None:
     """Generate a synthetic set of videos of invented actions in FOLDER: class folders and a manifest.csv."""
-    from hcl.extract.demo.dataset import write_demo_videos
+    from hcl.extract.demo.dataset import listed_count, write_demo_videos
 
-    write_demo_videos(folder, DemoConfig(**settings))
-    echo(f"{folder}: videos generated; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    config = DemoConfig(**settings)
+    drawn, listed = len(write_demo_videos(folder, config)), listed_count(folder)
+    before = f", {listed - drawn} were there already" if listed > drawn else ""
+    echo(f"{folder}: {drawn} videos generated{before}; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    if further := listed - config.classes * config.videos_per_class:
+        echo(f"{further} of them are of an earlier call that asked for more; for a set without them name a new folder")

@@ -1,5 +1,6 @@
 """The frozen backbone: frames in, frame maps out."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -127,11 +128,21 @@ def load_backbone(
         InputError: if the weights are not the network's, it cannot be compiled, or its maps are not finite
     """
     if precision not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise InputError(f"--precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    _refuse_unknown_resnet(name)
     frozen = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
     if backbone_layer != LAYERS[0]:
         frozen = _ending_at(frozen, backbone_layer)
     return Backbone(frozen, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
+
+
+def _refuse_unknown_resnet(name: str | None) -> None:
+    """Refuse what reads like a ResNet and is none that there is, before it is looked for among vision models."""
+    if name is not None and name not in BACKBONES and name.lower().startswith("resnet") and not os.path.isdir(name):
+        raise InputError(
+            f"--backbone {name}: no such ResNet; take one of {', '.join(BACKBONES)}, or a vision model of transformers"
+            " by its folder or its name, such as facebook/dinov2-small"
+        )
 
 
 def resnet(name: str | None, weights: str) -> FrozenNetwork:

@@ -313,6 +313,11 @@ class FrameMapCache(ABC):
         return json_hash([self.settings, videos])
 
     @property
+    def labels_identity(self) -> str:
+        """A hash of what is said of the videos: equal for caches that give them the same names, classes and groups."""
+        return json_hash(sorted(zip(self.videos.path, self.videos.label, self.videos.group, strict=True)))
+
+    @property
     def left_out(self) -> Mapping[int, int]:
         """Rows that `rows` leaves out of their split, and the row of the byte-identical video of an earlier split."""
         return self.videos.in_earlier_split

@@ -111,6 +111,8 @@ def read_csv(path: Path, *, required: Iterable[str], shown: Iterable[str] = ()) 
                     stripped = [value.strip() for value in values] + [""] * (len(names) - len(values))
                     rows.append((line, dict(zip(names, stripped, strict=True))))
             return rows
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; expected a CSV file with {','.join(shown or required)}") from error
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path}: not a readable UTF-8 CSV file ({error}); save it as CSV UTF-8") from error
 

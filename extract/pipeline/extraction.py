@@ -63,11 +63,12 @@ def extract(
         }
         prepared = prepare(videos, path, config, **given, mode="r+")
         plan, config = prepared.plan, prepared.config
+        texts = _texts_for(prepared.cache, plan, config)  # before a cache is made: it may be refused
         cache = prepared.cache or ZarrCache.create(
             path, prepared.settings, shape=prepared.maps_shape, views=config.views, dtype=config.cache_dtype
         )
-        texts = _texts_for(cache, plan, config)
         with _told_if_unwritable(path):
+            _settle_text_model(cache, texts)
             cache.finish_edits()
             _add_classes(cache, plan, texts)
             _edit(cache, plan, prepared.settings)
@@ -79,28 +80,37 @@ def extract(
     return summarise(cache, plan)
 
 
-def _texts_for(cache: ZarrCache, plan: Plan, config: ExtractConfig) -> ClassTexts | None:
-    """Embed the texts of the new classes by the cache's model; settle that model where there is none yet.
+def _texts_for(cache: ZarrCache | None, plan: Plan, config: ExtractConfig) -> ClassTexts | None:
+    """Embed the texts of the new classes by the cache's model, and those of all where the cache has no model yet.
 
-    A cache that was made without embeddings gets them when a text model is named.
+    Raises:
+        InputError: if there is no such model, or it is another one than the cache's
     """
-    stored, model = cache.text_model, config.text_model
+    stored, model = cache.text_model if cache else None, config.text_model
     if model == "none":
-        if stored:
+        if cache and stored:
             raise InputError(f"{cache.path}: its texts are embedded by {stored['model']}; leave out --no-text")
         return None
-    if cache.class_names and model == "auto" and (stored is None or not plan.new_classes):
+    if cache and cache.class_names and model == "auto" and (stored is None or not plan.new_classes):
         return None
-    old = () if stored else tuple(cache.class_texts.values())
+    old = () if stored or cache is None else tuple(cache.class_texts.values())
     embedded = embed_texts((*old, *(plan.texts[name] for name in plan.new_classes)) or ("",), model)
-    if stored is None:
-        cache.set_text_model(embedded.embeddings[: len(old)], {"model": embedded.model, "sha256": embedded.sha256})
-    elif embedded.sha256 != stored["sha256"]:
+    if cache and stored and embedded.sha256 != stored["sha256"]:
         raise InputError(
             f"{cache.path}: its texts are embedded by {stored['model']}, now {embedded.model} would be used;"
             " give the former with --text-model, or extract into a new cache"
         )
     return embedded
+
+
+def _settle_text_model(cache: ZarrCache, texts: ClassTexts | None) -> None:
+    """Keep the model that embedded the texts, and the embeddings of the classes that are there, unless there is one.
+
+    A cache that was made without embeddings gets them when a text model is named.
+    """
+    if texts is not None and cache.text_model is None:
+        of_old = texts.embeddings[: len(cache.class_names)]
+        cache.set_text_model(of_old, {"model": texts.model, "sha256": texts.sha256})
 
 
 def _add_classes(cache: ZarrCache, plan: Plan, texts: ClassTexts | None) -> None:

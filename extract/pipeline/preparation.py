@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from hcl.extract.backbones.backbone import Backbone, load_backbone
+from hcl.extract.cache.formats import is_hdf5, refuse_other_suffix
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import LAYERS, ExtractConfig
 from hcl.extract.pipeline.classes import split_origin
@@ -68,6 +69,8 @@ def prepare(
         InputError: if the videos, the settings or the cache do not allow the extraction
     """
     cache = ZarrCache.open(path, mode=mode) if path.exists() else None
+    if cache is None:
+        _refuse_name(path)
     config = with_cache_choices(config, cache) if cache else config
     plan = make_plan(videos, cache, config, names, repair=repair, prune=prune, skip_missing=skip_missing)
     backbone = choose_backbone(config)
@@ -75,6 +78,14 @@ def prepare(
     if cache is not None:
         refuse_other_settings(cache, settings)
     return Preparation(cache, config, plan, backbone, settings)
+
+
+def _refuse_name(path: Path) -> None:
+    """Refuse a name for a new cache that promises something other than a folder in Zarr format."""
+    zarr = path.with_suffix(".zarr")
+    if is_hdf5(path):
+        raise InputError(f"{path}: hcl extract writes a Zarr folder; name it {zarr}, then: hcl convert {zarr} {path}")
+    refuse_other_suffix(path, f"name the folder to write, such as {zarr}")
 
 
 def with_cache_choices(config: ExtractConfig, cache: ZarrCache) -> ExtractConfig:

@@ -13,6 +13,7 @@ from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
+from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
@@ -122,6 +123,7 @@ def _describe_cache(path: Path, verify: bool) -> Description:
         "maps": str(cache.layout) + ("" if rounding is None else f", mean relative l2 error {rounding:.4f}"),
         "settings": cache.settings,
         "class texts": model["model"] if model else None,
+        **({"unlabelled": f"{count} videos, for hcl embed alone"} if (count := videos.label.count(UNLABELLED)) else {}),
     }
     failures = {videos.path[row]: reasons[row] for row in np.flatnonzero(status == FAILED)}
     damaged = None

@@ -32,6 +32,7 @@ from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_co
 from hcl.train.runs.run_folder import SCHEMA as RUN_SCHEMA
 
 BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
+LABELS = "labels"  # the hash of the names, classes and groups of the videos
 CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
 LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn from; two held-out ones choose badly
 
@@ -148,6 +149,11 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
     """
     _check_layer4(cache, training)
     _check_class_augmentation(cache, training)
+    if len(cache.videos) and not any(cache.videos.label):
+        raise InputError(
+            f"{cache.path}: none of its {len(cache.videos)} videos has a label, and training needs them; give labels in"
+            " the manifest and run hcl extract again, or go without training: hcl embed --untrained"
+        )
     base = finished_classes(cache, "base")
     if len(base) < 2 and training.method != "resnet":
         raise InputError(
@@ -212,6 +218,7 @@ def record_cache(cache: FrameMapCache) -> dict[str, Any]:
     """
     record: dict[str, Any] = {"path": str(cache.path), "identity": cache.identity, "settings": cache.settings}
     contents = {cache.videos.content[row][:CONTENT_LENGTH] for row in cache.rows("base")} - {""}
+    record[LABELS] = cache.labels_identity
     record[BASE_CONTENTS] = " ".join(sorted(contents))
     if isinstance(cache, JoinedCaches):
         record["paths"] = {name: str(one.path) for name, one in cache.sets.items()}
@@ -287,6 +294,11 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
     }  # the same cache may lie elsewhere now
     for state in (before, after):
         state["training"] = {options.get(name, name): value for name, value in state["training"].items()}
+    labels = before["cache"].get(LABELS)
+    if labels is None:  # a run that was begun by an earlier version
+        after["cache"].pop(LABELS)
+    elif labels != after["cache"][LABELS]:
+        return "cache (videos have other names, classes or groups now)"
     for part in ("training", "cache", "text_model", "splits"):
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"
