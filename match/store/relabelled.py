@@ -1,4 +1,4 @@
-"""Whether a store still says what its cache does: labels and splits of a cache can be corrected after it was embedded."""
+"""Whether a store still says what its cache does: labels can be corrected there after it was embedded."""
 
 from __future__ import annotations
 

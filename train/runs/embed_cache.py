@@ -31,7 +31,7 @@ from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.losses.objective import trained_levels
-from hcl.train.runs.planning import LABELS, held_out_twins, log_left_out
+from hcl.train.runs.planning import BASE_CONTENTS, BASE_LABELS, held_out_twins, labels_of, log_left_out
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
@@ -195,13 +195,12 @@ def weights_of_run(run: Run) -> LevelWeights | None:
 
 
 def warn_if_relabelled(cache: FrameMapCache, run: Run) -> None:
-    """Warn where the run learned from this cache while its videos had other names, classes or groups."""
+    """Warn where the run learned from this cache while its base videos had other classes, or were all there."""
     then = run.config.cache
-    if Path(then["path"]).resolve() == cache.path.resolve() and then.get(LABELS) not in (None, cache.labels_identity):
-        logger.warning(
-            f"{cache.path}: its videos had other names, classes or groups when {run.folder} was trained; if base classes"
-            " are concerned, train anew"
-        )
+    if Path(then["path"]).resolve() != cache.path.resolve() or BASE_LABELS not in then:
+        return
+    if then[BASE_LABELS] != labels_of(cache, then.get(BASE_CONTENTS, "").split()):
+        logger.warning(f"{cache.path}: base videos have other classes, or are gone, since {run.folder} was trained")
 
 
 def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:

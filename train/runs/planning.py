@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
+from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
 from hcl.extract.system.lock import LOCK_NAMES
@@ -32,7 +33,8 @@ from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_co
 from hcl.train.runs.run_folder import SCHEMA as RUN_SCHEMA
 
 BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
-LABELS = "labels"  # the hash of the names, classes and groups of the videos
+LABELS = "labels"  # the hash of the names, classes and groups of all videos
+BASE_LABELS = "base_labels"  # the hash of the classes of the base videos, known by their contents
 CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
 LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn from; two held-out ones choose badly
 
@@ -220,11 +222,19 @@ def record_cache(cache: FrameMapCache) -> dict[str, Any]:
     contents = {cache.videos.content[row][:CONTENT_LENGTH] for row in cache.rows("base")} - {""}
     record[LABELS] = cache.labels_identity
     record[BASE_CONTENTS] = " ".join(sorted(contents))
+    record[BASE_LABELS] = labels_of(cache, contents)
     if isinstance(cache, JoinedCaches):
         record["paths"] = {name: str(one.path) for name, one in cache.sets.items()}
         record["sets"] = {name: one.identity for name, one in cache.sets.items()}
         record["merge_classes"] = cache.merge_classes
     return record
+
+
+def labels_of(cache: FrameMapCache, contents: Collection[str]) -> str:
+    """A hash of the classes that a cache gives some videos, known by the beginnings of their contents' hashes."""
+    videos, known = cache.videos, set(contents)
+    begun = ((content[:CONTENT_LENGTH], label) for content, label in zip(videos.content, videos.label, strict=True))
+    return json_hash(sorted({pair for pair in begun if pair[0] in known}))
 
 
 def _check_class_augmentation(cache: FrameMapCache, training: TrainConfig) -> None:
@@ -290,7 +300,7 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
     options = {each.name: option_of(each) for each in fields(TrainConfig)}  # as they are typed
     free = {
         "training": tuple(options[name] for name in FREE_TO_CHANGE),
-        "cache": ("path", "paths", BASE_CONTENTS),
+        "cache": ("path", "paths", BASE_CONTENTS, BASE_LABELS),
     }  # the same cache may lie elsewhere now
     for state in (before, after):
         state["training"] = {options.get(name, name): value for name, value in state["training"].items()}
