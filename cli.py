@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ SECTIONS = (
 )
 
 
+UNUSABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP)  # what a path can be
 RESUMING = ("extract", "train", "crossval", "ablate", "adapt")  # typed again after Ctrl-C, they go on
 
 
@@ -104,6 +106,10 @@ def one_line() -> Iterator[None]:
         yield
     except InputError as error:
         raise WrongUse(plain(error)) from error
+    except OSError as error:
+        if error.filename is None or error.errno not in UNUSABLE:
+            raise
+        raise WrongUse(plain(f"{error.filename}: {error.strerror}; name another path, or check it")) from error
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:

@@ -22,7 +22,7 @@ from hcl.classify.support.support_set import SupportSet
 from hcl.extract.config import ExtractConfig
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import csv_cell, plain
-from hcl.extract.system.errors import InputError, write_errors
+from hcl.extract.system.errors import InputError, schema_of, write_errors
 from hcl.extract.system.progress import logger
 from hcl.extract.system.zarr_groups import open_group
 
@@ -99,7 +99,7 @@ def index_supports(
     changes = add or bool(remove)
     if support is None and not remove:
         raise InputError("nothing to index: name a folder of class folders or a CSV file, or what to --remove")
-    if support is not None and is_support_set(support):
+    if support is not None and schema_of(support) == SCHEMA:
         raise InputError(f"{support}: a support set already; classify by it with: hcl classify --support {support}")
     if out.exists() and not changes:
         open_group(out, SCHEMA, None)  # refuses what is something else before videos are embedded

@@ -117,7 +117,7 @@ def _plan_with(
     remaining = labels_that_remain(catalog.videos, cache, placed, removed)
     stored = {name: split for name, split in cache.class_splits.items() if name in remaining}
     settled = stored | inherited_splits(catalog.videos, cache, placed, remaining)
-    splits = settle_splits(catalog, config, settled, str(cache.settings["split_origin"]))
+    splits = settle_splits(catalog, config, settled, str(cache.settings.get("split_origin", "given")))
     texts = {name: text for name, text in cache.class_texts.items() if name in remaining}
     edits = plan_edits(catalog, cache, placed, splits, prune=prune)
     damaged = [path for path, row in placed.kept.items() if repair and not cache.intact(row)]

@@ -93,7 +93,7 @@ def with_cache_choices(config: ExtractConfig, cache: ZarrCache) -> ExtractConfig
 
     Precision is resolved by the machine at hand: a cache begun elsewhere keeps its own.
     """
-    return replace(config, precision=str(cache.settings["precision"])) if config.precision == "auto" else config
+    return replace(config, precision=cache.settings.get("precision", "auto")) if config.precision == "auto" else config
 
 
 def choose_backbone(config: ExtractConfig) -> Backbone:

@@ -150,7 +150,7 @@ def test_a_support_set_is_not_mixed_with_another_run_or_backbone(shelf: Path, tr
     other = hcl("classify", shelf / "queries", "--support", path, "--run", trained_run)
     assert other.exit_code == 2 and re.search("embedded otherwise .*encoder untrained there", other.output)
     assert "a support set already" in hcl("index", path, "--out", shelf / "z.support").output
-    assert "a store, not videos" in hcl("classify", path, "--support", path).output
+    assert "a support set, which hcl classify" in hcl("classify", path, "--support", path).output
     mixed = hcl("index", shelf / "support", "--out", path, "--add", "--run", trained_run)
     assert mixed.exit_code == 2 and "embedded otherwise" in mixed.output
 

@@ -108,7 +108,11 @@ EXTRACT = [
     ("a store as videos", "extract store.zarr c.zarr", ("store.zarr: an embedding store, which hcl evaluate",)),
     ("a run as videos", "extract run c.zarr", ("run: a run, which hcl evaluate",)),
     ("a support set as videos", "extract gestures.support c.zarr", ("a support set, which hcl classify",)),
-    ("arguments the wrong way round", "extract c.zarr videos", ("c.zarr: no such folder or manifest",)),
+    (
+        "arguments the wrong way round",
+        "extract c.zarr videos",
+        ("videos: a folder of videos, of which hcl extract makes", "hcl extract VIDEOS CACHE"),
+    ),
     ("a folder of videos as the cache", "extract videos flat", ("flat: a folder of videos", "expected a cache")),
     ("a file as the cache", "extract videos notes.txt", ("notes.txt: a file; expected a cache",)),
     ("a store as the cache", "extract videos store.zarr", ("store.zarr: an embedding store", "expected a cache")),
@@ -141,7 +145,7 @@ EXTRACT = [
     ),
     ("a missing place, and a refusal", "extract nowhere new/deep/c.zarr", ("nowhere: no such folder",)),
     ("a name that is too long", f"extract videos {'x' * 300}", ("cannot be written (File name too long)",)),
-    ("videos of a name that is too long", f"extract {'x' * 300} c.zarr", ("no such folder or manifest",)),
+    ("videos of a name that is too long", f"extract {'x' * 300} c.zarr", ("File name too long; name another path",)),
     (
         "few classes and no splits",
         "extract videos c.zarr",
@@ -353,7 +357,11 @@ CLASSIFY = [
         ("cache.zarr: a cache of frame maps", "a support set"),
     ),
     ("a store to classify by", "classify clip.mp4 --support store.zarr", ("store.zarr: an embedding store",)),
-    ("a run that is not there", "classify clip.mp4 --support videos --run nowhere", ("nowhere: not a run",)),
+    (
+        "a run that is not there",
+        "classify clip.mp4 --support videos --run nowhere",
+        ("nowhere: no such file or folder; expected a run",),
+    ),
     (
         "answers into a missing folder",
         "classify clip.mp4 --support videos --json no/a.json",
@@ -373,7 +381,7 @@ CLASSIFY = [
     ),
     ("a test of nothing", "check", ("Missing argument 'SUPPORT'",)),
     ("a test of what is not there", "check nowhere", ("nowhere: no such folder or manifest",)),
-    ("a test of one class", "check one_class", ("one class",)),
+    ("a test of one class", "check one_class", ("1 class (wave): a test needs 2 or more",)),
     ("a test of clips without classes", "check flat", ("without class folders",)),
     ("a test of a cache", "check cache.zarr", ("cache.zarr: a cache of frame maps",)),
     ("a page into a missing folder", "check videos --html no/a.html", ("no/a.html", "--html")),

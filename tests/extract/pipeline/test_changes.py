@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
-from hcl.extract.pipeline import extraction
+from hcl.extract.pipeline import extraction, preparation
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 
 Run = Callable[..., ZarrCache]
+BACKBONE = cache(preparation.choose_backbone)  # loaded once
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def again(here: Path, small_config: ExtractConfig, monkeypatch: pytest.MonkeyPat
         config = replace(small(small_config), split_policy=given.pop("split_policy", "all-novel"))
         with monkeypatch.context() as patched:
             patched.setattr(extraction, "decode_ahead", counting)
+            patched.setattr(preparation, "choose_backbone", BACKBONE)
             extract(here / videos, here / "cache.zarr", config, **given)
         assert counted == [read]
         return ZarrCache.open(here / "cache.zarr")
@@ -67,19 +70,19 @@ def manifest(here: Path, *lines: str, header: str = "path,label") -> str:
     return "list.csv"
 
 
-def labels(cache: ZarrCache) -> dict[str, str]:
-    return dict(zip(cache.videos.path, cache.videos.label, strict=True))
+def labels(now: ZarrCache) -> dict[str, str]:
+    return dict(zip(now.videos.path, now.videos.label, strict=True))
 
 
-def maps(cache: ZarrCache) -> dict[str, bytes]:
-    return {cache.videos.content[row]: cache.maps(int(row)).tobytes() for row in cache.rows()}
+def maps(now: ZarrCache) -> dict[str, bytes]:
+    return {now.videos.content[row]: now.maps(int(row)).tobytes() for row in now.rows()}
 
 
 def test_a_file_in_another_class_folder_has_its_class(here: Path, again: Run, said: list[str]) -> None:
     before = maps(ZarrCache.open(here / "cache.zarr"))
     shutil.move(here / "videos" / "clap" / "1.mp4", here / "videos" / "nod" / "from clap.mp4")
-    cache = again()
-    assert labels(cache) == {
+    now = again()
+    assert labels(now) == {
         "clap/0.mp4": "clap",
         "nod/from clap.mp4": "nod",
         "jump/0.mp4": "jump",
@@ -87,7 +90,7 @@ def test_a_file_in_another_class_folder_has_its_class(here: Path, again: Run, sa
         "nod/0.mp4": "nod",
         "nod/1.mp4": "nod",
     }
-    assert maps(cache) == before and cache.class_names == ("clap", "jump", "nod")
+    assert maps(now) == before and now.class_names == ("clap", "jump", "nod")
     assert "moved or renamed, maps kept (1): clap/1.mp4 -> nod/from clap.mp4" in said
     assert "of another class now (1): nod/from clap.mp4: clap -> nod" in said
     assert any("train anew, or hcl embed" in line for line in said)
@@ -95,9 +98,9 @@ def test_a_file_in_another_class_folder_has_its_class(here: Path, again: Run, sa
 
 def test_a_renamed_class_keeps_maps_and_split(here: Path, again: Run, said: list[str]) -> None:
     (here / "videos" / "nod").rename(here / "videos" / "Nod yes")
-    cache = again()
-    assert cache.class_splits == {"clap": "novel", "jump": "novel", "Nod yes": "novel"}
-    assert cache.class_texts["Nod yes"] == "nod yes" and len(cache.videos) == 6
+    now = again()
+    assert now.class_splits == {"clap": "novel", "jump": "novel", "Nod yes": "novel"}
+    assert now.class_texts["Nod yes"] == "nod yes" and len(now.videos) == 6
     assert "classes without videos, removed (1): nod" in said
     (here / "videos" / "Nod yes").rename(here / "videos" / "nod")
     assert again().class_splits == {"clap": "novel", "jump": "novel", "nod": "novel"}
@@ -111,19 +114,19 @@ def test_names_may_change_places(here: Path, again: Run) -> None:
     (folder / "x").rename(folder / "nod" / "0.mp4")
     (folder / "jump" / "0.mp4").unlink()
     (folder / "jump" / "1.mp4").rename(folder / "jump" / "0.mp4")
-    cache = again()
-    assert sorted(cache.videos.path) == ["clap/0.mp4", "clap/1.mp4", "jump/0.mp4", "nod/0.mp4", "nod/1.mp4"]
-    gone = set(before) - set(maps(cache))
-    assert len(gone) == 1 and all(before[content] == value for content, value in maps(cache).items())
+    now = again()
+    assert sorted(now.videos.path) == ["clap/0.mp4", "clap/1.mp4", "jump/0.mp4", "nod/0.mp4", "nod/1.mp4"]
+    gone = set(before) - set(maps(now))
+    assert len(gone) == 1 and all(before[content] == value for content, value in maps(now).items())
 
 
 def test_what_is_gone_is_kept_and_named_or_pruned(here: Path, again: Run, said: list[str]) -> None:
     shutil.rmtree(here / "videos" / "jump")
-    cache = again()
-    assert len(cache.rows("novel")) == 6
+    now = again()
+    assert len(now.rows("novel")) == 6
     assert f"not in {here / 'videos'}, and kept; --prune removes them (2): jump/0.mp4, jump/1.mp4" in said
-    cache = again(prune=True)
-    assert len(cache.rows("novel")) == 4 and set(cache.class_splits) == {"clap", "nod"}
+    now = again(prune=True)
+    assert len(now.rows("novel")) == 4 and set(now.class_splits) == {"clap", "nod"}
     assert f"removed, since not in {here / 'videos'} (2): jump/0.mp4, jump/1.mp4" in said
     (here / "videos" / "clap" / "0.mp4").rename(here / "videos" / "nod" / "9.mp4")
     assert labels(again())["nod/9.mp4"] == "nod"  # rows count what remains
@@ -132,9 +135,9 @@ def test_what_is_gone_is_kept_and_named_or_pruned(here: Path, again: Run, said: 
 def test_new_videos_follow_those_that_remain(here: Path, again: Run, write_video: Any) -> None:
     (here / "videos" / "clap" / "0.mp4").unlink()
     write_video(here / "videos" / "wave" / "0.mp4", seed=99, frames=4)
-    cache = again(read=1, prune=True)
-    assert cache.videos.path[-1] == "wave/0.mp4" and len(cache.rows()) == 6
-    assert np.isfinite(cache.maps(5)).all() and cache.maps(5).any()
+    now = again(read=1, prune=True)
+    assert now.videos.path[-1] == "wave/0.mp4" and len(now.rows()) == 6
+    assert np.isfinite(now.maps(5)).all() and now.maps(5).any()
 
 
 def test_the_wrong_twin_of_an_earlier_move_is_removed(
@@ -144,28 +147,27 @@ def test_the_wrong_twin_of_an_earlier_move_is_removed(
     shutil.copy2(here / "videos" / "clap" / "1.mp4", here / "videos" / "nod" / "2.mp4")
     assert len(again(read=1).videos) == 7
     (here / "videos" / "clap" / "1.mp4").unlink()
-    cache = again()
-    assert "clap/1.mp4" not in cache.videos.path and labels(cache)["nod/2.mp4"] == "nod" and len(cache.rows()) == 6
+    now = again()
+    assert "clap/1.mp4" not in now.videos.path and labels(now)["nod/2.mp4"] == "nod" and len(now.rows()) == 6
     assert "replaced at its place or in its class, removed (1): clap/1.mp4" in said
 
 
 def test_a_manifest_corrects_labels_groups_and_splits(here: Path, again: Run, said: list[str]) -> None:
     header, names = "path,label,split,group", {"clap": "base", "jump": "val", "nod": "novel"}
     lines = [f"videos/{name}/{copy}.mp4,{name},{split},tom" for name, split in names.items() for copy in range(2)]
-    cache = again(manifest(here, *lines, header=header), split_policy="auto")
-    assert cache.class_splits == names and set(cache.videos.group) == {"tom"} and len(cache.videos) == 6
-    assert cache.settings["split_origin"] == "given"
+    now = again(manifest(here, *lines, header=header), split_policy="auto")
+    assert now.class_splits == names and set(now.videos.group) == {"tom"} and len(now.videos) == 6
+    assert now.settings["split_origin"] == "given"
     lines[0] = "videos/clap/0.mp4,nod,novel,ann"
-    cache = again(manifest(here, *lines, header=header), split_policy="auto")
-    assert labels(cache)["videos/clap/0.mp4"] == "nod" and sorted(set(cache.videos.group)) == ["ann", "tom"]
+    now = again(manifest(here, *lines, header=header), split_policy="auto")
+    assert labels(now)["videos/clap/0.mp4"] == "nod" and sorted(set(now.videos.group)) == ["ann", "tom"]
     assert "of another class now (1): videos/clap/0.mp4: clap -> nod" in said
-    cache = again(manifest(here, *(line.rsplit(",", 2)[0] for line in lines)), split_policy="auto")
-    assert cache.class_splits == names and "ann" in cache.videos.group  # a list that says nothing of it changes nothing
+    now = again(manifest(here, *(line.rsplit(",", 2)[0] for line in lines)), split_policy="auto")
+    assert now.class_splits == names and "ann" in now.videos.group  # a list that says nothing of it changes nothing
     lines[0] = "videos/clap/0.mp4,,,"
-    cache = again(manifest(here, *lines, header=header), split_policy="auto")
+    now = again(manifest(here, *lines, header=header), split_policy="auto")
     assert (
-        labels(cache)["videos/clap/0.mp4"] == ""
-        and cache.videos.split[list(labels(cache)).index("videos/clap/0.mp4")] == ""
+        labels(now)["videos/clap/0.mp4"] == "" and now.videos.split[list(labels(now)).index("videos/clap/0.mp4")] == ""
     )
     assert any(line.startswith("unlabelled: 1 videos") for line in said)
 
