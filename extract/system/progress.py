@@ -51,7 +51,7 @@ class LogBar(Bar):
 def progress_bar(total: int, unit: str, what: str) -> Bar:
     """Make a bar with rate and time left; in a log it is a line now and then, and an empty task has none."""
     hidden = not total or not logger.isEnabledFor(logging.INFO)
-    told: dict[str, Any] = {"total": total, "unit": f" {unit}", "desc": what, "disable": hidden}
+    told: dict[str, Any] = {"total": total, "unit": unit, "desc": what, "disable": hidden}
     if sys.stderr.isatty():
         return tqdm(**told, mininterval=0.2, maxinterval=0.2)
     every = {"mininterval": SECONDS_IN_A_LOG, "maxinterval": SECONDS_IN_A_LOG, "delay": SECONDS_IN_A_LOG}
