@@ -22,6 +22,7 @@ from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
+from hcl.match.store.locate import STORE
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
@@ -70,13 +71,14 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
         quote: what makes labels and paths safe: `plain` for a terminal, `markdown` for a file
     """
     parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
+    parts += [_summary(evaluation)] if len(evaluation.outcomes) > 1 else []
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
         accuracies = {name: value.accuracy for name, value in outcome.accuracies.items()}
         behind = [line] if (line := behind_text(accuracies, outcome.headline)) else []
         parts += [*title, _levels(outcome), *behind, _per_class(evaluation, outcome, quote), _confusion(outcome, quote)]
         if confused := outcome.most_confused:
-            headers = ("true class", "most often taken for", "% of its queries")
+            headers = ("true class", "most often confused with", "% of its queries")
             rows = [(quote(true), quote(predicted), share) for true, predicted, share in confused]
             parts.append(tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github", disable_numparse=[0, 1]))
         parts += confidence_parts(outcome, quote)
@@ -188,6 +190,17 @@ def level_name(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _summary(evaluation: Evaluation) -> str:
+    """All cases side by side: a row a score, a column a case."""
+    rows = [
+        (score_name(name), *(f"{of.accuracies[name].accuracy:.2f} ± {of.accuracies[name].ci95:.2f}" for of in cases))
+        for cases in (evaluation.outcomes,)
+        for name in cases[0].accuracies
+    ]
+    headers = ("accuracy % ± 95 % (episodes)", *(case_name(of.case, evaluation.plan) for of in evaluation.outcomes))
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
 def _levels(outcome: Outcome) -> str:
     rows = []
     for name, value in outcome.accuracies.items():
@@ -224,25 +237,85 @@ def _confusion(outcome: Outcome, quote: Quote) -> str:
 
 
 def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
-    """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation."""
+    """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation.
+
+    Scores that only some of the stores have are left out. Several cases come first in one table.
+    """
     first = evaluations[0]
-    tables = list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on, quote)))
+    names = [
+        name for name in first.outcomes[0].accuracies if all(name in of.outcomes[0].accuracies for of in evaluations)
+    ]
+    parts = [_head_of_all(evaluations)]
+    parts += list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on, quote)))
+    parts += [_summary_of_all(evaluations, names)] if len(first.outcomes) > 1 else []
+    labels = [quote(label) for label in run_labels(evaluations)]
     for number, outcome in enumerate(first.outcomes):
         columns = [evaluation.outcomes[number].accuracies for evaluation in evaluations]
-        rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in columns[0]]
-        names = [
-            quote(f"{of.store.path.parent.name or of.store.path.name}, seed {of.episodes.seed}") for of in evaluations
-        ]
-        headers = (case_name(outcome.case, first.plan), *names, "mean", "std")
-        tables.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
-        means = {name: statistics.fmean(of[name].accuracy for of in columns) for name in columns[0]}
-        if figures := [evaluation.outcomes[number].confidence_figures for evaluation in evaluations]:
-            shared = [name for name in figures[0] if all(name in of for of in figures)]
-            rows = [(name, *with_spread([of[name] for of in figures])) for name in shared]
-            headers = ("confidence, %", *names, "mean", "std")
-            tables += [tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github")] if rows else []
-        tables += [line] if (line := behind_text(means, outcome.headline)) else []
-    return "\n\n".join(tables)
+        rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in names]
+        headers = (case_name(outcome.case, first.plan), *labels, "mean", "std")
+        parts.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
+        means = {name: statistics.fmean(of[name].accuracy for of in columns) for name in names}
+        parts += _confidence_of_all([evaluation.outcomes[number] for evaluation in evaluations], labels)
+        parts += [line] if (line := behind_text(means, outcome.headline)) else []
+    return "\n\n".join(parts)
+
+
+def with_details(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
+    """The report of one evaluation, or of several: side by side, then each for itself."""
+    if len(evaluations) == 1:
+        return as_text(evaluations[0], quote)
+    titles = run_labels(evaluations)
+    each = [f"# {quote(title)}\n\n{as_text(of, quote)}" for title, of in zip(titles, evaluations, strict=True)]
+    return "\n\n".join([over_runs(evaluations, quote), *each])
+
+
+def run_labels(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A name for each evaluation: its run or store, by its path where that alone tells them apart, and its seed."""
+    paths = [of.store.path.parent if of.store.path.name == STORE else of.store.path for of in evaluations]
+    shown = [path.name if len({one for one in paths if one.name == path.name}) == 1 else str(path) for path in paths]
+    return [
+        f"{name or path}, seed {of.episodes.seed}" for name, path, of in zip(shown, paths, evaluations, strict=True)
+    ]
+
+
+def settings_name(evaluation: Evaluation) -> str:
+    """What was drawn, such as "5-way, 1 query per class, 10000 episodes of novel classes, group-disjoint"."""
+    config = evaluation.episodes
+    return (
+        f"{config.n_way}-way, {queries_name(config.n_query)}, {counted(len(evaluation.scored), 'episode')} of"
+        f" {evaluation.plan.split} classes{', group-disjoint' if config.group_disjoint else ''}"
+    )
+
+
+def _head_of_all(evaluations: Sequence[Evaluation]) -> str:
+    stores = len({of.store.path for of in evaluations})
+    of_what = [counted(stores, "run")] if stores > 1 else []
+    of_what += [counted(len(evaluations) // stores, "draw")] if len(evaluations) > stores else []
+    shots = shots_name(evaluations[0].plan.shots)
+    return f"{settings_name(evaluations[0])}, {shots}; mean and standard deviation over {' x '.join(of_what)}"
+
+
+def _summary_of_all(evaluations: Sequence[Evaluation], names: Sequence[str]) -> str:
+    """The means of all cases side by side."""
+    first = evaluations[0]
+    rows = []
+    for name in names:
+        cells = []
+        for number in range(len(first.outcomes)):
+            *_, mean, std = with_spread([of.outcomes[number].accuracies[name].accuracy for of in evaluations])
+            cells.append(f"{mean:.2f} ± {std:.2f}")
+        rows.append((score_name(name), *cells))
+    headers = ("mean % ± standard deviation", *(case_name(of.case, first.plan) for of in first.outcomes))
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def _confidence_of_all(outcomes: Sequence[Outcome], labels: Sequence[str]) -> list[str]:
+    """What was measured of the confidence of all of them, if anything was."""
+    figures = [outcome.confidence_figures for outcome in outcomes]
+    shared = [name for name in figures[0] if all(name in of for of in figures)]
+    rows = [(name, *with_spread([of[name] for of in figures])) for name in shared]
+    headers = ("confidence, %", *labels, "mean", "std")
+    return [tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github")] if rows else []
 
 
 def with_spread(values: Sequence[float]) -> tuple[float, ...]:
