@@ -113,7 +113,7 @@ def evaluate(
     episodes that are scored so far.
     """
     from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_stores
-    from hcl.match.reports import plots, report
+    from hcl.match.reports import plots, report, several_runs
 
     request = EvaluationRequest.of(**typed_options(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
     if "reject" in typed_options(ctx) and not request.plan.open_set:
@@ -124,11 +124,11 @@ def evaluate(
         plots.figure_maker()  # a missing package is told before the work
     evaluations = evaluate_stores(stores or (None,), request)
     alone = len(evaluations) == 1
-    echo(report.as_text(evaluations[0], plain) if alone else report.over_runs(evaluations, plain))
+    echo(report.as_text(evaluations[0], plain) if alone else several_runs.over_runs(evaluations, plain))
     if json_file:
         report.write_json(json_file, {"runs": [evaluation.to_dict() for evaluation in evaluations]})
     if markdown:
-        report.write_text(markdown, report.with_details(evaluations, markdown_text) + "\n", "--markdown")
+        report.write_text(markdown, several_runs.with_details(evaluations, markdown_text) + "\n", "--markdown")
     if save_episodes:
         report.write_scored_episodes(save_episodes, evaluations[0])
     if plot:

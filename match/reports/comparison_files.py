@@ -84,9 +84,10 @@ def _latex_cells(comparison: Comparison, entry: Entry) -> list[str]:
 
 def _caption(comparison: Comparison) -> str:
     config, plan = comparison.episodes, comparison.plan
+    disjoint = ", group-disjoint" if config.group_disjoint else ""
     return (
-        f"Accuracy in % over the same {counted(config.episodes, 'episode')} of {plan.split} classes, {config.n_way}-way,"
-        f" {queries_name(config.n_query)}{', group-disjoint' if config.group_disjoint else ''}; in brackets 95 %"
+        f"Accuracy in % over the same {counted(config.episodes, 'episode')} of {plan.split} classes,"
+        f" {config.n_way}-way, {queries_name(config.n_query)}{disjoint}; in brackets 95 %"
         " intervals over classes, groups and videos; bold: the highest, and those whose paired difference from it is"
         " not distinguishable from 0."
     )

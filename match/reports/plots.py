@@ -12,14 +12,15 @@ from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import reliability_figure
-from hcl.match.reports.report import case_name, run_labels, score_name, settings_name, shots_name
+from hcl.match.reports.report import case_name, score_name, settings_name, shots_name
+from hcl.match.reports.several_runs import run_labels
 
 INCHES_PER_CLASS, LARGEST_INCHES = 0.35, 24.0
 MOST_NUMBERED = 60  # classes; the numbers of more would be too small to read
 
 
 def write_all_plots(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:
-    """Write the figures of one evaluation into a folder, of several into a folder of each below it; as `write_plots`."""
+    """Write the figures of one evaluation into a folder, those of several into a folder of each below it."""
     if len(evaluations) == 1:
         return write_plots(folder, evaluations[0])
     names = (re.sub(r"\W+", "-", label) for label in run_labels(evaluations))
