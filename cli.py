@@ -23,14 +23,14 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
 from hcl.match.commands import compare, evaluate
-from hcl.train.commands import ablate, crossval, embed, info, train
+from hcl.train.commands import ablate, crossval, embed, export, info, train
 
 SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
     cloup.Section("Your own videos", [app, classify, spot, explain, index, check, adapt]),
     cloup.Section("Studies", [compare, crossval, ablate]),
     cloup.Section("Pages", [report]),
-    cloup.Section("Stores", [embed, info, convert]),
+    cloup.Section("Stores", [embed, export, info, convert]),
     cloup.Section("To try it", [demo_videos]),
 )
 

@@ -15,7 +15,7 @@ from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.train.config import LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
+from hcl.train.config import EXPORTS, LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
 from hcl.train.studies.folds import CrossvalConfig
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
@@ -167,6 +167,37 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
     from hcl.train.runs.embed_cache import embed_cache
 
     echo(embed_cache(cache, out, run=run, **given))
+
+
+@cloup.command(short_help="Write the encoder or backbone of a run as torch.export or ONNX.")
+@click.argument("run", type=PATH)
+@grouped_options(
+    {
+        COMPUTED: [
+            cloup.option(
+                "--out",
+                required=True,
+                type=OUT_FILE,
+                help="File to write: model.pt2 for torch.export, model.onnx for ONNX (extra onnx).",
+            ),
+            cloup.option(
+                "--part",
+                type=click.Choice(EXPORTS),
+                default=EXPORTS[0],
+                show_default=True,
+                help="encoder: frame maps to embeddings; text: class texts to class keys; backbone: frames to maps.",
+            ),
+        ]
+    }
+)
+def export(run: Path, out: Path, part: str) -> None:
+    """Write a part of RUN as one file that runs without hcl; any number of videos or frames may be given to it.
+
+    Its modules are plain ones in float32. What goes in and comes out stands in the file, as hcl.json or metadata.
+    """
+    from hcl.train.runs.export import export as export_part
+
+    echo(export_part(run, out, part=part))
 
 
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")

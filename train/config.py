@@ -7,6 +7,7 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_distinct, check_settings, preset_values, setting
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
+EXPORTS = ("encoder", "text", "backbone")  # what of a run can be exported
 PRESETS = ("quick", "paper")
 TRAIN_ON = {"base": ("val", "novel"), "val": ("novel",), "all": ()}  # what is learned from: splits that are left out
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
