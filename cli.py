@@ -121,7 +121,7 @@ def one_line() -> Iterator[None]:
 def main() -> None:
     """Few-shot action recognition from cached frame maps, the backbone's feature maps of single frames.
 
-    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input.
+    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input, 130 interrupted.
     """
 
 

@@ -56,8 +56,10 @@ class TrainConfig:
         choices=("none", "hflip", "reverse", "both"),
         paper="none",
     )
-    epochs: int = setting(8, "Epochs; each ends with a validation. 0: nothing is learned.", at_least=0, paper=15)
-    steps_per_epoch: int = setting(12, "Batches per epoch.", at_least=1, paper=3000)
+    epochs: int = setting(
+        8, "Number of epochs; each ends with a validation. 0: nothing is learned.", at_least=0, paper=15
+    )
+    steps_per_epoch: int = setting(12, "Number of batches per epoch.", at_least=1, paper=3000)
     classes_per_batch: int = setting(
         18, "Classes per batch, at most as many as there are, transformed copies included.", at_least=2, paper=24
     )
@@ -71,11 +73,13 @@ class TrainConfig:
         " number of epochs and the weights of the levels.",
     )
     views: int = setting(
-        0, "Views of each base video to draw from; 0: all that the cache holds, 1: the canonical one.", at_least=0
+        0,
+        "Views per base video (random frames and crops) to draw from; 0: all that the cache holds, 1: the canonical one.",
+        at_least=0,
     )
     test_views: int = setting(
         0,
-        "Views of each val and novel video whose embeddings are averaged; 0: all that the cache holds, 1: the canonical"
+        "Views per val and novel video (random frames and crops) whose embeddings are averaged; 0: all that the cache holds, 1: the canonical"
         " one.",
         at_least=0,
         paper=1,

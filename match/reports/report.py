@@ -22,7 +22,7 @@ from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
 
-UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
+UNTRAINED = "ResNet features, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
@@ -195,7 +195,7 @@ def _summary(evaluation: Evaluation) -> str:
         for cases in (evaluation.outcomes,)
         for name in cases[0].accuracies
     ]
-    headers = ("accuracy % ± 95 % (episodes)", *(case_name(of.case, evaluation.plan) for of in evaluation.outcomes))
+    headers = ("accuracy % ± 95 % CI (episodes)", *(case_name(of.case, evaluation.plan) for of in evaluation.outcomes))
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
@@ -206,7 +206,7 @@ def _levels(outcome: Outcome) -> str:
         rows.append((score_name(name), f"{value.accuracy:.2f}", f"± {value.ci95:.2f}", f"{low:.1f} to {high:.1f}"))
     return tabulate(
         rows,
-        headers=("score", "accuracy %", "95 % (episodes)", "95 % (classes, groups, videos)"),
+        headers=("score", "accuracy %", "95 % CI (episodes)", "95 % CI (bootstrap over classes, groups, videos)"),
         tablefmt="github",
         disable_numparse=True,
         colalign=("left", "right", "right", "right"),
