@@ -74,13 +74,14 @@ class TrainConfig:
     )
     views: int = setting(
         0,
-        "Views per base video (random frames and crops) to draw from; 0: all that the cache holds, 1: the canonical one.",
+        "Views per base video (random frames and crops) to draw from; 0: all that the cache holds, 1: the canonical"
+        " one.",
         at_least=0,
     )
     test_views: int = setting(
         0,
-        "Views per val and novel video (random frames and crops) whose embeddings are averaged; 0: all that the cache holds, 1: the canonical"
-        " one.",
+        "Views per val and novel video (random frames and crops) whose embeddings are averaged; 0: all that the cache"
+        " holds, 1: the canonical one.",
         at_least=0,
         paper=1,
     )

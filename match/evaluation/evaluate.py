@@ -187,6 +187,8 @@ def evaluate_stores(paths: Sequence[str | Path | None], request: EvaluationReque
                 f"{first.store.path} is of method {first.method}, {other.store.path} of {other.method}: mean and"
                 " deviation are over runs of one method; put methods side by side with: hcl compare RUN_A RUN_B"
             )
+    if first.method != HCL and (of_levels := _options_of_levels(request)):
+        raise InputError(f"{of_levels[0]} is of the levels of method {HCL}, not of {first.method}; leave it out")
     for evaluator in evaluators:
         evaluator.refuse(request.episodes, request.episode_list)
     evaluations: list[Evaluation] = []
@@ -195,6 +197,12 @@ def evaluate_stores(paths: Sequence[str | Path | None], request: EvaluationReque
         if evaluations[-1].interrupted:
             break
     return evaluations
+
+
+def _options_of_levels(request: EvaluationRequest) -> list[str]:
+    """The given options that only HCL's levels heed, as they are typed."""
+    given = [option_of(each) for each in fields(ScoreConfig) if each.name in request.scoring]
+    return given + ([] if request.plan.spatial else ["--no-spatial"])
 
 
 def evaluate_request(store: EmbeddingStore, request: EvaluationRequest) -> list[Evaluation]:
