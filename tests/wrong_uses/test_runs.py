@@ -102,7 +102,7 @@ EVALUATE = [
     ("videos", "evaluate videos", ("videos: a folder of videos", "hcl extract")),
     ("a text file", "evaluate notes.txt", ("notes.txt: a file", "expected a run or an embedding store")),
     ("an unfinished run", "evaluate unfinished", ("an unfinished run", "hcl train CACHE --run unfinished")),
-    ("the folder of runs", "evaluate runs", ("runs: a folder of runs (hcl", "name one of them")),
+    ("the folder of runs", "evaluate runs", ("runs: a folder of runs or stores (hcl", "name one of them")),
     ("a run without embeddings", "evaluate bare", ("bare: a trained run without embeddings", "hcl embed CACHE")),
     ("too many ways", "evaluate store.zarr --way 7", ("7-way episodes need 7 classes, found 6", "lower --way")),
     ("one way", "evaluate store.zarr --way 1", ("--way must be at least 2, got 1",)),

@@ -78,7 +78,7 @@ def test_an_unfinished_run_gives_its_settings_to_a_plan_without_preset(make_cach
     assert plan_run(cache, here / "one", None, {"dim": None}).config == read_config(here / "one")
     changed = plan_run(cache, here / "one", None, {"dim": 32, "num_workers": 9})
     with pytest.raises(
-        InputError, match=r"unfinished run with another training \(dim 64 there, 32 now\); name another"
+        InputError, match=r"unfinished run with another training \(--dim 64 there, 32 now\); name another"
     ):
         begin(changed)
     begin(plan_run(cache, here / "one", None, {"num_workers": 9}))  # may change when a run resumes

@@ -131,6 +131,13 @@ def test_the_latest_run_is_found(small_train: Train, make_cache: MakeCache, here
     cache = make_cache(here / "cache.zarr")
     small_train(cache, None)
     small_train(cache, None)
+    latest = latest_run().resolve()
+    for refused in ({"clip_sizes": (9,)}, {"videos_per_class": 9}, {"device": "tpu"}):
+        with pytest.raises(InputError):
+            small_train(cache, None, **refused)
+        with pytest.raises(InputError):
+            small_train(cache, here / "elsewhere" / "run", **refused)
+    assert latest_run().resolve() == latest and not (here / "elsewhere").exists()
     runs = sorted(path for path in (here / "runs").iterdir() if path.name != "latest")
     assert len(runs) == 2 and latest_run().resolve() == runs[-1].resolve()
     assert find_store(None).resolve() == (runs[-1] / STORE).resolve()
@@ -212,7 +219,7 @@ def test_a_run_is_trained_once(
     weights = (here / "one" / WEIGHTS).stat()
     train_once(cache.path, settings=settings | {"num_workers": 1}, **given)
     assert (here / "one" / WEIGHTS).stat() == weights and not (here / "runs").exists()
-    with pytest.raises(InputError, match="a finished run with another training .dim 16 there, 32 now.*with --out"):
+    with pytest.raises(InputError, match="a finished run with another training .--dim 16 there, 32 now.*with --out"):
         train_once(cache.path, settings=settings | {"dim": 32}, **given)
 
 
