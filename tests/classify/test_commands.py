@@ -144,7 +144,7 @@ def mistakes(shelf: Path) -> list[tuple[str, list[object]]]:
         ("nothing to index: name a folder", ["index", "--out", shelf / "x.support"]),
         ("no such support set; make one with: hcl index", ["index", support, "--out", shelf / "y.support", "--add"]),
         (
-            "queries: a folder of videos, of which hcl extract makes a cache; expected a support set",
+            "queries: a folder of videos, of which hcl extract makes a cache",
             ["index", support, "--out", queries],
         ),
     ]

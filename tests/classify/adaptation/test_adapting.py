@@ -164,7 +164,7 @@ MISTAKES = {
     "a foreign folder": (lambda run, clips, out: (run, clips, clips), "holds clap2, which no adaptation wrote"),
     "a cache elsewhere": (
         lambda run, clips, out: (run, clips, out, "--cache", "nowhere"),
-        "nowhere: no such file or folder",
+        "nowhere: no such file",
     ),
     "another text model": (
         lambda run, clips, out: (run, clips, out, "--text-model", "none"),

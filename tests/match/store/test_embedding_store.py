@@ -196,7 +196,7 @@ def test_a_store_is_opened_by_itself_its_path_or_its_run(tmp_path: Path, write_e
         assert open_store(place).identity == store.identity
     with pytest.raises(
         InputError,
-        match="no such file or folder; expected a run or an embedding store, made with: hcl train CACHE or hcl embed",
+        match="no such file or folder; expected a run or an embedding store",
     ):
         open_store(str(tmp_path / "nowhere"))
 
