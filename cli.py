@@ -24,14 +24,14 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
 from hcl.match.commands import compare, evaluate
-from hcl.train.commands import ablate, crossval, embed, info, train
+from hcl.train.commands import ablate, crossval, embed, export, info, train
 
 SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
     cloup.Section("Your own videos", [app, classify, spot, explain, index, check, adapt]),
     cloup.Section("Studies", [compare, crossval, ablate]),
     cloup.Section("Pages", [report]),
-    cloup.Section("Stores", [embed, info, convert]),
+    cloup.Section("Stores", [embed, export, info, convert]),
     cloup.Section("To try it", [demo_videos]),
 )
 
@@ -127,7 +127,7 @@ def one_line() -> Iterator[None]:
 def main() -> None:
     """Few-shot action recognition from cached frame maps, the backbone's feature maps of single frames.
 
-    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input.
+    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input, 130 interrupted.
     """
 
 

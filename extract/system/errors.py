@@ -122,9 +122,9 @@ def what_stands_at(path: Path) -> str:
         return "a video, of which hcl extract makes a cache" if kind == "video" else "a file"
     if kind := KINDS.get(schema_of(path)):
         return kind
-    names = [os.path.relpath(name, path) for name in islice(path.glob("**/*"), ENTRIES_SEEN)]
-    if runs := sorted(os.path.dirname(name) for name in names if os.path.basename(name) == "config.json"):
-        return f"a folder of runs ({', '.join(runs[:3])}); name one of them"
+    if held := sorted(entry.name for entry in islice(path.iterdir(), ENTRIES_SEEN) if schema_of(entry)):
+        return f"a folder of runs or stores ({', '.join(held[:3])}); name one of them"
+    names = [entry.name for entry in islice(path.glob("**/*"), ENTRIES_SEEN)]
     if any((mimetypes.guess_type(name)[0] or "").startswith("video/") for name in names):
         return "a folder of videos, of which hcl extract makes a cache"
     return "a folder with nothing of hcl in it" if names else "an empty folder"

@@ -127,10 +127,13 @@ def mistakes(shelf: Path) -> list[tuple[str, list[object]]]:
         ("--reject must be a share between 0 and 1", [*classify, support, "--reject", 5]),
         ("--top must be at least 1", [*classify, support, "--top", 0]),
         ("device 'cuda:9' cannot be used", [*classify, support, "--device", "cuda:9"]),
-        ("nowhere: not a run", [*classify, support, "--run", shelf / "nowhere"]),
+        ("nowhere: no such file or folder; expected a run", [*classify, support, "--run", shelf / "nowhere"]),
         ("nothing to index: name a folder", ["index", "--out", shelf / "x.support"]),
         ("no such support set; make one with: hcl index", ["index", support, "--out", shelf / "y.support", "--add"]),
-        ("queries: not a Zarr v3 store", ["index", support, "--out", queries]),
+        (
+            "queries: a folder of videos, of which hcl extract makes a cache",
+            ["index", support, "--out", queries],
+        ),
     ]
 
 

@@ -82,7 +82,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
     logger.info(f"kept {kept if fitted.best_epoch else 'the encoder as it began: no epoch was better'}")
     if validate is not None and is_main_process():
         warn_if_behind(fitted, validate.untrained)
-        warn_if_undecided(fitted, training)
+        warn_if_undecided(fitted)
     return encoder.eval()
 
 
@@ -97,14 +97,14 @@ def warn_if_behind(fitted: Fitted, untrained: float) -> None:
         )
 
 
-def warn_if_undecided(fitted: Fitted, training: TrainConfig) -> None:
-    """Warn if the val classes were all recognised after several epochs, so that they chose none of them."""
-    perfect = [epoch.epoch for epoch in fitted.epochs if epoch.validation is not None and epoch.validation >= 100]
+def warn_if_undecided(fitted: Fitted) -> None:
+    """Warn if the val classes were all recognised after several epochs, so that they chose between none of these."""
+    perfect = [epoch for epoch in fitted.epochs if epoch.validation is not None and epoch.validation >= 100]
     if len(perfect) > 1:
         logger.warning(
-            f"the val classes are too easy to choose an epoch: validation reads 100 % after {len(perfect)} of"
-            f" {len(fitted.epochs)} epochs, from epoch {perfect[0]} on, and the first of them was kept; give more val"
-            " classes, or train on them, too: --train-on val"
+            f"validation reads 100 % from epoch {perfect[0].epoch} on: these val classes are too easy to choose an"
+            " epoch, and the earliest weights that reach it are kept; give more val classes, or learn from them, too,"
+            " by --train-on val"
         )
 
 
