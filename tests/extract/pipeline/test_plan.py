@@ -1,5 +1,6 @@
 """What an extraction has to do, and the catalogs that contradict themselves or the cache."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,20 @@ def test_few_classes_without_splits_are_refused(videos: Path, tmp_path: Path, sm
     with pytest.raises(InputError, match="3 classes are too few to split"):
         extract(videos, tmp_path / "cache.zarr", small_config)
     assert not (tmp_path / "cache.zarr").exists()
+
+
+def test_a_shuffle_of_classes_is_said_and_given_splits_are_not(tmp_path: Path, small_config: ExtractConfig) -> None:
+    for number in range(10):
+        (tmp_path / "videos" / f"class {number}").mkdir(parents=True)
+        (tmp_path / "videos" / f"class {number}" / "1.mp4").touch()
+    lines = make_plan(tmp_path / "videos", None, replace(small_config, split_seed=3)).split_lines()
+    assert lines[-1].startswith(
+        "the splits are a shuffle of the classes (--split-seed 3): not comparable with published"
+    )
+    for split, numbers in {"train": range(5), "val": range(5, 7), "test": range(7, 10)}.items():
+        (tmp_path / "given" / split).mkdir(parents=True)
+        for number in numbers:
+            (tmp_path / "videos" / f"class {number}").rename(tmp_path / "given" / split / f"class {number}")
+    plan = make_plan(tmp_path / "given", None, small_config)
+    assert [list(plan.splits.values()).count(split) for split in ("base", "val", "novel")] == [5, 2, 3]
+    assert plan.split_lines()[3:] == ["test is read as the split novel; train is read as the split base"]
