@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import cloup
@@ -22,22 +24,36 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
 from hcl.match.commands import compare, evaluate
-from hcl.train.commands import ablate, crossval, embed, info, train
+from hcl.train.commands import ablate, crossval, embed, export, info, train
 
 SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
     cloup.Section("Your own videos", [app, classify, spot, explain, index, check, adapt]),
     cloup.Section("Studies", [compare, crossval, ablate]),
     cloup.Section("Pages", [report]),
-    cloup.Section("Stores", [embed, info, convert]),
+    cloup.Section("Stores", [embed, export, info, convert]),
     cloup.Section("To try it", [demo_videos]),
 )
+
+
+UNUSABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP)  # what a path can be
+RESUMING = ("extract", "train", "crossval", "ablate", "adapt")  # typed again after Ctrl-C, they go on
 
 
 class WrongUse(click.ClickException):
     """Invalid options or input, which the user can mend: one line, exit code 2."""
 
     exit_code = 2
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C: one line that says how to go on, and the exit code that shells give it."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Print the line, below the terminal's ^C."""
+        echo(f"\n{self.message}", err=True)
 
 
 class TerminalHandler(logging.Handler):
@@ -65,15 +81,41 @@ def lines_on_terminal() -> Iterator[None]:
 
 
 class Commands(cloup.Group):
-    """A group whose commands report InputError as one line, without a traceback."""
+    """A group whose commands report wrong use as one line, without usage or traceback."""
+
+    def make_context(self, *given: Any, **extra: Any) -> click.Context:
+        """Read the options before the command's name."""
+        with one_line():
+            return super().make_context(*given, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what the user can mend becomes one line."""
         try:
-            with lines_on_terminal():
+            with lines_on_terminal(), one_line():
                 return super().invoke(ctx)
-        except InputError as error:
-            raise WrongUse(plain(error)) from error
+        except KeyboardInterrupt as error:
+            resumes = ctx.invoked_subcommand in RESUMING
+            line = str(error) or ("interrupted" + ("; the same command, typed again, resumes" if resumes else ""))
+            raise Interrupted(line) from error
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what the user can mend into one line: our own errors, and click's, which point to the help."""
+    try:
+        yield
+    except InputError as error:
+        raise WrongUse(plain(error)) from error
+    except OSError as error:
+        if error.filename is None or error.errno not in UNUSABLE:
+            raise
+        raise WrongUse(plain(f"{error.filename}: {error.strerror}; name another path, or check it")) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        command = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        raise WrongUse(plain(f"{message}; see: hcl{command} --help")) from error
 
 
 @cloup.group(
@@ -85,7 +127,7 @@ class Commands(cloup.Group):
 def main() -> None:
     """Few-shot action recognition from cached frame maps, the backbone's feature maps of single frames.
 
-    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input.
+    Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input, 130 interrupted.
     """
 
 

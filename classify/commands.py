@@ -11,7 +11,7 @@ import cloup
 
 from hcl.classify.config import ClassifyConfig
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
 RUN = cloup.option("--run", type=PATH, help="Run whose encoder embeds the videos.  [default: untrained]")
@@ -74,8 +74,8 @@ def index(
             RUN_OF_SET,
         ],
         COMPUTED: [
-            cloup.option("--json", "json_file", type=PATH, help="Write all answers to this file."),
-            cloup.option("--csv", "csv_file", type=PATH, help="Write the ranked classes to this file, one a row."),
+            cloup.option("--json", "json_file", type=OUT_FILE, help="Write all answers to this file."),
+            cloup.option("--csv", "csv_file", type=OUT_FILE, help="Write the ranked classes to this file, one a row."),
             cloup.option(
                 "--jsonl", is_flag=True, help="Print one JSON object a video as soon as it is done, and no table."
             ),

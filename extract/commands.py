@@ -20,7 +20,15 @@ FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
             "--names",
             type=PATH,
             help="CSV file (label,name) with the plain-language name of each class, which the text model reads.",
-        )
+        ),
+        cloup.option(
+            "--skip-missing", is_flag=True, help="Go on without the videos of a list that are not there, and name them."
+        ),
+        cloup.option(
+            "--prune",
+            is_flag=True,
+            help="Remove the videos of CACHE that are not in VIDEOS any more, and name them; else they stay.",
+        ),
     ],
     COMPUTED: [
         cloup.option("--no-text", is_flag=True, help="No text embeddings, hence no semantic attention."),
@@ -41,6 +49,8 @@ def extract(
     videos: Path,
     cache: Path,
     names: Path | None,
+    skip_missing: bool,
+    prune: bool,
     no_text: bool,
     repair: bool,
     dry_run: bool,
@@ -50,16 +60,20 @@ def extract(
 
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
     columns path,label[,split][,group]. An interrupted extraction resumes when it is run again.
+
+    Videos that were moved or renamed since, and labels, groups and splits that were corrected, are recognised by the
+    videos' contents, and nothing is extracted again for them.
     """
     from hcl.extract.pipeline import dry_run as dry_running
     from hcl.extract.pipeline import extraction, summary
 
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
+    upkeep = {"repair": repair, "prune": prune, "skip_missing": skip_missing}
     if dry_run:
-        forecast = dry_running.forecast(videos, cache, config, names=names, repair=repair)
+        forecast = dry_running.forecast(videos, cache, config, names=names, **upkeep)
         echo(dry_running.describe_forecast(forecast))
         return
-    done = extraction.extract(videos, cache, config, names=names, repair=repair)
+    done = extraction.extract(videos, cache, config, names=names, **upkeep)
     echo(summary.as_text(done))
     ctx.exit(1 if done.failed else 0)
 
@@ -80,7 +94,11 @@ def convert(source: Path, target: Path) -> None:
 @grouped_options(setting_options(DemoConfig))
 def demo_videos(folder: Path, **settings: int) -> None:
     """Generate a synthetic set of videos of invented actions in FOLDER: class folders and a manifest.csv."""
-    from hcl.extract.demo.dataset import write_demo_videos
+    from hcl.extract.demo.dataset import listed_count, write_demo_videos
 
-    write_demo_videos(folder, DemoConfig(**settings))
-    echo(f"{folder}: videos generated; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    config = DemoConfig(**settings)
+    drawn, listed = len(write_demo_videos(folder, config)), listed_count(folder)
+    before = f", {listed - drawn} were there already" if listed > drawn else ""
+    echo(f"{folder}: {drawn} videos generated{before}; next: hcl extract {folder / 'manifest.csv'} cache.zarr")
+    if further := listed - config.classes * config.videos_per_class:
+        echo(f"{further} of them are of an earlier call that asked for more; for a set without them name a new folder")

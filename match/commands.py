@@ -12,7 +12,15 @@ import cloup
 
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.console import markdown as markdown_text
-from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options, typed_options
+from hcl.extract.system.options import (
+    OUT_FILE,
+    OUT_FOLDER,
+    PATH,
+    grouped_options,
+    numbers,
+    setting_options,
+    typed_options,
+)
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import (
     AGGREGATES,
@@ -38,8 +46,8 @@ def _option(config: Any, name: str, default: str, **given: Any) -> Any:
 
 OF_RUN = "the run's"
 OUTPUT = [
-    cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
-    cloup.option("--markdown", type=PATH, help="Write the printed report to this file."),
+    cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
+    cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
 ]
 SHARED = (
     setting_options(EpisodeConfig, without=("k_shot",)),
@@ -61,8 +69,8 @@ OF_ONE = {
             callback=numbers,
             help="Draw the episodes once per seed, such as 0,1,2, and report mean and standard deviation.",
         ),
-        cloup.option("--save-episodes", type=PATH, help="Write the episodes to this file, for another system."),
-        cloup.option("--plot", type=PATH, help="Folder for pictures."),
+        cloup.option("--save-episodes", type=OUT_FILE, help="Write the episodes to this file, for another system."),
+        cloup.option("--plot", type=OUT_FOLDER, help="Folder for pictures."),
         *OUTPUT,
     ],
     SPEED: [
@@ -75,7 +83,13 @@ evaluate_options: Callable[[Any], Any] = grouped_options(
 compare_options: Callable[[Any], Any] = grouped_options(
     setting_options(EvaluationConfig, without=("aggregates", "method", "calibration", "open_set", "reject")),
     *SHARED,
-    {COMPUTED: OUTPUT},
+    {
+        COMPUTED: [
+            *OUTPUT,
+            cloup.option("--latex", type=OUT_FILE, help="Write a booktabs table for a paper to this file."),
+            cloup.option("--csv", "csv_file", type=OUT_FILE, help="Write a row for each run and case to this file."),
+        ]
+    },
 )
 
 
@@ -95,37 +109,30 @@ def evaluate(
 ) -> None:
     """Score episodes drawn from the embeddings in STORE, a run or an embedding store (default: the latest run).
 
-    Several trained runs, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
+    Several runs of one method, or several --seeds, give the mean and standard deviation over them. Ctrl-C reports the
     episodes that are scored so far.
     """
-    from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_request
-    from hcl.match.reports import plots, report
-    from hcl.match.store.embedding_store import open_store
+    from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_stores
+    from hcl.match.reports import plots, report, several_runs
 
     request = EvaluationRequest.of(**typed_options(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
     if "reject" in typed_options(ctx) and not request.plan.open_set:
         raise click.UsageError("--reject goes with --open-set")
     if len(stores) > 1 and request.score_cache:
         raise click.UsageError("--score-cache keeps the scores of one store")
-    evaluations = [
-        evaluation
-        for path in stores or (None,)
-        for evaluation in evaluate_request(open_store(path, request.plan.method), request)
-    ]
-
-    def text(quote: report.Quote) -> str:
-        alone = len(evaluations) == 1
-        return report.as_text(evaluations[0], quote) if alone else report.over_runs(evaluations, quote)
-
-    echo(text(plain))
+    if plot:
+        plots.figure_maker()  # a missing package is told before the work
+    evaluations = evaluate_stores(stores or (None,), request)
+    alone = len(evaluations) == 1
+    echo(report.as_text(evaluations[0], plain) if alone else several_runs.over_runs(evaluations, plain))
     if json_file:
         report.write_json(json_file, {"runs": [evaluation.to_dict() for evaluation in evaluations]})
     if markdown:
-        report.write_text(markdown, text(markdown_text) + "\n", "--markdown")
+        report.write_text(markdown, several_runs.with_details(evaluations, markdown_text) + "\n", "--markdown")
     if save_episodes:
         report.write_scored_episodes(save_episodes, evaluations[0])
     if plot:
-        echo("\n".join(str(file) for file in plots.write_plots(plot, evaluations[0])))
+        echo("\n".join(str(file) for file in plots.write_all_plots(plot, evaluations)))
 
 
 @cloup.command(short_help="Compare runs on the same episodes: paired differences.")
@@ -133,19 +140,30 @@ def evaluate(
 @compare_options
 @click.pass_context
 def compare(
-    ctx: click.Context, /, runs: tuple[Path, ...], json_file: Path | None, markdown: Path | None, **_: Any
+    ctx: click.Context,
+    /,
+    runs: tuple[Path, ...],
+    json_file: Path | None,
+    markdown: Path | None,
+    latex: Path | None,
+    csv_file: Path | None,
+    **_: Any,
 ) -> None:
     """Score several runs or embedding stores on the same episodes: accuracies, and differences from RUN_A."""
     from hcl.match.evaluation import comparison
     from hcl.match.evaluation.evaluate import EvaluationRequest
-    from hcl.match.reports import comparison_report, report
+    from hcl.match.reports import comparison_files, comparison_report, report
 
     if len(set(runs)) < len(runs):
         raise click.UsageError("a run is named twice")
-    request = EvaluationRequest.of(**typed_options(ctx, "runs", "json_file", "markdown"))
+    request = EvaluationRequest.of(**typed_options(ctx, "runs", "json_file", "markdown", "latex", "csv_file"))
     compared = comparison.compare({str(run): run for run in runs}, request)
     echo(comparison_report.as_text(compared))
     if json_file:
         report.write_json(json_file, compared.to_dict())
     if markdown:
         report.write_text(markdown, comparison_report.as_text(compared, markdown_text) + "\n", "--markdown")
+    if latex:
+        report.write_text(latex, comparison_files.as_latex(compared), "--latex")
+    if csv_file:
+        report.write_text(csv_file, comparison_files.as_csv(compared), "--csv")

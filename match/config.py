@@ -35,10 +35,10 @@ METHODS = (  # shipped; find_method knows of others
 class EpisodeConfig:
     """How episodes are drawn."""
 
-    n_way: int = setting(5, "Classes per episode.", option="--way", at_least=2)
-    k_shot: int = setting(1, "Support videos per class.", option="--shot", at_least=1)
+    n_way: int = setting(5, "Number of classes per episode (N-way).", option="--way", at_least=2)
+    k_shot: int = setting(1, "Support videos per class (K-shot).", option="--shot", at_least=1)
     n_query: int = setting(1, "Query videos per class.", option="--queries", at_least=1)
-    episodes: int = setting(10_000, "Episodes to draw.", at_least=1)
+    episodes: int = setting(10_000, "Number of episodes to draw.", at_least=1)
     seed: int = setting(0, "Seed for drawing episodes.", at_least=0)
     group_disjoint: bool = setting(False, "Draw no query that shares a group with a support of its own class.")
 
@@ -117,7 +117,9 @@ class EvaluationConfig:
     )
     split: str = setting("novel", "Classes to draw from: novel for a result.", group=INPUT, choices=SPLITS)
     shots: tuple[int, ...] = setting(  # all over the same draw: the supports of few shots are the first of many
-        (1,), "Support videos per class; several, such as 1,5, are scored over the same episodes.", option="--shot"
+        (1,),
+        "Support videos per class (K-shot); several, such as 1,5, are scored over the same episodes.",
+        option="--shot",
     )
     aggregates: tuple[str, ...] = setting(
         (), "How scores over supports are combined: prototype, mean, max, several or all.", option="--aggregate"

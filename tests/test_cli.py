@@ -133,13 +133,13 @@ def test_views_and_bytes_are_told(here: Path, small_weights: Path, write_video) 
         (("extract", "nowhere", "cache.zarr"), "nowhere: no such folder or manifest"),
         (("extract", "videos"), "Missing argument 'CACHE'"),
         (("extract", "videos", "c.zarr", "--frames", "0"), "frames must be at least 1, got 0"),
-        (("train", "nowhere.zarr"), "nowhere.zarr: no such store"),
+        (("train", "nowhere.zarr"), "nowhere.zarr: no such file or folder; expected a cache, made with: hcl extract"),
         (("train", "c.zarr", "--clip-sizes", "two"), "expected numbers such as 2 or 2,3"),
         (("evaluate",), "no run in this folder yet"),
-        (("evaluate", "nowhere"), "nowhere: no such run or embedding store"),
+        (("evaluate", "nowhere"), "nowhere: no such file or folder; expected a run or an embedding store"),
         (("evaluate", "--way", "1"), "--way must be at least 2"),
         (("embed", "cache.zarr", "--out", "s.zarr"), "give either --run RUN or --untrained"),
-        (("info", "nowhere"), "nowhere: no such store"),
+        (("info", "nowhere"), "nowhere: no such file or folder"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(here: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -67,7 +67,7 @@ def test_a_notebook(
     pandas = pytest.importorskip("pandas")
     table = result.to_pandas()
     assert isinstance(table, pandas.DataFrame) and "accuracy" in table.columns
-    with pytest.raises(hcl.InputError, match="nowhere: no such run or embedding store"):
+    with pytest.raises(hcl.InputError, match="nowhere: no such file or folder; expected a run"):
         hcl.evaluate("nowhere")
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""

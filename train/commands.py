@@ -11,10 +11,11 @@ import click
 import cloup
 
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import PATH, OptionGroups, grouped_options, numbers, setting_options
+from hcl.extract.system.console import markdown as markdown_text
+from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
-from hcl.train.config import LARGE_SET, PRESETS, TERMS, TrainConfig
+from hcl.train.config import EXPORTS, LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
 from hcl.train.studies.folds import CrossvalConfig
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
@@ -59,7 +60,8 @@ def fold_options(out: str) -> OptionGroups:
     automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
     options = [
         cloup.option("--out", default=out, type=PATH, show_default=True, help="Folder of the runs."),
-        cloup.option("--json", "json_file", type=PATH, help="Write all results to this file."),
+        cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
+        cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
         *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
     ]
     return settings | {COMPUTED: [*options, *settings[COMPUTED]]}
@@ -94,6 +96,14 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
                 is_flag=True,
                 help="Of several caches, take classes of the same name for one class.",
             ),
+            cloup.option(
+                "--train-on",
+                type=click.Choice(tuple(TRAIN_ON)),
+                default="base",
+                show_default=True,
+                help="Classes to learn from. base: the base classes; val: the val classes, too, which then choose no"
+                " epoch; all: every class, for use on other videos, and nothing is left to evaluate on.",
+            ),
         ],
         COMPUTED: [
             cloup.option(
@@ -111,6 +121,7 @@ def train(
     preset: str | None,
     splits: Path | None,
     merge_classes: bool,
+    train_on: str,
     **settings: Any,
 ) -> None:
     """Train an encoder on the base videos of CACHE and embed its val and novel videos.
@@ -120,7 +131,8 @@ def train(
     """
     from hcl.train.runs import running
 
-    done = running.train(caches, run=run, preset=preset, splits=splits, merge_classes=merge_classes, settings=settings)
+    of_classes = {"splits": splits, "merge_classes": merge_classes, "train_on": train_on}
+    done = running.train(caches, run=run, preset=preset, settings=settings, **of_classes)
     if done:  # of several processes the main one speaks
         echo(done)
 
@@ -157,15 +169,46 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
     echo(embed_cache(cache, out, run=run, **given))
 
 
+@cloup.command(short_help="Write the encoder or backbone of a run as torch.export or ONNX.")
+@click.argument("run", type=PATH)
+@grouped_options(
+    {
+        COMPUTED: [
+            cloup.option(
+                "--out",
+                required=True,
+                type=OUT_FILE,
+                help="File to write: model.pt2 for torch.export, model.onnx for ONNX (extra onnx).",
+            ),
+            cloup.option(
+                "--part",
+                type=click.Choice(EXPORTS),
+                default=EXPORTS[0],
+                show_default=True,
+                help="encoder: frame maps to embeddings; text: class texts to class keys; backbone: frames to maps.",
+            ),
+        ]
+    }
+)
+def export(run: Path, out: Path, part: str) -> None:
+    """Write a part of RUN as one file that runs without hcl; any number of videos or frames may be given to it.
+
+    Its modules are plain ones in float32. What goes in and comes out stands in the file, as hcl.json or metadata.
+    """
+    from hcl.train.runs.export import export as export_part
+
+    echo(export_part(run, out, part=part))
+
+
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")
 @click.argument("cache", type=PATH)
 @grouped_options(fold_options("crossval"), *episode_options(), training_options(without=("seed",)))
-def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> None:
+def crossval(cache: Path, out: Path, json_file: Path | None, markdown: Path | None, **given: Any) -> None:
     """Cross-validate over the classes of CACHE: train and evaluate on several folds of novel, val and base classes.
 
     With 10 to 20 classes one split says little. Run it again to resume where it stopped.
     """
-    from hcl.match.reports.report import write_json
+    from hcl.match.reports.report import write_json, write_text
     from hcl.train.studies import reports
     from hcl.train.studies.crossval import cross_validate
 
@@ -173,6 +216,8 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
     echo(reports.crossval_text(result))
     if json_file:
         write_json(json_file, result.to_dict())
+    if markdown:
+        write_text(markdown, reports.crossval_text(result, markdown_text) + "\n", "--markdown")
 
 
 @cloup.command(short_help="Repeat the paper's Tables 1 to 4 on a cache.")
@@ -193,12 +238,14 @@ def crossval(cache: Path, out: Path, json_file: Path | None, **given: Any) -> No
     *episode_options(),
     training_options(without=("seed", *ABLATED)),
 )
-def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, **given: Any) -> None:
+def ablate(
+    cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | None, markdown: Path | None, **given: Any
+) -> None:
     """Repeat ablations of the paper, its Tables 1 to 4, on folds of the classes of CACHE.
 
     Each table is printed beside the paper's numbers. Run it again to resume where it stopped.
     """
-    from hcl.match.reports.report import write_json
+    from hcl.match.reports.report import write_json, write_text
     from hcl.train.studies import reports
     from hcl.train.studies.ablation import ablations, refuse_other_methods
     from hcl.train.studies.crossval import cross_validate
@@ -210,9 +257,11 @@ def ablate(cache: Path, tables: tuple[int, ...], out: Path, json_file: Path | No
     results = []
     for result in ablations(tables, lambda name, switches: run(folder=out / name, settings={**settings, **switches})):
         echo(reports.ablation_text(result))
-        results.append(result.to_dict())
+        results.append(result)
     if json_file:
-        write_json(json_file, {"tables": results})
+        write_json(json_file, {"tables": [result.to_dict() for result in results]})
+    if markdown:
+        write_text(markdown, "\n\n".join(map(reports.ablation_text, results)) + "\n", "--markdown")
 
 
 @cloup.command(short_help="Print what a cache, run or embedding store holds.")

@@ -7,8 +7,10 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_distinct, check_settings, preset_values, setting
 from hcl.match.config import ATTENTION_SCALES, METHODS
 
+EXPORTS = ("encoder", "text", "backbone")  # what of a run can be exported
 PRESETS = ("quick", "paper")
 TRACKERS = ("tensorboard", "wandb", "mlflow", "none")
+TRAIN_ON = {"base": ("val", "novel"), "val": ("novel",), "all": ()}  # what is learned from: splits that are left out
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 TERMS = (
     "cross_entropy",
@@ -55,8 +57,10 @@ class TrainConfig:
         choices=("none", "hflip", "reverse", "both"),
         paper="none",
     )
-    epochs: int = setting(8, "Epochs; each ends with a validation. 0: nothing is learned.", at_least=0, paper=15)
-    steps_per_epoch: int = setting(12, "Batches per epoch.", at_least=1, paper=3000)
+    epochs: int = setting(
+        8, "Number of epochs; each ends with a validation. 0: nothing is learned.", at_least=0, paper=15
+    )
+    steps_per_epoch: int = setting(12, "Number of batches per epoch.", at_least=1, paper=3000)
     classes_per_batch: int = setting(
         18, "Classes per batch, at most as many as there are, transformed copies included.", at_least=2, paper=24
     )
@@ -70,12 +74,15 @@ class TrainConfig:
         " number of epochs and the weights of the levels.",
     )
     views: int = setting(
-        0, "Views of each base video to draw from; 0: all that the cache holds, 1: the canonical one.", at_least=0
+        0,
+        "Views per base video (random frames and crops) to draw from; 0: all that the cache holds, 1: the canonical"
+        " one.",
+        at_least=0,
     )
     test_views: int = setting(
         0,
-        "Views of each val and novel video whose embeddings are averaged; 0: all that the cache holds, 1: the canonical"
-        " one.",
+        "Views per val and novel video (random frames and crops) whose embeddings are averaged; 0: all that the cache"
+        " holds, 1: the canonical one.",
         at_least=0,
         paper=1,
     )
@@ -216,17 +223,18 @@ class TrainConfig:
 
             find_method(self.method)
         if self.finetune != "none" and self.method == "resnet":
-            raise InputError("method resnet trains nothing; leave out --finetune")
+            raise InputError("--method resnet trains nothing; leave out --finetune")
         if self.finetune != "none" and self.skip_layer4:
             raise InputError(f"--skip-layer4 leaves out what --finetune {self.finetune} would change; give one of them")
         if self.dim % self.heads:
             raise InputError(f"--dim must be a multiple of --heads, got dim {self.dim} and heads {self.heads}")
         check_distinct("--clip-sizes", self.clip_sizes, "numbers of frames, such as 2 or 2,3", at_least=1)
         if not any(getattr(self, term) for term in TERMS):
-            raise InputError(f"every loss term is switched off; leave on at least one of {', '.join(TERMS)}")
+            options = ", ".join("--" + term.replace("_", "-") for term in TERMS)
+            raise InputError(f"every loss term is switched off; leave on at least one of {options}")
         if self.method not in ("hcl", "resnet") and self.videos_per_class < 2:
             raise InputError(
-                f"method {self.method} learns from queries and supports:"
+                f"--method {self.method} learns from queries and supports:"
                 f" --videos-per-class must be at least 2, got {self.videos_per_class}"
             )
 

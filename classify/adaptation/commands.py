@@ -9,7 +9,7 @@ import click
 import cloup
 
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT
 from hcl.train.adaptation.config import AdaptConfig
 
@@ -33,7 +33,7 @@ from hcl.train.adaptation.config import AdaptConfig
                 "--out", required=True, type=PATH, help="Folder of the adapted run; an unfinished one resumes."
             ),
             cloup.option("--keep-maps", is_flag=True, help="Keep the maps of the clips, as clips.zarr in that folder."),
-            cloup.option("--json", "json_file", type=PATH, help="Write what was measured to this file."),
+            cloup.option("--json", "json_file", type=OUT_FILE, help="Write what was measured to this file."),
         ],
     },
     setting_options(AdaptConfig),

@@ -17,13 +17,14 @@ from hcl.classify.config import ClassifyConfig
 from hcl.classify.embedding.embedder import VideoEmbedder
 from hcl.classify.embedding.videos import BrokenVideo
 from hcl.classify.support.embedding import embed_supports, labelled_videos
-from hcl.classify.support.store import change_support, is_support_set, read_support, write_support
+from hcl.classify.support.store import SCHEMA, change_support, is_support_set, read_support, write_support
 from hcl.classify.support.support_set import SupportSet
 from hcl.extract.config import ExtractConfig
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import csv_cell, plain
-from hcl.extract.system.errors import InputError, write_errors
+from hcl.extract.system.errors import InputError, schema_of, write_errors
 from hcl.extract.system.progress import logger
+from hcl.extract.system.zarr_groups import open_group
 
 SHOWN_SUPPORTS = 3  # that decided, in a table
 COLUMNS = ("query", "label", "probability", "confidence", "class", "rank", "score", "paper_sum", "supports", "error")
@@ -98,8 +99,10 @@ def index_supports(
     changes = add or bool(remove)
     if support is None and not remove:
         raise InputError("nothing to index: name a folder of class folders or a CSV file, or what to --remove")
-    if support is not None and is_support_set(support):
+    if support is not None and schema_of(support) == SCHEMA:
         raise InputError(f"{support}: a support set already; classify by it with: hcl classify --support {support}")
+    if out.exists() and not changes:
+        open_group(out, SCHEMA, None)  # refuses what is something else before videos are embedded
     embedded = None
     if support is not None:
         with load_embedder(run, config, read_support(out) if changes else None) as embedder:

@@ -9,7 +9,7 @@ from pathlib import Path
 from hcl.extract.catalog.csv_files import read_csv
 from hcl.extract.catalog.listing import LISTS
 from hcl.extract.catalog.videos import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, schema_of, what_stands_at
 
 
 def list_queries(given: Iterable[str | Path]) -> list[Path]:
@@ -32,8 +32,8 @@ def list_queries(given: Iterable[str | Path]) -> list[Path]:
 
 def _queries_of(given: Path) -> Sequence[Path]:
     if given.is_dir():
-        if (given / "zarr.json").is_file():
-            raise InputError(f"{given}: a store, not videos; give it as --support, or name videos to classify")
+        if schema_of(given):
+            raise InputError(f"{given}: {what_stands_at(given)}; expected videos to classify")
         videos = list(_videos_in(given))
         if not videos:
             raise InputError(f"{given}: no videos in it or below; expected files such as .mp4, or folders of frames")

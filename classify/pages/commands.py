@@ -51,6 +51,8 @@ def report(ctx: click.Context, /, run: Path | None, out: Path, videos: Path | No
     from hcl.match.evaluation.evaluate import EvaluationRequest
 
     typed = typed_options(ctx, *OWN)
+    if videos is not None and not videos.exists():
+        raise click.UsageError(f"--videos {videos}: no such file or folder; leave it out, or go with --no-pictures")
     folder = videos.parent if videos is not None and videos.is_file() else videos
     request = ReportRequest(
         evaluation=EvaluationRequest.of(**typed), way_is_given="n_way" in typed, pictures=pictures, videos=folder

@@ -10,7 +10,7 @@ import cloup
 
 from hcl.classify.config import ClassifyConfig
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT
 
 
@@ -26,8 +26,8 @@ from hcl.extract.system.settings import COMPUTED, INPUT
             )
         ],
         COMPUTED: [
-            cloup.option("--json", "json_file", type=PATH, help="Write all that is found to this file."),
-            cloup.option("--html", "html_file", type=PATH, help="Write a page for any browser to this file."),
+            cloup.option("--json", "json_file", type=OUT_FILE, help="Write all that is found to this file."),
+            cloup.option("--html", "html_file", type=OUT_FILE, help="Write a page for any browser to this file."),
         ],
     },
     setting_options(ClassifyConfig, without=("top", "reject", "test_views")),

@@ -13,7 +13,7 @@ from hcl.classify.commands import FAILED, RUN_OF_SET, SUPPORT
 from hcl.classify.config import ClassifyConfig
 from hcl.classify.spotting.config import SpotConfig, read_windows
 from hcl.extract.system.console import echo, plain
-from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.options import OUT_FILE, OUT_FILE_OR_FOLDER, PATH, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
 HELP = {each.name: known.help for each in fields(SpotConfig) if (known := setting_of(each))}
@@ -40,10 +40,14 @@ HELP = {each.name: known.help for each in fields(SpotConfig) if (known := settin
     setting_options(SpotConfig, without=("reject",)),
     {
         COMPUTED: [
-            cloup.option("--csv", "csv_file", type=PATH, help="Write video,label,start,end,score to this file."),
-            cloup.option("--json", "json_file", type=PATH, help="Write tasks for Label Studio to this file."),
-            cloup.option("--srt", type=PATH, help="Write subtitles to this file; of several videos, to this folder."),
-            cloup.option("--vtt", type=PATH, help="The same in WebVTT, which browsers show."),
+            cloup.option("--csv", "csv_file", type=OUT_FILE, help="Write video,label,start,end,score to this file."),
+            cloup.option("--json", "json_file", type=OUT_FILE, help="Write tasks for Label Studio to this file."),
+            cloup.option(
+                "--srt",
+                type=OUT_FILE_OR_FOLDER,
+                help="Write subtitles to this file; of several videos, to this folder.",
+            ),
+            cloup.option("--vtt", type=OUT_FILE_OR_FOLDER, help="The same in WebVTT, which browsers show."),
         ]
     },
     setting_options(ClassifyConfig, without=("top", "reject", "test_views")),

@@ -70,7 +70,7 @@ def read_support(path: str | Path) -> SupportSet:
         batch.embeddings()  # refuses shapes that do not belong together
         return SupportSet(store.videos, store.texts(SOURCE), batch, origin, _text_model(store.attributes))
     except InputError as error:
-        raise InputError(str(error).replace("hcl embed", f"hcl index SUPPORT --out {path}")) from error
+        raise InputError(str(error).replace("with: hcl embed", f"with: hcl index SUPPORT --out {path}")) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: not as a support set is written ({error}); write it anew with: hcl index SUPPORT --out {path}"

@@ -1,5 +1,6 @@
 """The frozen backbone: frames in, frame maps out."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -127,11 +128,54 @@ def load_backbone(
         InputError: if the weights are not the network's, it cannot be compiled, or its maps are not finite
     """
     if precision not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    frozen = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
-    if backbone_layer != LAYERS[0]:
-        frozen = _ending_at(frozen, backbone_layer)
+        raise InputError(f"--precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    frozen = frozen_network(name, weights, size=size, backbone_layer=backbone_layer)
     return Backbone(frozen, size=size, dtype=choose_dtype(precision, device), device=device, compile_for=compile_for)
+
+
+def frozen_network(name: str | None, weights: str, *, size: int, backbone_layer: str) -> FrozenNetwork:
+    """Build a frozen network of plain modules, in float32 on the CPU.
+
+    Args: as of `load_backbone`
+
+    Raises:
+        InputError: if the weights are not the network's, or it has no such layer
+    """
+    _refuse_unknown_resnet(name)
+    frozen = resnet(name, weights) if name is None or name in BACKBONES else _transformer(name, weights, size)
+    return frozen if backbone_layer == LAYERS[0] else _ending_at(frozen, backbone_layer)
+
+
+class PlainBackbone(nn.Module):
+    """A frozen network of plain modules in float32, for other programs: none of this machine's fused operators.
+
+    Args:
+        frozen: the network
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, frozen: FrozenNetwork) -> None:
+        super().__init__()
+        self.network = frozen.network.eval().requires_grad_(False).float()
+        self.register_buffer("mean", torch.tensor(frozen.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(frozen.std).view(1, 3, 1, 1) * 255)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map frames: (N, size, size, 3) uint8 RGB to (N, P, C) float32, patches row by row."""
+        pixels = images.permute(0, 3, 1, 2).float()  # (N, 3, size, size)
+        maps: Tensor = self.network((pixels - self.mean) / self.std)  # (N, C, h, w)
+        return maps.flatten(2).transpose(1, 2)
+
+
+def _refuse_unknown_resnet(name: str | None) -> None:
+    """Refuse what reads like a ResNet and is none that there is, before it is looked for among vision models."""
+    if name is not None and name not in BACKBONES and name.lower().startswith("resnet") and not os.path.isdir(name):
+        raise InputError(
+            f"--backbone {name}: no such ResNet; take one of {', '.join(BACKBONES)}, or a vision model of transformers"
+            " by its folder or its name, such as facebook/dinov2-small"
+        )
 
 
 def resnet(name: str | None, weights: str) -> FrozenNetwork:

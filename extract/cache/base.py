@@ -11,9 +11,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hcl.extract.cache.edits import EDITS, NO_SPLIT, REMOVED, edited, edits_of
 from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError
@@ -66,6 +68,7 @@ class FrameMapCache(ABC):
         self._videos: VideoTable | None = None
         self._sources: SourceTable | None = None
         self._splits: Mapping[str, str] = {}  # of classes, in place of those that are stored
+        self._counted: dict[str, NDArray[np.int64]] = {}  # rows in the arrays of "videos" and "classes" that count
 
     @property
     @abstractmethod
@@ -146,9 +149,34 @@ class FrameMapCache(ABC):
     def column(self, name: str) -> NDArray[Any]:
         """One value a video or class; further ones were being appended when a run was killed.
 
+        Videos and classes that were removed are left out: rows count those that remain.
+
         Raises:
             InputError: if the array is missing, too short or damaged
         """
+        values = self._stored_column(name)
+        rows = self._rows_that_count("classes" if name.startswith("class_") else "videos")
+        return values if len(rows) == len(values) else values[rows]
+
+    def _rows_that_count(self, of: str) -> NDArray[np.int64]:
+        """Where in the arrays those "videos", or "classes", are that were not removed; read once after each write."""
+        if of not in self._counted:
+            name, gone = ("class_split", NO_SPLIT) if of == "classes" else ("status", REMOVED)
+            self._counted[of] = np.flatnonzero(self._stored_column(name) != gone).astype(np.int64)
+        return self._counted[of]
+
+    def _stored_row(self, row: int) -> int:
+        """Where in the arrays a video is."""
+        return int(self._rows_that_count("videos")[row])
+
+    @property
+    def counted_attributes(self) -> dict[str, Any]:
+        """All attributes of a cache that holds only what counts."""
+        counts = {"videos": len(self._rows_that_count("videos")), "classes": len(self._rows_that_count("classes"))}
+        return {name: value for name, value in (self.attributes | counts).items() if name != EDITS}
+
+    def _stored_column(self, name: str) -> NDArray[Any]:
+        """One value for each video or class that was ever there, as edits that are not finished have it."""
         count: int = self._attribute("classes" if name.startswith("class_") else "videos")
         try:
             values = self._read_array(name, count)
@@ -161,7 +189,10 @@ class FrameMapCache(ABC):
             raise InputError(
                 f"{self.path}: array {name!r} is {values.dtype} {values.shape}, not as a cache has it; extract it anew"
             )
-        return values
+        try:
+            return edited(values, edits_of(self.attributes, name))
+        except ValueError as error:
+            raise InputError(f"{self.path}: {error}; the cache is damaged, extract it anew") from error
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -182,12 +213,12 @@ class FrameMapCache(ABC):
         """The table of all videos, read once and again after each write."""
         if self._videos is None:
             label, splits = self._strings("label"), self.class_splits
-            if not set(label) <= set(splits):
+            if not set(label) <= {*splits, UNLABELLED}:
                 raise InputError(f"{self.path}: videos of unlisted classes; the cache is damaged, extract it anew")
             self._videos = VideoTable(
                 path=self._strings("path"),
                 label=label,
-                split=tuple(splits[name] for name in label),
+                split=tuple(splits.get(name, "") for name in label),
                 group=self._strings("group"),
                 content=self._strings("content"),
             )
@@ -208,6 +239,7 @@ class FrameMapCache(ABC):
     def _forget_tables(self) -> None:
         """Let the tables be read anew: something was written."""
         self._videos = self._sources = None
+        self._counted = {}
 
     def with_splits(self, splits: Mapping[str, str]) -> Self:
         """Look at the same cache with other splits of its classes; the store itself stays as it is.
@@ -281,6 +313,11 @@ class FrameMapCache(ABC):
         return json_hash([self.settings, videos])
 
     @property
+    def labels_identity(self) -> str:
+        """A hash of what is said of the videos: equal for caches that give them the same names, classes and groups."""
+        return json_hash(sorted(zip(self.videos.path, self.videos.label, self.videos.group, strict=True)))
+
+    @property
     def left_out(self) -> Mapping[int, int]:
         """Rows that `rows` leaves out of their split, and the row of the byte-identical video of an earlier split."""
         return self.videos.in_earlier_split
@@ -340,12 +377,17 @@ class FrameMapCache(ABC):
 
     def _read_checked(self, key: ChunkKey, out: NDArray[Any]) -> None:
         try:
-            self._read_chunk(key, out)
+            self._read_chunk(self._stored_key(key), out)
         except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.path}: the maps of {self.videos.path[key[1][0]]} are damaged ({error});"
                 " run hcl extract with --repair to redo them"
             ) from error
+
+    def _stored_key(self, key: ChunkKey) -> ChunkKey:
+        """Where in the arrays a chunk is."""
+        name, (row, *further) = key
+        return name, (self._stored_row(row), *further)
 
     def intact(self, row: int) -> bool:
         """Whether all maps of a finished video can be read back."""

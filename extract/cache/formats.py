@@ -6,17 +6,35 @@ from pathlib import Path
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog.videos import VIDEO_SUFFIXES
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import progress_bar
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
+OTHER_SUFFIXES = VIDEO_SUFFIXES | frozenset(  # that promise something other than a folder
+    ".zip .tar .gz .tgz .bz2 .xz .7z .rar .npz .npy .pkl .pt .pth .safetensors .csv .tsv .json .txt .mat .hdf".split()
+)
 
 
 def is_hdf5(path: Path) -> bool:
     """Whether a path names an HDF5 file, there or not."""
     return path.is_file() or (not path.exists() and path.suffix.lower() in HDF5_SUFFIXES)
+
+
+def refuse_other_suffix(path: Path, remedy: str) -> None:
+    """Refuse to make a folder under a name that promises a file of another kind.
+
+    Args:
+        path: of the folder
+        remedy: what to name instead
+
+    Raises:
+        InputError: if it does
+    """
+    if path.suffix.lower() in OTHER_SUFFIXES:
+        raise InputError(f"{path}: a cache is no {path.suffix} file; {remedy}")
 
 
 def open_cache(path: str | Path) -> FrameMapCache:
@@ -56,9 +74,10 @@ def convert(source: str | Path, target: str | Path) -> Conversion:
         target: must not exist
 
     Raises:
-        InputError: if the source is damaged, the target exists or cannot be written
+        InputError: if the source is damaged, or the target exists, is named like something else or cannot be written
     """
     cache, target = open_cache(source), Path(target)
+    refuse_other_suffix(target, "name a folder such as cache.zarr, or a file such as cache.h5")
     rows = [int(row) for row in cache.rows()]
     with write_errors(target, "check the disk"), sole_writer(target):
         if target.exists():

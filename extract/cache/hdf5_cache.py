@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.base import REMAKE, SCHEMA, VERSION, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.errors import InputError, check_version, first_line
+from hcl.extract.system.errors import InputError, check_version, first_line, misplaced
 
 MOST_COMPRESSED = 1032  # deflate makes at most so many bytes of one
 SEAL = "sha256"  # one JSON text: the hashes of the attributes and of each column; maps have checksums
@@ -44,6 +44,8 @@ class Hdf5Cache(FrameMapCache):
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such cache; make one with: hcl convert CACHE.zarr {path}") from error
         except OSError as error:
+            if path.suffix.lower() not in (".h5", ".hdf5"):
+                raise misplaced(path, SCHEMA) from error
             raise InputError(f"{path}: not a readable HDF5 file ({error}); convert the cache anew") from error
         try:
             _refuse_strangers(path, file)
@@ -138,7 +140,7 @@ def write_hdf5(source: FrameMapCache, path: Path, rows: Sequence[int], count: Ca
         count: called after each of them
     """
     with atomic_file(path) as building, h5py.File(building, "w", libver="v110") as file:
-        attributes = json.dumps(source.attributes)
+        attributes = json.dumps(source.counted_attributes)
         file.attrs[ATTRIBUTES] = attributes
         hashes = {ATTRIBUTES: _hash_of_text(attributes), **dict.fromkeys(source.layout.arrays, "")}
         for name in source.column_names:

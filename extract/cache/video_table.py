@@ -60,12 +60,14 @@ class VideoTable:
     def in_earlier_split(self) -> dict[int, int]:
         """Rows of val and novel videos that are byte-identical to a video of an earlier split, and the row of that.
 
-        Base comes before val, val before novel. A test of such a video would ask for what was trained on.
+        Base comes before val, val before novel. A test of such a video would ask for what was trained on. A video
+        without a class is in no split.
         """
         order = [SPLITS.index(split) if split in SPLITS else 0 for split in self.split]
         found: dict[int, int] = {}
         for rows in (rows.tolist() for rows in self.duplicates()):
-            first = min(rows, key=lambda row: order[row])
+            rows = [row for row in rows if self.split[row]]
+            first = min(rows, key=lambda row: order[row], default=0)
             found |= {row: first for row in rows if order[row] > order[first]}
         return found
 

@@ -1,5 +1,6 @@
 """The cache in Zarr v3 format: create, extend, write, read."""
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hcl.extract.cache.base import (
     FrameMapCache,
 )
 from hcl.extract.cache.chunk_reader import read_chunk
+from hcl.extract.cache.edits import EDITS, REMOVED, Edits, edits_of
 from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
@@ -93,12 +95,12 @@ class ZarrCache(FrameMapCache):
         for name in source.column_names:
             made._append(name, 0, source.column(name))
         made._resize_maps(len(source.videos))
-        made._set(source.attributes)
+        made._set(source.counted_attributes)
         return made
 
     def write_chunk(self, key: ChunkKey, values: NDArray[Any]) -> None:
         """Write a chunk of the maps as it is to be stored."""
-        name, place = key
+        name, place = self._stored_key(key)
         folder = self.path / "/".join([name, "c", *map(str, place)])
         if not stays_within(self.path, folder):
             raise InputError(f"{folder}: a link out of the cache; remove it, then run again")
@@ -118,10 +120,10 @@ class ZarrCache(FrameMapCache):
         """All attributes, in plain types."""
         return {name: value for name, value in self._group.attrs.items() if name != SEAL}
 
-    def _set(self, changes: Mapping[str, Any]) -> None:
-        """Write attributes, and what proves them whole."""
+    def _set(self, changes: Mapping[str, Any], without: tuple[str, ...] = ()) -> None:
+        """Write attributes, and what proves them whole; remove some."""
         arrays = sealed_arrays(self._group) | ({"class_embedding"} if changes.get("text_model") else set())
-        seal(self._group, self.path, sorted(arrays), changes, growing=True)
+        seal(self._group, self.path, sorted(arrays), changes, growing=True, without=without)
 
     def _read_array(self, name: str, count: int) -> NDArray[Any] | None:
         if name not in sealed_arrays(self._group):
@@ -147,7 +149,7 @@ class ZarrCache(FrameMapCache):
         self, splits: Mapping[str, str], texts: Mapping[str, str], embeddings: NDArray[np.float32] | None
     ) -> None:
         """Append classes, each with its split, its text and, unless the cache does without, its (E,) embedding."""
-        start = len(self.class_names)
+        start = int(self._attribute("classes"))
         self._append("class_name", start, list(splits))
         self._append("class_split", start, list(splits.values()))
         self._append("class_text", start, [texts[name] for name in splits])
@@ -160,9 +162,11 @@ class ZarrCache(FrameMapCache):
         """Write the (K, E) embeddings of all class texts and the model that they came from."""
         if len(embeddings) != len(self.class_names):
             raise ValueError(f"{embeddings.shape = } for {len(self.class_names)} classes")
+        of_all = np.zeros((self._attribute("classes"), embeddings.shape[1]), np.float32)
+        of_all[self._rows_that_count("classes")] = embeddings
         self._group.create_array(
             "class_embedding",
-            data=embeddings,
+            data=of_all,
             chunks=(ROWS_PER_CHUNK, embeddings.shape[1]),
             compressors=compressors(),
             dimension_names=("class", "text"),
@@ -173,7 +177,7 @@ class ZarrCache(FrameMapCache):
 
     def add_videos(self, videos: Sequence[Video]) -> None:
         """Append pending rows for videos whose classes are there already; they count once all is written."""
-        start = len(self.videos)
+        start = int(self._attribute("videos"))
         self._resize_maps(start + len(videos))
         for name in TEXT_COLUMNS:
             self._append(name, start, [getattr(video, name, "") for video in videos])
@@ -194,9 +198,49 @@ class ZarrCache(FrameMapCache):
         for name in ("", *self.column_names, *self._map_arrays):
             for depth in ("*", "c/*", "c/*/*") if name not in self._map_arrays else ("*",):
                 _remove_partial((self.path / name).glob(depth + PARTIAL))
-        for row in rows:
+        for row in map(self._stored_row, rows):
             for name in self._map_arrays:
                 _remove_partial((self.path / name / "c" / str(row)).rglob("*" + PARTIAL))
+
+    def edit(self, edits: Edits, settings: Mapping[str, Any] | None = None) -> None:
+        """Change what is said of videos and classes, in place, at once or not at all; maps stay as they are.
+
+        A video or class that is removed keeps its place in the arrays, but counts no more: the rows of those after it
+        become smaller. Its maps are deleted.
+
+        Args:
+            edits: of videos by their rows, and of classes
+            settings: all settings, where some differ now
+        """
+        self.finish_edits()
+        classes = dict(zip(self.class_names, self._rows_that_count("classes").tolist(), strict=True))
+        stored = edits.stored(self._rows_that_count("videos"), classes)
+        self._set({EDITS: stored, **({"settings": dict(settings)} if settings else {})})
+        self.finish_edits()
+
+    def finish_edits(self) -> None:
+        """Write what edits say into the arrays; those of a process that was killed, too."""
+        edits = self.attributes.get(EDITS)
+        if edits is None:
+            return
+        self.class_names, self.videos, self.sources  # refuses damage  # noqa: B018
+        values = {name: edits_of(self.attributes, name) for name in edits}
+        for name, of_rows in values.items():
+            self._update(name, np.array(list(of_rows), np.int64), list(of_rows.values()))
+        for row, status in values.get("status", {}).items():
+            if status == REMOVED:
+                self._delete_maps(row)
+        self._set({}, without=(EDITS,))
+        self._forget_tables()
+
+    def _delete_maps(self, row: int) -> None:
+        """Delete the maps of a video, given its place in the arrays."""
+        for name in self._map_arrays:
+            folder = self.path / name / "c" / str(row)
+            if not stays_within(self.path, folder):
+                raise InputError(f"{folder}: a link out of the cache; remove it, then run again")
+            if folder.exists():
+                shutil.rmtree(folder)
 
     def write(self, records: Sequence[MapRecord]) -> None:
         """Write finished videos: the maps first, then what is known of them, the status last.
@@ -204,7 +248,7 @@ class ZarrCache(FrameMapCache):
         A kill between any two of these leaves videos that count as pending and are simply written again.
         """
         errors = [self._write_maps(record) if record.maps is not None else 0.0 for record in records]
-        rows = np.array([record.row for record in records])
+        rows = np.array([self._stored_row(record.row) for record in records])
         for name in ("decoder", "reason", "frame_count"):
             self._update(name, rows, [getattr(record, name) for record in records])
         self._update("content", rows, [record.source.content for record in records])
@@ -230,14 +274,13 @@ class ZarrCache(FrameMapCache):
             raise InputError(f"{self.path}: array {name!r} is damaged ({error}); extract the cache anew") from error
 
     def _update(self, name: str, rows: NDArray[np.int64], values: Sequence[str | float]) -> None:
-        """Rewrite the chunks that hold some rows, whole: a chunk is replaced atomically."""
+        """Rewrite the chunks that hold some places of an array, whole: a chunk is replaced atomically."""
         array = self._array(name)
         for chunk in np.unique(rows // ROWS_PER_CHUNK):
             start, stop = chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, array.shape[0])
             block = self._rows(name, slice(start, stop)).copy()
-            for row, value in zip(rows, values, strict=True):
-                if start <= row < stop:
-                    block[row - start] = value
+            for place in np.flatnonzero(rows // ROWS_PER_CHUNK == chunk):
+                block[rows[place] - start] = values[place]
             array[start:stop] = block
 
 

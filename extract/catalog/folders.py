@@ -7,17 +7,18 @@ from pathlib import Path
 
 from hcl.extract.catalog.videos import (
     IMAGE_SUFFIXES,
+    SPLIT_WORDS,
     SUFFIX,
+    UNLABELLED,
     VIDEO_SUFFIXES,
     Catalog,
     Video,
     left_aside_lines,
     readable,
+    words_read_as,
 )
-from hcl.extract.config import SPLITS
 from hcl.extract.system.errors import InputError
 
-SPLIT_WORDS = {*SPLITS, "train", "training", "test", "testing", "valid", "validation", "dev", "eval"}  # of other sets
 KINDS_OF_IMAGES = {  # folders that show the same video in several ways, as other programs name them
     *("rgb", "img", "imgs", "images", "frames", "flow", "flow_x", "flow_y", "flow_u", "flow_v", "optical_flow", "tvl1"),
     *("depth", "ir", "infrared", "mask", "masks", "segmentation"),
@@ -45,13 +46,17 @@ class _Entries:
     others: list[Path]
 
 
-def read_folder(root: Path) -> Catalog:
+def read_folder(root: Path, *, unlabelled: bool = False) -> Catalog:
     """Read class folders, or split folders that hold class folders.
+
+    Args:
+        root: the folder
+        unlabelled: whether a folder of videos without class folders is read, as videos without a class
 
     Raises:
         InputError: if there are no videos, or it cannot be told what is a class, a split or a video
     """
-    return _Reader(root).read()
+    return _Reader(root).read(unlabelled)
 
 
 class _Reader:
@@ -62,7 +67,7 @@ class _Reader:
         self.videos: dict[str, Video] = {}
         self.left_aside: dict[str, list[str]] = {}
 
-    def read(self) -> Catalog:
+    def read(self, unlabelled: bool) -> Catalog:
         top = _entries(self.root)
         above = self._folders_above()
         self._refuse_kinds_of_images(self.root, top.folders)
@@ -78,10 +83,14 @@ class _Reader:
             self._leave_aside(OUTSIDE, top.videos)
             self._leave_aside(LOOSE, map(Path, top.images))
             self._leave_aside(SUFFIX, top.others)
+        if unlabelled and not self.videos and not splits:
+            self.left_aside.pop(OUTSIDE, None)
+            self.videos = {name: Video(name, video, UNLABELLED) for video in top.videos for name in [self._name(video)]}
         if not self.videos:
             raise InputError(f"{self.root}: no videos found; {self._found()}{EXPECTED}")
         aside = {reason: tuple(sorted(names)) for reason, names in self.left_aside.items()}
-        return Catalog(tuple(self.videos[path] for path in sorted(self.videos)), aside, self._hint())
+        read_as = words_read_as(folder.name for folder, _ in splits)
+        return Catalog(tuple(self.videos[path] for path in sorted(self.videos)), aside, self._hint(), read_as)
 
     def _folders_above(self) -> Inodes:
         place = self.root.resolve()
@@ -89,20 +98,17 @@ class _Reader:
 
     def _split_folders(self, tops: list[Path]) -> list[tuple[Path, str]]:
         """The split folders and their splits; none where class folders stand at the top."""
-        with_splits = [(folder, folder.name) for folder in tops if folder.name in SPLITS]
+        with_splits = [
+            (folder, SPLIT_WORDS[folder.name.lower()]) for folder in tops if folder.name.lower() in SPLIT_WORDS
+        ]
         if len(tops) == len(with_splits):
             return with_splits
-        if len(tops) > 1 and all(folder.name.lower() in SPLIT_WORDS for folder in tops):
-            raise InputError(
-                f"{self.root}: {', '.join(f'{folder.name}/' for folder in tops)} read like splits, which are called"
-                " base/ val/ novel/ here (train is base, test is novel), and share no class; rename the folders, or"
-                " give a CSV manifest (path,label,split)"
-            )
         if with_splits:
-            other = next(folder.name for folder in tops if folder.name not in SPLITS)
+            other = next(folder for folder in tops if folder.name.lower() not in SPLIT_WORDS)
             raise InputError(
-                f"{self.root}: {readable(other)!r} stands beside {with_splits[0][1]}/; use only base/ val/ novel/ or"
-                " only class folders"
+                f"{self.root}: {readable(other.name)!r} stands beside {with_splits[0][0].name}/, which is read as the"
+                f" split {with_splits[0][1]}; use only split folders (base/ val/ novel/, or train/ val/ test/) or only"
+                " class folders, or give a CSV manifest (path,label)"
             )
         return []
 
@@ -169,6 +175,8 @@ class _Reader:
 
     def _hint(self) -> str:
         """What to do if the folder is one above that of the classes, where it may be."""
+        if not any(video.label for video in self.videos.values()):
+            return ""
         depth = 3 if any(video.split for video in self.videos.values()) else 2
         shallow = [path for path in self.videos if path.count("/") < depth]
         if shallow:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,12 @@ VIDEO_SUFFIXES = frozenset(  # compared in lower case
 )
 IMAGE_SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff".split())
 SUFFIX = "not read by their suffix (a CSV manifest reads any file that it names)"  # why files are left aside
+UNLABELLED = ""  # the label, and the split, of a video of which no class is known
+SPLIT_WORDS = {  # what other sets call the splits, and ours
+    **dict.fromkeys(("base", "train", "training"), "base"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("novel", "test", "testing", "eval"), "novel"),
+}
 SHOWN = 5  # names that a line shows, of many
 
 
@@ -38,6 +44,7 @@ class Catalog:
     videos: tuple[Video, ...]
     left_aside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by reason: files and folders
     hint: str = ""  # what may be meant otherwise
+    read_as: str = ""  # which split each other word for one was read as
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -51,7 +58,7 @@ class Catalog:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The labels, sorted."""
-        return tuple(sorted({video.label for video in self.videos}))
+        return tuple(sorted({video.label for video in self.videos} - {UNLABELLED}))
 
     def class_splits(self) -> dict[str, str]:
         """The split of each class ("" where none is given).
@@ -60,7 +67,7 @@ class Catalog:
             InputError: if a class lies in two splits, or only some classes have one
         """
         splits: dict[str, str] = {}
-        for video in self.videos:
+        for video in (video for video in self.videos if video.label != UNLABELLED):
             if splits.setdefault(video.label, video.split) != video.split:
                 raise InputError(
                     f"{video.path}: class {video.label!r} is in split {video.split or '(none)'} here and in"
@@ -72,6 +79,12 @@ class Catalog:
                 f"class {unset[0]!r} has no split while others have one; give a split to all classes or none"
             )
         return splits
+
+
+def words_read_as(words: Iterable[str]) -> str:
+    """Say which splits other words for them were read as; "" where all are called as here."""
+    others = [word for word in dict.fromkeys(words) if SPLIT_WORDS[word.lower()] != word]
+    return "; ".join(f"{word} is read as the split {SPLIT_WORDS[word.lower()]}" for word in others)
 
 
 def left_aside_lines(left_aside: Mapping[str, Sequence[str]]) -> list[str]:

@@ -6,17 +6,14 @@ end costs that video alone.
 
 import multiprocessing
 import signal
-import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
 
 from hcl.extract.decoding.source import Source
 from hcl.extract.decoding.worker import (
@@ -30,7 +27,7 @@ from hcl.extract.decoding.worker import (
 )
 from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.progress import logger
-from hcl.extract.system.threads import cores
+from hcl.extract.system.threads import cores, main_left_alone
 
 _AHEAD = 16  # decoded videos that may wait for the caller; 4.8 MB each at the defaults
 _CLOCK = 10  # a video may take so many times its processor time by the clock: others use the machine, too
@@ -178,7 +175,7 @@ class DecodePool:
         try:
             ours, theirs = context.Pipe()
             process = context.Process(target=serve, args=(theirs, self._task), name="decode", daemon=True)
-            with _main_left_alone():
+            with main_left_alone():
                 process.start()
         except OSError as error:
             self._start_again(starts, first_line(error))
@@ -276,20 +273,6 @@ class DecodePool:
             seconds = f"{self._task.processor_seconds(source):.0f} seconds of processor time"
             return f"decoding it took longer than {seconds}; raise --video-timeout"
         return f"the decoder crashed on it ({_how(code)})"
-
-
-@contextmanager
-def _main_left_alone() -> Iterator[None]:
-    """Let a process that starts meanwhile not run the user's script: it needs nothing of it, and few scripts have the
-    guard `if __name__ == "__main__"` that would stop them there from starting over.
-    """
-    main = sys.modules["__main__"]
-    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
-    main.__spec__ = None
-    try:
-        yield
-    finally:
-        vars(main).update(hidden)
 
 
 def _how(code: int) -> str:

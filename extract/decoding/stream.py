@@ -33,7 +33,7 @@ from hcl.extract.decoding.worker import (
     silence_stderr,
 )
 from hcl.extract.system.errors import VideoError, first_line, lacks_resources
-from hcl.extract.system.threads import end_with_parent
+from hcl.extract.system.threads import end_with_parent, main_left_alone
 from hcl.extract.video.container import open_video
 from hcl.extract.video.container_fields import bytes_missing
 from hcl.extract.video.orientation import apply_display_matrix
@@ -77,7 +77,8 @@ def stream_samples(path: Path, task: StreamTask) -> Iterator[Message]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve_samples, args=(theirs, path, task), name="decode-stream", daemon=True)
-    process.start()
+    with main_left_alone():
+        process.start()
     theirs.close()
     try:
         while True:
@@ -207,7 +208,8 @@ def video_seconds(paths: Sequence[Path]) -> list[float]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve_seconds, args=(theirs, list(paths)), name="durations", daemon=True)
-    process.start()
+    with main_left_alone():
+        process.start()
     theirs.close()
     found: list[float] = []
     try:

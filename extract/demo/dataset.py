@@ -21,7 +21,7 @@ from hcl.extract.demo.scenes import draw_video
 from hcl.extract.system.atomic import UNFINISHED, atomic_file
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
-from hcl.extract.system.threads import cores, end_with_parent
+from hcl.extract.system.threads import cores, end_with_parent, main_left_alone
 
 MANIFEST = "manifest.csv"
 _COLUMNS = ("path", "label", "group", "seed")
@@ -87,6 +87,12 @@ def write_demo_videos(folder: str | Path, config: DemoConfig) -> list[Path]:
     return [folder / video.path for video in missing]
 
 
+def listed_count(folder: str | Path) -> int:
+    """How many videos the manifest of a demo set lists, those of earlier calls, too."""
+    with (Path(folder) / MANIFEST).open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
 def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[None]:
     """Draw videos in worker processes, one encoder thread each; yield after each video."""
     workers = min(workers or cores(), len(videos))
@@ -97,7 +103,8 @@ def _draw_all(folder: Path, videos: list[DemoVideo], workers: int) -> Iterator[N
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         try:
-            drawings = [pool.submit(_draw, folder, video) for video in videos]
+            with main_left_alone():
+                drawings = [pool.submit(_draw, folder, video) for video in videos]
             for future in as_completed(drawings):
                 yield future.result()
         except BrokenProcessPool as error:

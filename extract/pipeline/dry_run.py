@@ -52,16 +52,19 @@ def forecast(
     *,
     names: str | Path | None = None,
     repair: bool = False,
+    prune: bool = False,
+    skip_missing: bool = False,
 ) -> Forecast:
     """Foresee what an extraction takes; the time is measured on one batch and a few of the videos.
 
     Args:
-        videos, path, config, names, repair: as of `extract`
+        videos, path, config, names, repair, prune, skip_missing: as of `extract`
 
     Raises:
         InputError: as the extraction would
     """
-    prepared = prepare(Path(videos), Path(path), config, names=Path(names) if names else None, repair=repair)
+    given = {"names": Path(names) if names else None, "repair": repair, "prune": prune, "skip_missing": skip_missing}
+    prepared = prepare(Path(videos), Path(path), config, **given)
     config, plan = prepared.config, prepared.plan
     raw_bytes = len(plan.pending) * config.views * math.prod(prepared.maps_shape) * 2
     return Forecast(
@@ -72,7 +75,7 @@ def forecast(
         bytes_on_disk=round(raw_bytes * COMPRESSED[config.backbone_layer][config.cache_dtype]),
         raw_bytes=raw_bytes,
         seconds=len(plan.pending) * seconds_per_video(plan, config, prepared.backbone),
-        notes=tuple(plan.catalog.notes()),
+        notes=(*plan.changes, *plan.catalog.notes()),
     )
 
 
@@ -102,7 +105,7 @@ def describe_forecast(forecast: Forecast) -> str:
         [
             *map(plain, forecast.splits),
             f"{counts}, {forecast.ignored} other files ignored",
-            *forecast.notes,
+            *map(plain, forecast.notes),
             f"disk: about {disk} ({raw} before compression)",
             f"time: about {duration} on this machine (measured on one batch and up to {SAMPLED} videos)",
             "nothing was written",

@@ -1,10 +1,11 @@
 """The pipeline: decode ahead, fill batches across videos, write behind; resume where an earlier run stopped."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from hcl.extract.backbones.backbone import Backbone
 from hcl.extract.cache.layout import MapRecord
@@ -32,8 +33,13 @@ def extract(
     *,
     names: str | Path | None = None,
     repair: bool = False,
+    prune: bool = False,
+    skip_missing: bool = False,
 ) -> Summary:
-    """Write the frame maps of all videos that the cache does not hold yet.
+    """Write the frame maps of all videos that the cache does not hold yet, and let it say of the others what is so now.
+
+    Videos that were moved or renamed, and classes, splits and groups that differ, are known by the videos' contents:
+    nothing is computed for them. A kill leaves either what the cache said before or what it says now.
 
     Args:
         videos: folder of class folders, folder with base/val/novel folders, or CSV manifest
@@ -41,45 +47,55 @@ def extract(
         config: how to read and what to compute
         names: CSV file with label,name: texts of classes
         repair: read all maps back and extract the damaged ones again
+        prune: remove videos of the cache that are not among `videos`
+        skip_missing: go without listed videos that are not there
 
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
     """
     videos, path = Path(videos), Path(path)
     with sole_writer(path):
-        prepared = prepare(videos, path, config, names=Path(names) if names else None, repair=repair, mode="r+")
+        given = {
+            "names": Path(names) if names else None,
+            "repair": repair,
+            "prune": prune,
+            "skip_missing": skip_missing,
+        }
+        prepared = prepare(videos, path, config, **given, mode="r+")
         plan, config = prepared.plan, prepared.config
+        texts = _texts_for(prepared.cache, plan, config)  # before a cache is made: it may be refused
         cache = prepared.cache or ZarrCache.create(
             path, prepared.settings, shape=prepared.maps_shape, views=config.views, dtype=config.cache_dtype
         )
-        texts = _texts_for(cache, plan, config)
         with _told_if_unwritable(path):
-            cache.remove_partial_writes(row for row, _ in plan.pending)
+            _settle_text_model(cache, texts)
+            cache.finish_edits()
             _add_classes(cache, plan, texts)
+            _edit(cache, plan, prepared.settings)
             cache.add_videos(plan.new_videos)
-        for line in (*plan.split_lines(), decoder_note(config.decoder)):
+            cache.remove_partial_writes(row for row, _ in plan.pending)
+        for line in (*plan.changes, *plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
         _run(cache, plan, config, prepared.backbone)
     return summarise(cache, plan)
 
 
-def _texts_for(cache: ZarrCache, plan: Plan, config: ExtractConfig) -> ClassTexts | None:
-    """Embed the texts of the new classes by the cache's model; settle that model where there is none yet.
+def _texts_for(cache: ZarrCache | None, plan: Plan, config: ExtractConfig) -> ClassTexts | None:
+    """Embed the texts of the new classes by the cache's model, and those of all where the cache has no model yet.
 
-    A cache that was made without embeddings gets them when a text model is named.
+    Raises:
+        InputError: if there is no such model, or it is another one than the cache's
     """
-    stored, model = cache.text_model, config.text_model
+    stored, model = cache.text_model if cache else None, config.text_model
     if model == "none":
-        if stored:
+        if cache and stored:
             raise InputError(f"{cache.path}: its texts are embedded by {stored['model']}; leave out --no-text")
         return None
-    if cache.class_names and model == "auto" and (stored is None or not plan.new_classes):
+    if cache and cache.class_names and model == "auto" and (stored is None or not plan.new_classes):
         return None
-    old = () if stored else tuple(cache.class_texts.values())
+    old = () if stored or cache is None else tuple(cache.class_texts.values())
     embedded = embed_texts((*old, *(plan.texts[name] for name in plan.new_classes)) or ("",), model)
-    if stored is None:
-        cache.set_text_model(embedded.embeddings[: len(old)], {"model": embedded.model, "sha256": embedded.sha256})
-    elif embedded.sha256 != stored["sha256"]:
+    if cache and stored and embedded.sha256 != stored["sha256"]:
         raise InputError(
             f"{cache.path}: its texts are embedded by {stored['model']}, now {embedded.model} would be used;"
             " give the former with --text-model, or extract into a new cache"
@@ -87,11 +103,28 @@ def _texts_for(cache: ZarrCache, plan: Plan, config: ExtractConfig) -> ClassText
     return embedded
 
 
+def _settle_text_model(cache: ZarrCache, texts: ClassTexts | None) -> None:
+    """Keep the model that embedded the texts, and the embeddings of the classes that are there, unless there is one.
+
+    A cache that was made without embeddings gets them when a text model is named.
+    """
+    if texts is not None and cache.text_model is None:
+        of_old = texts.embeddings[: len(cache.class_names)]
+        cache.set_text_model(of_old, {"model": texts.model, "sha256": texts.sha256})
+
+
 def _add_classes(cache: ZarrCache, plan: Plan, texts: ClassTexts | None) -> None:
     """Append the new classes with their splits, texts and embeddings."""
     if plan.new_classes:
         vectors = texts.embeddings[-len(plan.new_classes) :] if texts else None
         cache.add_classes({name: plan.splits[name] for name in plan.new_classes}, plan.texts, vectors)
+
+
+def _edit(cache: ZarrCache, plan: Plan, settings: Mapping[str, Any]) -> None:
+    """Let the cache say what is so now of the videos and classes that it has."""
+    if plan.edits:
+        origin = {"split_origin": settings["split_origin"]} if plan.edits.splits else {}
+        cache.edit(plan.edits, cache.settings | origin)
 
 
 def _run(cache: ZarrCache, plan: Plan, config: ExtractConfig, backbone: Backbone) -> None:

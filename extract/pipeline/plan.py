@@ -1,20 +1,28 @@
 """What an extraction has to do: the catalog compared with what the cache holds already."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
+from hcl.extract.cache.edits import Edits
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.catalog.csv_files import read_names
 from hcl.extract.catalog.listing import read_catalog
-from hcl.extract.catalog.splits import count_splits, split_classes, split_lines
-from hcl.extract.catalog.videos import Catalog, Video
+from hcl.extract.catalog.splits import count_splits, split_lines
+from hcl.extract.catalog.videos import UNLABELLED, Catalog, Video
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.source import read_source, stat_source
-from hcl.extract.hub.class_texts import clean_name
+from hcl.extract.pipeline.changes import (
+    Placed,
+    change_lines,
+    inherited_splits,
+    labels_that_remain,
+    place_videos,
+    plan_edits,
+)
+from hcl.extract.pipeline.classes import class_texts, settle_splits, split_origin
 from hcl.extract.system.errors import InputError
+
+MISSING = "listed, but not there"  # why videos are left aside
 
 
 @dataclass(frozen=True)
@@ -26,19 +34,39 @@ class Plan:
     texts: dict[str, str]  # of every class of the catalog
     new_classes: tuple[str, ...]
     new_videos: tuple[Video, ...]
-    pending: tuple[tuple[int, Path], ...]  # (row, source) of all that must be read, new videos included
+    pending: tuple[tuple[int, Path], ...]  # (row after the edits, source) of all that must be read, new videos included
     kept: int  # videos of the catalog whose maps the cache holds already
     changed: tuple[str, ...]  # paths of cached videos whose source has other contents now; pending again
     damaged: tuple[str, ...]  # paths of cached videos whose maps cannot be read back; pending again
+    edits: Edits = field(default_factory=Edits)  # of what the cache says of its videos and classes
+    changes: tuple[str, ...] = ()  # the same in lines
+    seed: int | None = None  # of the shuffle that split the classes; None: they were not shuffled now
 
     def split_lines(self) -> list[str]:
-        """One line a split: its classes and their number of videos."""
-        labels = [video.label for video in self.catalog.videos]
-        return split_lines(count_splits(labels, [self.splits[label] for label in labels]))
+        """One line a split: its classes and their number of videos; and how the splits came about, or are missing."""
+        labels = [video.label for video in self.catalog.videos if video.label != UNLABELLED]
+        lines = split_lines(count_splits(labels, [self.splits[label] for label in labels]))
+        if unlabelled := len(self.catalog.videos) - len(labels):
+            lines.append(f"unlabelled: {unlabelled} videos, for hcl embed alone; training and evaluation need labels")
+        if self.catalog.read_as:
+            lines.append(self.catalog.read_as)
+        if self.seed is not None:
+            lines.append(
+                f"the splits are a shuffle of the classes (--split-seed {self.seed}): not comparable with published"
+                " results, whose splits go into a column split of the manifest or hcl train --splits"
+            )
+        return lines
 
 
 def make_plan(
-    videos: Path, cache: ZarrCache | None, config: ExtractConfig, names: Path | None = None, *, repair: bool = False
+    videos: Path,
+    cache: ZarrCache | None,
+    config: ExtractConfig,
+    names: Path | None = None,
+    *,
+    repair: bool = False,
+    prune: bool = False,
+    skip_missing: bool = False,
 ) -> Plan:
     """Read the catalog, settle splits and texts, and find what is not done yet.
 
@@ -48,135 +76,99 @@ def make_plan(
         config: of this extraction
         names: CSV file with label,name that overrides the texts of classes
         repair: read all maps back and do the damaged ones again
+        prune: remove videos of the cache that are not in the catalog
+        skip_missing: go without listed videos that are not there
 
     Raises:
-        InputError: if the catalog contradicts itself or the cache
+        InputError: if the catalog contradicts itself or the cache, or listed videos are not there
     """
-    catalog = read_catalog(videos)
-    splits = _settle_splits(catalog, cache, config)
-    texts = _class_texts(catalog, cache, names)
-    rows = {path: row for row, path in enumerate(cache.videos.path)} if cache else {}
-    new_videos = tuple(video for video in catalog.videos if video.path not in rows)
-    stored = {rows[video.path]: video for video in catalog.videos if video.path in rows}
-    names_of_frames = config.frame_names
-    states = {row: _state(video, cache, row, repair, names_of_frames) for row, video in stored.items()} if cache else {}
-    pending = [(row, video.source) for row, video in stored.items() if states[row] != "kept"]
-    pending += [(len(rows) + place, video.source) for place, video in enumerate(new_videos)]
-    kept = list(states.values()).count("kept")
-    if not kept:
-        _refuse_missing(videos, catalog)
-    stored_classes = cache.class_splits if cache else {}
+    catalog = without_missing(videos, read_catalog(videos, unlabelled=True), cache, skip=skip_missing)
+    if cache is None:
+        splits = settle_splits(catalog, config, {}, None)
+        return Plan(
+            catalog=catalog,
+            splits=splits,
+            texts=class_texts(catalog, {}, names),
+            new_classes=catalog.class_names,
+            new_videos=catalog.videos,
+            pending=tuple(enumerate(video.source for video in catalog.videos)),
+            kept=0,
+            changed=(),
+            damaged=(),
+            seed=config.split_seed if splits and split_origin(catalog, config) == "seeded" else None,
+        )
+    placed = place_videos(catalog.videos, cache, config.frame_names)
+    return _plan_with(cache, catalog, config, names, placed, videos=videos, repair=repair, prune=prune)
+
+
+def _plan_with(
+    cache: ZarrCache,
+    catalog: Catalog,
+    config: ExtractConfig,
+    names: Path | None,
+    placed: Placed,
+    *,
+    videos: Path,
+    repair: bool,
+    prune: bool,
+) -> Plan:
+    """The plan beside a cache that holds some of the videos."""
+    removed = {*placed.replaced, *(placed.gone if prune else ())}
+    remaining = labels_that_remain(catalog.videos, cache, placed, removed)
+    stored = {name: split for name, split in cache.class_splits.items() if name in remaining}
+    settled = stored | inherited_splits(catalog.videos, cache, placed, remaining)
+    splits = settle_splits(catalog, config, settled, str(cache.settings.get("split_origin", "given")))
+    texts = {name: text for name, text in cache.class_texts.items() if name in remaining}
+    edits = plan_edits(catalog, cache, placed, splits, prune=prune)
+    damaged = [path for path, row in placed.kept.items() if repair and not cache.intact(row)]
+    after = {row: place for place, row in enumerate(row for row in range(len(cache.videos)) if row not in removed)}
+    new = tuple(video for video in catalog.videos if video.path not in placed.rows)
+    again = {video.path: video.source for video in catalog.videos if video.path in {*placed.unread, *damaged}}
+    pending = [(after[placed.rows[path]], source) for path, source in again.items()]
     return Plan(
         catalog=catalog,
         splits=splits,
-        texts=texts,
-        new_classes=tuple(name for name in catalog.class_names if name not in stored_classes),
-        new_videos=new_videos,
-        pending=tuple(pending),
-        kept=kept,
-        changed=tuple(video.path for row, video in stored.items() if states[row] == "changed"),
-        damaged=tuple(video.path for row, video in stored.items() if states[row] == "damaged"),
+        texts=class_texts(catalog, texts, names),
+        new_classes=tuple(name for name in catalog.class_names if name not in cache.class_splits),
+        new_videos=new,
+        pending=(*pending, *((len(after) + place, video.source) for place, video in enumerate(new))),
+        kept=len(placed.kept) - len(damaged),
+        changed=tuple(path for path, row in placed.unread.items() if cache.sources.status[row] == DONE),
+        damaged=tuple(damaged),
+        edits=edits,
+        changes=tuple(change_lines(edits, cache, placed, videos)),
     )
 
 
-def _refuse_missing(videos: Path, catalog: Catalog) -> None:
-    """Refuse a list of several videos of which not one is there: their paths count from another folder."""
-    first = catalog.videos[0]
-    if len(catalog.videos) > 1 and not any(os.path.exists(video.source) for video in catalog.videos):
-        raise InputError(
-            f"{videos}: none of its {len(catalog.videos)} videos is there, such as {first.path} (looked for at"
-            f" {first.source}); paths count from the folder of the manifest"
-        )
+def without_missing(videos: Path, catalog: Catalog, cache: ZarrCache | None, *, skip: bool) -> Catalog:
+    """Leave out the listed videos that are not there, those aside whose maps the cache has.
 
-
-def _state(video: Video, cache: ZarrCache, row: int, repair: bool, frame_names: str) -> str:
-    """Whether a video of the cache is "kept", or must be read: "pending", "changed" or "damaged".
-
-    Size and time tell cheaply that a source is as it was; only if they differ are its contents compared.
+    Args:
+        videos: the list, for the message
+        catalog: what it says
+        cache: as it is; None: there is none yet
+        skip: whether to go without them
 
     Raises:
-        InputError: if its class or group is not what the cache says
+        InputError: if there are any and they are not to be skipped, or if nothing remains
     """
-    _refuse_other_facts(video, cache, row)
-    if cache.sources.status[row] != DONE:
-        return "pending"
-    if repair and not cache.intact(row):
-        return "damaged"
-    now = stat_source(video.source, frame_names)
-    then = (int(cache.sources.source_bytes[row]), int(cache.sources.source_modified[row]))
-    if now is None or now == then or read_source(video.source, frame_names).content == cache.videos.content[row]:
-        return "kept"  # a source that was removed after it was read is not missed
-    return "changed"
-
-
-def split_origin(catalog: Catalog, config: ExtractConfig) -> str:
-    """How the splits of a new cache come about: "all-novel", "given" or "seeded"."""
-    if config.split_policy == "all-novel":
-        return "all-novel"
-    return "given" if any(video.split for video in catalog.videos) else "seeded"
-
-
-def _settle_splits(catalog: Catalog, cache: ZarrCache | None, config: ExtractConfig) -> dict[str, str]:
-    """Decide the split of each class; classes of the cache keep theirs."""
-    settled = cache.class_splits if cache else {}
-    kind = split_origin(catalog, config)
-    if kind == "all-novel":
-        splits = dict.fromkeys(catalog.class_names, "novel")
-    elif kind == "given":
-        splits = catalog.class_splits()
-    else:
-        splits = _split(catalog, settled, str(cache.settings["split_origin"]) if cache else kind, config.split_seed)
-    for name, split in splits.items():
-        if settled.get(name, split) != split:
-            raise InputError(
-                f"class {name!r} is in split {settled[name]} of {cache.path if cache else ''} and in {split} now;"
-                " keep the splits, or train with other ones by: hcl train --splits FILE"
-            )
-    return splits
-
-
-def _split(catalog: Catalog, settled: Mapping[str, str], kind: str, seed: int) -> dict[str, str]:
-    """Split classes that come without a split, the way the cache began."""
-    if kind == "all-novel":
-        return {name: settled.get(name, "novel") for name in catalog.class_names}
-    if kind == "given":
-        new = [name for name in catalog.class_names if name not in settled]
-        if new:
-            raise InputError(f"class {new[0]!r} has no split, but the cache's classes were given theirs; give it one")
-        return {name: settled[name] for name in catalog.class_names}
-    split = split_classes({*settled, *catalog.class_names}, seed, settled)
-    return {name: split[name] for name in catalog.class_names}
-
-
-def _class_texts(catalog: Catalog, cache: ZarrCache | None, names: Path | None) -> dict[str, str]:
-    """The text of each class: from the names file, else the cleaned label; no two alike."""
-    override = read_names(names) if names else {}
-    unknown = sorted(set(override) - set(catalog.class_names))
-    if unknown:
-        raise InputError(f"{names}: {unknown[0]!r} is no class; the classes are {', '.join(catalog.class_names)}")
-    stored = cache.class_texts if cache else {}
-    texts = {name: override.get(name) or stored.get(name) or clean_name(name) for name in catalog.class_names}
-    owner: dict[str, str] = {text: name for name, text in stored.items()}
-    for name, text in texts.items():
-        if stored.get(name, text) != text:
-            raise InputError(
-                f"class {name!r} has the text {stored[name]!r} in the cache and {text!r} now; keep the former"
-            )
-        if owner.setdefault(text, name) != name:
-            raise InputError(
-                f"classes {owner[text]!r} and {name!r} are both called {text!r};"
-                " join their folders, or tell them apart in a CSV file (label,name) given by --names"
-            )
-    return texts
-
-
-def _refuse_other_facts(video: Video, cache: ZarrCache, row: int) -> None:
-    """Refuse a video whose class or group is not what the cache says."""
-    for what, now, then in (
-        ("class", video.label, cache.videos.label[row]),
-        ("group", video.group, cache.videos.group[row]),
-    ):
-        if now != then:
-            raise InputError(
-                f"{video.path}: {what} {now!r} now, {then!r} in {cache.path}; keep that or extract into a new cache"
-            )
+    done = {cache.videos.path[row] for row in cache.rows()} if cache else set()
+    missing = [
+        video for video in catalog.videos if video.path not in done and not os.path.lexists(video.source)
+    ]  # a link that leads nowhere is there, and fails when it is read
+    if not missing:
+        return catalog
+    count, first = len(catalog.videos), missing[0]
+    found = f"such as {first.path} (looked for at {first.source})"
+    if len(missing) == count:
+        raise InputError(
+            f"{videos}: none of its {count} videos is there, {found}; paths count from the folder of the manifest"
+        )
+    if not skip:
+        raise InputError(
+            f"{videos}: {len(missing)} of its {count} videos are not there, {found}; put them there, or go on with"
+            f" the other {count - len(missing)} by --skip-missing"
+        )
+    aside = {**catalog.left_aside, MISSING: tuple(video.path for video in missing)}
+    there = tuple(video for video in catalog.videos if video not in set(missing))
+    return replace(catalog, videos=there, left_aside=aside)

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 
 from hcl.extract.backbones.backbone import Backbone, load_backbone
+from hcl.extract.cache.formats import is_hdf5, refuse_other_suffix
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import LAYERS, ExtractConfig
-from hcl.extract.pipeline.plan import Plan, make_plan, split_origin
+from hcl.extract.pipeline.classes import split_origin
+from hcl.extract.pipeline.plan import Plan, make_plan
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
@@ -49,6 +51,8 @@ def prepare(
     *,
     names: Path | None = None,
     repair: bool = False,
+    prune: bool = False,
+    skip_missing: bool = False,
     mode: str = "r",
 ) -> Preparation:
     """Open the cache if it is there, plan what is to be done, and load the backbone.
@@ -58,15 +62,17 @@ def prepare(
         path: of the cache
         config: how to read and what to compute
         names: CSV file with label,name: texts of classes
-        repair: read all maps back and plan to extract the damaged ones again
+        repair, prune, skip_missing: as of `make_plan`
         mode: "r" to read the cache, "r+" to write to it, too
 
     Raises:
         InputError: if the videos, the settings or the cache do not allow the extraction
     """
     cache = ZarrCache.open(path, mode=mode) if path.exists() else None
+    if cache is None:
+        _refuse_name(path)
     config = with_cache_choices(config, cache) if cache else config
-    plan = make_plan(videos, cache, config, names, repair=repair)
+    plan = make_plan(videos, cache, config, names, repair=repair, prune=prune, skip_missing=skip_missing)
     backbone = choose_backbone(config)
     settings = cache_settings(config, backbone, plan)
     if cache is not None:
@@ -74,12 +80,20 @@ def prepare(
     return Preparation(cache, config, plan, backbone, settings)
 
 
+def _refuse_name(path: Path) -> None:
+    """Refuse a name for a new cache that promises something other than a folder in Zarr format."""
+    zarr = path.with_suffix(".zarr")
+    if is_hdf5(path):
+        raise InputError(f"{path}: hcl extract writes a Zarr folder; name it {zarr}, then: hcl convert {zarr} {path}")
+    refuse_other_suffix(path, f"name the folder to write, such as {zarr}")
+
+
 def with_cache_choices(config: ExtractConfig, cache: ZarrCache) -> ExtractConfig:
     """Let settings that were left open be those of the cache.
 
     Precision is resolved by the machine at hand: a cache begun elsewhere keeps its own.
     """
-    return replace(config, precision=str(cache.settings["precision"])) if config.precision == "auto" else config
+    return replace(config, precision=cache.settings.get("precision", "auto")) if config.precision == "auto" else config
 
 
 def choose_backbone(config: ExtractConfig) -> Backbone:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, write_errors
 
 LOCK_NAMES = (".lock", ".writer")  # of a folder, or the endings of the names beside it: the lock, and who holds it
 
@@ -18,7 +18,7 @@ def sole_writer(
 ) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-    The lock's file stays beside it. Where nothing was made, because the work was refused, it is removed.
+    The lock's file stays beside it. Where the work was refused, or nothing was made, a new one is removed.
 
     Args:
         path: of the cache, store or run
@@ -28,10 +28,13 @@ def sole_writer(
     Raises:
         InputError: if another process holds it, which the message names, or a link stands in the lock's place
     """
+    with write_errors(path, remedy):  # such as for a name that is too long, or a folder that must not be entered
+        path.exists()
     lock, holder = (path / name if inside else path.with_name(path.name + name) for name in LOCK_NAMES)
     if lock.is_symlink() or (lock.exists() and not lock.is_file()):
         raise InputError(f"{lock}: expected the lock of {path.name}, a plain file; remove what stands in its place")
-    held = FileLock(lock, timeout=0)
+    held, is_new, refused = FileLock(lock, timeout=0), not lock.exists(), False
+    made = [folder for folder in lock.parents if not folder.exists()]  # the inner ones first
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
@@ -47,14 +50,19 @@ def sole_writer(
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
     try:
         yield
+    except InputError:
+        refused = is_new
+        raise
     finally:
         holder.unlink(missing_ok=True)
-        if inside or not path.exists():
+        if inside or refused or not path.exists():
             with suppress(PermissionError):  # Windows removes no file that is open
                 lock.unlink(missing_ok=True)
         held.release()
-        if inside:
-            with suppress(OSError):  # there is something in it
+        with suppress(OSError):  # there is something in it
+            for folder in made if refused or inside else []:
+                folder.rmdir()
+            if inside:
                 path.rmdir()
 
 

@@ -12,6 +12,7 @@ import click
 import cloup
 from click.core import ParameterSource
 
+from hcl.extract.system.errors import refuse_unwritable
 from hcl.extract.system.settings import GROUPS, option_of, setting_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 OptionGroups = Mapping[str, Sequence[Option]]  # by the title of the group
 PATH = click.Path(path_type=Path)
+
+
+class OutputPath(click.Path):
+    """A file or folder to write; where it cannot be written is told before the work, not after it."""
+
+    def __init__(self, *kinds: str) -> None:
+        super().__init__(path_type=Path)
+        self.kinds = kinds
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a path and look at its place."""
+        path = super().convert(value, param, ctx)
+        refuse_unwritable(path, param.opts[0] if param else "", kinds=self.kinds)
+        return path
+
+
+OUT_FILE, OUT_FOLDER, OUT_FILE_OR_FOLDER = OutputPath("file"), OutputPath("folder"), OutputPath("file", "folder")
 
 
 def grouped_options(*parts: OptionGroups) -> Callable[[Command], Command]:

@@ -6,16 +6,53 @@ Both are shown where the logger lets INFO through, as the commands let it; in a 
 
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+if TYPE_CHECKING:
+    Bar = tqdm[Any]
+else:
+    Bar = tqdm
+
 SECONDS_IN_A_LOG = 15.0  # between two lines, where the bar cannot redraw itself
+LINE = "{desc}: {percentage:.0f} %, {n_fmt} of {total_fmt} [{elapsed}, {remaining} left, {rate_fmt}{postfix}]"
 logger = logging.getLogger("hcl")
 
 
-def progress_bar(total: int, unit: str, what: str) -> "tqdm[Any]":
-    """Make a bar with rate and time left; in a log it is redrawn rarely, and an empty task has none."""
-    every = 0.2 if sys.stderr.isatty() else SECONDS_IN_A_LOG
+class LogBar(Bar):
+    """A bar where nothing can be redrawn, such as in a file: a plain line now and then, the first after a while."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Write a line, unless one was written just now; tqdm asks far more often."""
+        now = self._time()
+        if msg == "" or now < getattr(self, "_next", self.start_t + self.mininterval):
+            return False
+        self._next = now + self.mininterval
+        self.fp.write(f"{self}\n")
+        self.fp.flush()
+        return True
+
+    def clear(self, *_: Any, **__: Any) -> None:
+        """A line that was written stays."""
+
+    def moveto(self, n: int) -> None:
+        """There is no cursor."""
+
+    def close(self) -> None:
+        """Write a last line, where there were others."""
+        if not self.disable and hasattr(self, "_next"):
+            self._next = 0.0
+            self.display()
+        self.leave = False
+        super().close()
+
+
+def progress_bar(total: int, unit: str, what: str) -> Bar:
+    """Make a bar with rate and time left; in a log it is a line now and then, and an empty task has none."""
     hidden = not total or not logger.isEnabledFor(logging.INFO)
-    return tqdm(total=total, unit=unit, desc=what, disable=hidden, mininterval=every, maxinterval=every)
+    told: dict[str, Any] = {"total": total, "unit": unit, "desc": what, "disable": hidden}
+    if sys.stderr.isatty():
+        return tqdm(**told, mininterval=0.2, maxinterval=0.2)
+    every = {"mininterval": SECONDS_IN_A_LOG, "maxinterval": SECONDS_IN_A_LOG, "delay": SECONDS_IN_A_LOG}
+    return LogBar(**told, **every, bar_format=LINE)

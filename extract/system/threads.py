@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
@@ -50,6 +51,20 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent.pid:  # it went before the request was made
         os._exit(1)
+
+
+@contextmanager
+def main_left_alone() -> Iterator[None]:
+    """Let a process that starts meanwhile not run the user's script: it needs nothing of it, and few scripts have the
+    guard `if __name__ == "__main__"` that would stop them there from starting over.
+    """
+    main = sys.modules["__main__"]
+    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _end_after(parent: "multiprocessing.process.BaseProcess") -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from hcl.extract.system.atomic import document_hash, json_hash, plain_json, refuse_links, stays_within
-from hcl.extract.system.errors import InputError, check_version, first_line, lacks_resources
+from hcl.extract.system.errors import InputError, check_version, first_line, lacks_resources, misplaced
 
 METADATA = "zarr.json"
 SEAL = "metadata_sha256"  # attribute: SHA-256 of the metadata of each array, and of all other attributes
@@ -44,10 +44,8 @@ def open_group(
         InputError: if there is none, it is not ours, it is of another schema version, its metadata are damaged, or an
             entry of it leads elsewhere
     """
-    if not path.is_dir():
-        raise InputError(f"{path}: no such store; expected a folder in Zarr v3 format")
-    if not (path / METADATA).is_file():
-        raise InputError(f"{path}: not a Zarr v3 store (no {METADATA} in it)")
+    if not path.is_dir() or not (path / METADATA).is_file():
+        raise misplaced(path, schema)
     refuse_links(path, depth=2)
     try:
         attributes = _document(path)["attributes"]
@@ -57,7 +55,7 @@ def open_group(
             f"{path}: its {METADATA} cannot be read ({first_line(error)}); restore the store or make it anew"
         ) from error
     if kind != schema:
-        raise InputError(f"{path}: holds {kind or 'something else'!r} where {schema!r} was expected")
+        raise misplaced(path, schema)
     if version is not None:
         check_version(path, schema, stored_version, version, remedy=remedy)
         _check_seal(path, attributes, remedy, growing)
@@ -68,7 +66,13 @@ def open_group(
 
 
 def seal(
-    group: zarr.Group, path: Path, arrays: Iterable[str], changes: Mapping[str, Any], *, growing: bool = False
+    group: zarr.Group,
+    path: Path,
+    arrays: Iterable[str],
+    changes: Mapping[str, Any],
+    *,
+    growing: bool = False,
+    without: Container[str] = (),
 ) -> None:
     """Write attributes at once, with the hashes that prove them and the metadata of the arrays unharmed.
 
@@ -78,11 +82,12 @@ def seal(
         arrays: the names of all arrays that belong to it
         changes: attributes that are new or differ
         growing: whether arrays may become longer without being sealed again
+        without: attributes that are removed
     """
     hashes = {name: _hash_of_array(path / name, growing) for name in arrays}
-    attributes = plain_json({**group.attrs, **changes})
-    hashes[ATTRIBUTES] = document_hash(attributes, without=SEAL)
-    group.attrs.update({**changes, SEAL: hashes})
+    attributes = {name: value for name, value in {**group.attrs, **changes}.items() if name not in without}
+    hashes[ATTRIBUTES] = document_hash(plain_json(attributes), without=SEAL)
+    group.attrs.put({**attributes, SEAL: hashes})
 
 
 def sealed_arrays(group: zarr.Group) -> frozenset[str]:

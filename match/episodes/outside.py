@@ -13,6 +13,19 @@ from hcl.match.episodes.video_pool import without_copies
 OUTSIDE = 1  # a stream of its own: the episodes stay the same with outside queries and without
 
 
+def refuse_none_outside(class_names: Collection[str], n_way: int, split: str) -> None:
+    """Refuse a split whose classes are all in each episode.
+
+    Raises:
+        InputError: the message names the remedy
+    """
+    if len(class_names) <= n_way:
+        raise InputError(
+            f"--open-set asks for videos of other classes than an episode's {n_way}, and there are {len(class_names)}"
+            f" {split} classes in all; lower --way" + (f" to {len(class_names) - 1}" if len(class_names) > 2 else "")
+        )
+
+
 def draw_outside(
     videos: VideoTable,
     split: str,
@@ -42,11 +55,7 @@ def draw_outside(
         InputError: if no class is left outside, or none of its videos
     """
     n_way = episodes.query.shape[1]
-    if len(class_names) <= n_way:
-        raise InputError(
-            f"--open-set asks for videos of other classes than an episode's {n_way}, and there are {len(class_names)}"
-            f" {split} classes in all; lower --way" + (f" to {len(class_names) - 1}" if len(class_names) > 2 else "")
-        )
+    refuse_none_outside(class_names, n_way, split)
     rows, _ = without_copies(videos, videos.rows(split))
     rows = np.array([row for row in rows if videos.label[row] in class_names], dtype=np.int64)
     labels = np.unique(np.array(videos.label, dtype=str), return_inverse=True)[1]

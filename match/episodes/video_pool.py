@@ -81,7 +81,12 @@ def make_split_pool(
     """
     rows = videos.rows(split)
     if not len(rows):
-        held = ", ".join(sorted(set(videos.split))) or "no videos"
+        held = ", ".join(sorted(split or "videos without labels" for split in set(videos.split))) or "no videos"
+        if set(videos.split) == {""}:
+            raise InputError(
+                f"{where or 'videos'}: none of its {len(videos)} videos has a label, and an evaluation needs them; give"
+                " labels in the manifest, run hcl extract again, and embed anew"
+            )
         raise InputError(f"{where or 'videos'}: no videos of split {split!r}, it holds {held}; choose with --split")
     rows, duplicates = without_copies(videos, rows)
     sizes = dict(sorted(Counter(videos.take(rows).label).items()))

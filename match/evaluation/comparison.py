@@ -1,7 +1,7 @@
 """Several runs or methods over the same episodes: what each recognises, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hcl.match.evaluation.evaluate import EvaluationRequest
 from hcl.match.evaluation.evaluator import Evaluator, left_out_classes
 from hcl.match.evaluation.results import Evaluation, accuracy_frame
 from hcl.match.evaluation.statistics import Accuracy, accuracy_table
+from hcl.match.store.distinct import refuse_twice
 from hcl.match.store.embedding_store import EmbeddingStore, open_store
 
 INDISTINCT = "not distinguishable"
@@ -65,6 +66,7 @@ class Comparison:
     differences: tuple[Difference, ...]  # of every other entry from the first run
     left_out: LeftOut = LeftOut()  # what was not drawn from
     trained_on: tuple[str, ...] = ()  # classes that count although one of the runs was trained on them
+    leading: Mapping[Case, tuple[str, ...]] = field(default_factory=dict)  # the best entry and those not below it
 
     def to_dict(self) -> dict[str, Any]:
         """The whole result in plain types; accuracies, differences and intervals in percent."""
@@ -73,6 +75,7 @@ class Comparison:
             "plan": asdict(self.plan),
             "left_out": self.left_out.to_dict(),
             "trained_on": list(self.trained_on),
+            "leading": [asdict(case) | {"runs": list(names)} for case, names in self.leading.items()],
             "entries": [
                 {
                     "run": entry.name,
@@ -116,6 +119,7 @@ def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: Evaluati
         raise InputError(f"a comparison needs 2 runs or stores, got {len(stores)}; one alone: hcl evaluate")
     request = request or EvaluationRequest()
     opened = {name: open_store(store) for name, store in stores.items()}
+    refuse_twice(list(opened.values()))
     copies = _copies(opened.values(), request.plan.split)
     left_out, episode_list = LeftOut(copies=copies), request.episode_list
     if episode_list is None:
@@ -129,7 +133,15 @@ def compare(stores: Mapping[str, str | Path | EmbeddingStore], request: Evaluati
             raise KeyboardInterrupt  # episodes that only some have scored compare nothing
     entries, differences = _entries(evaluations), _differences(evaluations)
     trained_on = sorted({name for evaluation in evaluations.values() for name in evaluation.trained_on})
-    return Comparison(request.episodes, request.plan, tuple(entries), tuple(differences), left_out, tuple(trained_on))
+    return Comparison(
+        request.episodes,
+        request.plan,
+        tuple(entries),
+        tuple(differences),
+        left_out,
+        tuple(trained_on),
+        _leading(evaluations, entries),
+    )
 
 
 def _copies(stores: Iterable[EmbeddingStore], split: str) -> tuple[str, ...]:
@@ -168,6 +180,22 @@ def _differences(evaluations: Mapping[str, Evaluation]) -> list[Difference]:
         values = _paired(first, outcome.predictions[outcome.headline], others)
         differences += [Difference(name, names[0], outcome.case, value) for name, value in values.items()]
     return differences
+
+
+def _leading(evaluations: Mapping[str, Evaluation], entries: Sequence[Entry]) -> dict[Case, tuple[str, ...]]:
+    """Of each case, the entry of highest accuracy and all whose paired difference from it is not clear of 0."""
+    first = next(iter(evaluations.values()))
+    leading = {}
+    for number, outcome in enumerate(first.outcomes):
+        predictions = {UNTRAINED: outcome.predictions[BASELINE]}
+        for name, evaluation in evaluations.items():
+            of_run = evaluation.outcomes[number]
+            predictions[name] = of_run.predictions[of_run.headline]
+        best = max(entries, key=lambda entry: entry.accuracies[outcome.case].accuracy).name
+        values = _paired(first, predictions.pop(best), predictions)
+        level = {name for name, value in values.items() if verdict(*value.bootstrap95) == INDISTINCT}
+        leading[outcome.case] = tuple(entry.name for entry in entries if entry.name == best or entry.name in level)
+    return leading
 
 
 def _paired(evaluation: Evaluation, first: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> dict[str, Accuracy]:

@@ -12,6 +12,7 @@ from hcl.match.episodes.episode_file import EpisodeList, read_episodes
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.methods.registry import find_method
+from hcl.match.store.distinct import refuse_twice
 from hcl.match.store.embedding_store import EmbeddingStore, open_store
 
 
@@ -30,6 +31,8 @@ class EvaluationRequest:
         if self.plan.method not in (None, HCL):
             find_method(self.plan.method)
         if self.seeds:
+            if self.episodes.seed != EpisodeConfig.seed:
+                raise InputError(f"--seed {self.episodes.seed} and --seeds exclude each other; leave one out")
             check_distinct("--seeds", self.seeds, "numbers from 0, such as 0,1", at_least=0)
         if self.episode_list is not None and max(self.plan.shots) > self.episode_list.shape["k_shot"]:
             raise InputError(
@@ -165,13 +168,54 @@ def evaluate(
     return evaluate_request(open_store(store_or_run), request)[0]
 
 
+def evaluate_stores(paths: Sequence[str | Path | None], request: EvaluationRequest) -> list[Evaluation]:
+    """Score the same request over several stores of one method; all are looked at before the first is scored.
+
+    Args:
+        paths: of stores or runs; None: the latest run
+        request: which episodes, and how they are scored
+
+    Raises:
+        InputError: if one cannot be read, is named twice or is of another method, or its episodes cannot be drawn
+    """
+    stores = [open_store(path, request.plan.method) for path in paths]
+    refuse_twice(stores)
+    evaluators = [Evaluator(store, request.plan, request.scoring, score_cache=request.score_cache) for store in stores]
+    first = evaluators[0]
+    for other in evaluators[1:]:
+        if other.method != first.method:
+            raise InputError(
+                f"{first.store.path} is of method {first.method}, {other.store.path} of {other.method}: mean and"
+                " deviation are over runs of one method; put methods side by side with: hcl compare RUN_A RUN_B"
+            )
+    if first.method != HCL and (of_levels := _options_of_levels(request)):
+        raise InputError(f"{of_levels[0]} is of the levels of method {HCL}, not of {first.method}; leave it out")
+    for evaluator in evaluators:
+        evaluator.refuse(request.episodes, request.episode_list)
+    evaluations: list[Evaluation] = []
+    for evaluator in evaluators:
+        evaluations += _of_seeds(evaluator, request)
+        if evaluations[-1].interrupted:
+            break
+    return evaluations
+
+
+def _options_of_levels(request: EvaluationRequest) -> list[str]:
+    """The given options that only HCL's levels heed, as they are typed."""
+    given = [option_of(each) for each in fields(ScoreConfig) if each.name in request.scoring]
+    return given + ([] if request.plan.spatial else ["--no-spatial"])
+
+
 def evaluate_request(store: EmbeddingStore, request: EvaluationRequest) -> list[Evaluation]:
     """Score the episodes of a request, once for each of its seeds; interrupted, the further seeds are left out.
 
     Raises:
         InputError: if the episodes cannot be drawn, or the cached scores are of something else
     """
-    evaluator = Evaluator(store, request.plan, request.scoring, score_cache=request.score_cache)
+    return _of_seeds(Evaluator(store, request.plan, request.scoring, score_cache=request.score_cache), request)
+
+
+def _of_seeds(evaluator: Evaluator, request: EvaluationRequest) -> list[Evaluation]:
     evaluations: list[Evaluation] = []
     for episodes in request.draws:
         evaluations.append(evaluator.run(episodes, request.episode_list))

@@ -18,7 +18,7 @@ from hcl.match.episodes.aggregation import PROTOTYPE, true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.episodes.level_table import Case
-from hcl.match.episodes.outside import draw_outside
+from hcl.match.episodes.outside import draw_outside, refuse_none_outside
 from hcl.match.evaluation.class_scoring import (
     ClassScores,
     LevelScores,
@@ -74,6 +74,19 @@ class Evaluator:
         self._settings = score_settings(store, self.scoring, spatial=plan.spatial)
         cached = read_scores(self._path, store, self._settings) if self._path else ScoreCache(len(store.videos))
         self._score_cache = cached
+
+    def refuse(self, episodes: EpisodeConfig, episode_list: EpisodeList | None = None) -> None:
+        """Refuse what `run` would refuse, before any of several stores is scored.
+
+        Args: as of `run`
+
+        Raises:
+            InputError: if the episodes cannot be drawn
+        """
+        shape = replace(episodes, k_shot=max(self.plan.shots), episodes=1)
+        chosen = self._choose(shape, episode_list)
+        if self.plan.open_set:
+            refuse_none_outside(tuple(chosen.class_sizes), chosen.episodes.query.shape[1], self.plan.split)
 
     def run(self, episodes: EpisodeConfig, episode_list: EpisodeList | None = None) -> Evaluation:
         """Score episodes that are drawn from the store, or listed ones.

@@ -68,5 +68,12 @@ def _differences(comparison: Comparison, quote: Quote) -> str:
                 difference.verdict,
             )
         )
-    headers = ("paired difference", "", "points", "95 % (episodes)", "95 % (classes, groups, videos)", "")
+    headers = (
+        "paired difference",
+        "",
+        "points",
+        "95 % CI (episodes)",
+        "95 % CI (bootstrap over classes, groups, videos)",
+        "",
+    )
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)

@@ -40,7 +40,13 @@ def _calibration(calibration: Calibration, quote: Quote) -> list[str]:
         )
         for name, of in readings.items()
     ]
-    headers = ("probabilities", "calibration error %", "95 % (classes, groups, videos)", "said %", "right %")
+    headers = (
+        "probabilities",
+        "calibration error %",
+        "95 % CI (bootstrap over classes, groups, videos)",
+        "said %",
+        "right %",
+    )
     table = tabulate(rows, headers=(*headers, "Brier score", "log loss"), tablefmt="github", disable_numparse=True)
     return [
         table,
@@ -71,7 +77,12 @@ def _open_set(open_set: OpenSet, quote: Quote) -> list[str]:
     }
     figures |= {names[name]: value for name, value in open_set.at_rate.items()}
     rows = [(name, *_cells(value)) for name, value in figures.items()]
-    headers = ("open set, half of the queries from outside", "%", "95 % (episodes)", "95 % (classes, groups, videos)")
+    headers = (
+        "open set, half of the queries from outside",
+        "%",
+        "95 % CI (episodes)",
+        "95 % CI (bootstrap over classes, groups, videos)",
+    )
     value, chosen_on = open_set.threshold.value, open_set.threshold.chosen_on
     lines = [f"threshold{'' if value is None else f' {value:.3g}'} chosen on: {chosen_on}"]
     if open_set.shared_groups:
@@ -99,8 +110,8 @@ def reliability_figure(figure: Any, calibration: Calibration, title: str) -> Any
         axes.plot(100 * of.confidence, 100 * of.accuracy, marker="o", label=label)
         below.step(middles, 100 * of.count / of.count.sum(), where="mid", label=name)
     axes.set_ylabel("right, %")
-    axes.set_title(title)
-    axes.legend()
+    axes.set_title(title, fontsize="medium")
+    drawing.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1)
     below.set_xlabel("probability of the first answer, %")
     below.set_ylabel("queries, %")
     axes.set_xlim(0, 100)

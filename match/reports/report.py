@@ -1,7 +1,6 @@
 """Evaluations as text for a person (GitHub's Markdown), and the files that the user names."""
 
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
@@ -23,7 +22,7 @@ from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
 
-UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
+UNTRAINED = "ResNet features, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
@@ -70,13 +69,14 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
         quote: what makes labels and paths safe: `plain` for a terminal, `markdown` for a file
     """
     parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
+    parts += [_summary(evaluation)] if len(evaluation.outcomes) > 1 else []
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
         accuracies = {name: value.accuracy for name, value in outcome.accuracies.items()}
         behind = [line] if (line := behind_text(accuracies, outcome.headline)) else []
         parts += [*title, _levels(outcome), *behind, _per_class(evaluation, outcome, quote), _confusion(outcome, quote)]
         if confused := outcome.most_confused:
-            headers = ("true class", "most often taken for", "% of its queries")
+            headers = ("true class", "most often confused with", "% of its queries")
             rows = [(quote(true), quote(predicted), share) for true, predicted, share in confused]
             parts.append(tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github", disable_numparse=[0, 1]))
         parts += confidence_parts(outcome, quote)
@@ -188,6 +188,17 @@ def level_name(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _summary(evaluation: Evaluation) -> str:
+    """All cases side by side: a row a score, a column a case."""
+    rows = [
+        (score_name(name), *(f"{of.accuracies[name].accuracy:.2f} ± {of.accuracies[name].ci95:.2f}" for of in cases))
+        for cases in (evaluation.outcomes,)
+        for name in cases[0].accuracies
+    ]
+    headers = ("accuracy % ± 95 % CI (episodes)", *(case_name(of.case, evaluation.plan) for of in evaluation.outcomes))
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
 def _levels(outcome: Outcome) -> str:
     rows = []
     for name, value in outcome.accuracies.items():
@@ -195,7 +206,7 @@ def _levels(outcome: Outcome) -> str:
         rows.append((score_name(name), f"{value.accuracy:.2f}", f"± {value.ci95:.2f}", f"{low:.1f} to {high:.1f}"))
     return tabulate(
         rows,
-        headers=("score", "accuracy %", "95 % (episodes)", "95 % (classes, groups, videos)"),
+        headers=("score", "accuracy %", "95 % CI (episodes)", "95 % CI (bootstrap over classes, groups, videos)"),
         tablefmt="github",
         disable_numparse=True,
         colalign=("left", "right", "right", "right"),
@@ -223,28 +234,10 @@ def _confusion(outcome: Outcome, quote: Quote) -> str:
     return tabulate(rows, headers=("true \\ predicted, %", *numbers), tablefmt="github")
 
 
-def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
-    """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation."""
-    first = evaluations[0]
-    tables = list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on, quote)))
-    for number, outcome in enumerate(first.outcomes):
-        columns = [evaluation.outcomes[number].accuracies for evaluation in evaluations]
-        rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in columns[0]]
-        names = [
-            quote(f"{of.store.path.parent.name or of.store.path.name}, seed {of.episodes.seed}") for of in evaluations
-        ]
-        headers = (case_name(outcome.case, first.plan), *names, "mean", "std")
-        tables.append(tabulate(rows, headers=headers, floatfmt=".2f", tablefmt="github"))
-        means = {name: statistics.fmean(of[name].accuracy for of in columns) for name in columns[0]}
-        if figures := [evaluation.outcomes[number].confidence_figures for evaluation in evaluations]:
-            shared = [name for name in figures[0] if all(name in of for of in figures)]
-            rows = [(name, *with_spread([of[name] for of in figures])) for name in shared]
-            headers = ("confidence, %", *names, "mean", "std")
-            tables += [tabulate(rows, headers=headers, floatfmt=".1f", tablefmt="github")] if rows else []
-        tables += [line] if (line := behind_text(means, outcome.headline)) else []
-    return "\n\n".join(tables)
-
-
-def with_spread(values: Sequence[float]) -> tuple[float, ...]:
-    """Some values, then their mean and standard deviation; 0 of a single one."""
-    return (*values, statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
+def settings_name(evaluation: Evaluation) -> str:
+    """What was drawn, such as "5-way, 1 query per class, 10000 episodes of novel classes, group-disjoint"."""
+    config = evaluation.episodes
+    return (
+        f"{config.n_way}-way, {queries_name(config.n_query)}, {counted(len(evaluation.scored), 'episode')} of"
+        f" {evaluation.plan.split} classes{', group-disjoint' if config.group_disjoint else ''}"
+    )

@@ -16,12 +16,14 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.progress import logger
 from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal, sealed_arrays
 from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Clips, Embeddings
 from hcl.match.methods.matcher import MatcherWeights
 from hcl.match.store.batch import Axes, EmbeddedBatch, Identity, array_axes
 from hcl.match.store.locate import find_store
+from hcl.match.store.relabelled import relabelled_line
 
 SCHEMA, VERSION = "hcl-embeddings", 4  # of a store that is evaluated; a support set has another, and more columns
 REMEDY = "write the store anew with: hcl embed"
@@ -252,7 +254,7 @@ def _read(path: Path, group: zarr.Group, name: str, rows: slice = slice(None)) -
 
 
 def open_store(source: "str | Path | EmbeddingStore | None", method: str | None = None) -> EmbeddingStore:
-    """Open the store that the user means.
+    """Open the store that the user means; warn where its cache gives the videos other classes now.
 
     Args:
         source: a store, its path or that of a run; None: the latest run
@@ -263,7 +265,10 @@ def open_store(source: "str | Path | EmbeddingStore | None", method: str | None 
     """
     if isinstance(source, EmbeddingStore):
         return source
-    return EmbeddingStore.open(find_store(source, method))
+    store = EmbeddingStore.open(find_store(source, method))
+    if line := relabelled_line(str(store.path), store.attributes.get("origin"), store.videos):
+        logger.warning(line)
+    return store
 
 
 def write_store(

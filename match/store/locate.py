@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from hcl.extract.system.errors import InputError, first_line, write_errors
+from hcl.extract.system.errors import InputError, first_line, misplaced, schema_of, write_errors
 from hcl.match.config import BASELINE
 
 RUNS = Path("runs")
@@ -35,9 +35,14 @@ def find_store(path: str | Path | None, method: str | None = None) -> Path:
         if len(of_sets) == 1:
             return of_sets[0]
         raise InputError(f"{path}: a run on several sets; name the store of one: {', '.join(map(str, of_sets))}")
-    if not path.exists():
-        raise InputError(f"{path}: no such run or embedding store; make one with: hcl train CACHE or hcl embed")
-    raise InputError(f"{path}: holds no embedding store; let the run finish with: hcl train CACHE --run {path}")
+    if schema_of(path) != "hcl-run":
+        raise misplaced(path, "hcl-embeddings")
+    if (path / "encoder.safetensors").is_file():
+        raise InputError(
+            f"{path}: a trained run without embeddings, since its cache had no val or novel videos; embed others with:"
+            f" hcl embed CACHE --run {path} --out STORE"
+        )
+    raise InputError(f"{path}: an unfinished run; let it finish with: hcl train CACHE --run {path}")
 
 
 def set_stores(run: Path) -> list[Path]:

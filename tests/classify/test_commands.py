@@ -127,10 +127,13 @@ def mistakes(shelf: Path) -> list[tuple[str, list[object]]]:
         ("--reject must be a share between 0 and 1", [*classify, support, "--reject", 5]),
         ("--top must be at least 1", [*classify, support, "--top", 0]),
         ("device 'cuda:9' cannot be used", [*classify, support, "--device", "cuda:9"]),
-        ("nowhere: not a run", [*classify, support, "--run", shelf / "nowhere"]),
+        ("nowhere: no such file or folder; expected a run", [*classify, support, "--run", shelf / "nowhere"]),
         ("nothing to index: name a folder", ["index", "--out", shelf / "x.support"]),
         ("no such support set; make one with: hcl index", ["index", support, "--out", shelf / "y.support", "--add"]),
-        ("queries: not a Zarr v3 store", ["index", support, "--out", queries]),
+        (
+            "queries: a folder of videos, of which hcl extract makes a cache",
+            ["index", support, "--out", queries],
+        ),
     ]
 
 
@@ -150,7 +153,7 @@ def test_a_support_set_is_not_mixed_with_another_run_or_backbone(shelf: Path, tr
     other = hcl("classify", shelf / "queries", "--support", path, "--run", trained_run)
     assert other.exit_code == 2 and re.search("embedded otherwise .*encoder untrained there", other.output)
     assert "a support set already" in hcl("index", path, "--out", shelf / "z.support").output
-    assert "a store, not videos" in hcl("classify", path, "--support", path).output
+    assert "a support set, which hcl classify" in hcl("classify", path, "--support", path).output
     mixed = hcl("index", shelf / "support", "--out", path, "--add", "--run", trained_run)
     assert mixed.exit_code == 2 and "embedded otherwise" in mixed.output
 

@@ -36,6 +36,7 @@ PROGRAMS = (*RUN_HERE, *NOT_RUN)
 ONE_SESSION = (
     "docs/tutorial.md",
     "docs/how-to/new-method.md",
+    "docs/how-to/export.md",
 )
 SILENT = ("text",)  # blocks that hold no commands: drawings and files
 FENCED = re.compile(r"^ *```(?P<language>\w*)[^\n`]*\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -48,6 +48,17 @@ def test_the_demo_names_the_next_command(tmp_path: Path) -> None:
     options = ["--classes", "1", "--videos-per-class", "1", "--workers", "1"]
     done = CliRunner().invoke(demo_videos, [str(tmp_path / "demo"), *options])
     assert done.exit_code == 0 and f"hcl extract {tmp_path / 'demo' / 'manifest.csv'}" in done.output
+    assert f"{tmp_path / 'demo'}: 1 videos generated; next:" in done.output
+
+
+def test_a_demo_set_that_is_there_is_told(tmp_path: Path) -> None:
+    arguments = [str(tmp_path / "demo"), "--workers", "1", "--videos-per-class", "1", "--classes"]
+    CliRunner().invoke(demo_videos, [*arguments, "2"])
+    done = CliRunner().invoke(demo_videos, [*arguments, "1"])
+    assert "0 videos generated, 2 were there already" in done.output
+    assert (
+        "1 of them are of an earlier call that asked for more; for a set without them name a new folder" in done.output
+    )
 
 
 def test_a_refused_extraction_leaves_nothing(tmp_path: Path, small: list[str]) -> None:

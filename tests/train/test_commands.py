@@ -18,9 +18,9 @@ FOLDS = {field.name for field in fields(CrossvalConfig)}
 @pytest.mark.parametrize(
     ("command", "settings", "own"),
     [
-        (train, SETTINGS, {"caches", "run", "splits", "merge_classes"}),
-        (crossval, (SETTINGS - {"seed"}) | FOLDS, {"cache", "out", "json_file"}),
-        (ablate, (SETTINGS - {"seed", *ABLATED}) | FOLDS, {"cache", "out", "json_file", "tables"}),
+        (train, SETTINGS, {"caches", "run", "splits", "merge_classes", "train_on"}),
+        (crossval, (SETTINGS - {"seed"}) | FOLDS, {"cache", "out", "json_file", "markdown"}),
+        (ablate, (SETTINGS - {"seed", *ABLATED}) | FOLDS, {"cache", "out", "json_file", "markdown", "tables"}),
     ],
 )
 def test_every_setting_is_an_option(command: click.Command, settings: set[str], own: set[str]) -> None:

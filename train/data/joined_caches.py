@@ -82,7 +82,7 @@ class JoinedCaches(FrameMapCache):
         """One value a video of a set; the names of videos, classes and groups are told apart by set."""
         values = self.sets[of_set].column(name)
         if name == "label":
-            return np.array([self.class_name(of_set, str(label)) for label in values], dtype=object)
+            return np.array([label and self.class_name(of_set, str(label)) for label in values], dtype=object)
         if name in ("path", "group"):  # people of two sets are different people
             return np.array([f"{of_set}/{value}" if value else "" for value in values], dtype=object)
         return values

@@ -68,11 +68,15 @@ class MapSource:
         return ViewMaps(torch.from_numpy(np.stack([self.cache.view(int(row), view) for row in rows])), self)
 
     def class_texts(self, rows: NDArray[np.int64]) -> Tensor | None:
-        """The (B, E) text embedding of each video's class, on the device; None for a cache without texts."""
+        """The (B, E) text embedding of each video's class, on the device; None for a cache without texts.
+
+        Of a video without a class it is zero: nobody compares with it as a support.
+        """
         if self._text_embeddings is None:
             return None
-        classes = [self._class_numbers[self.cache.videos.label[row]] for row in rows]
-        return torch.from_numpy(self._text_embeddings[classes]).to(self.device)
+        with_none = np.vstack([self._text_embeddings, np.zeros((1, self._text_embeddings.shape[1]), np.float32)])
+        classes = [self._class_numbers.get(self.cache.videos.label[row], -1) for row in rows]
+        return torch.from_numpy(with_none[classes]).to(self.device)
 
     def of_sets(self) -> dict[str, MapSource]:
         """A source for each of several caches that are seen as one, by set; they share layer 4. None for one cache."""

@@ -62,8 +62,8 @@ class SelectedVideos(FrameMapCache):
 
     def _read_array(self, name: str, count: int) -> NDArray[Any]:
         if name == "class_split":
-            splits = self.cache.class_splits
-            return np.array([splits[called] for called in self.class_names], dtype=object)
+            splits = list(self.cache.class_splits.values())
+            return np.array([splits[place] for place in self._classes], dtype=object)
         return self.cache.column(name)[self._classes if name in OF_CLASSES else self._rows]
 
     def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:

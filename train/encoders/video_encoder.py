@@ -93,15 +93,21 @@ class VideoEncoder(Trunk):
         Returns:
             un-normalised float32 embeddings of the B videos
         """
+        keys = None if text is None else self.class_keys(text)
+        return Embeddings(*self.levels(maps), clip_frames=self.clip_frames, class_keys=keys)
+
+    def levels(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embed videos on the three levels, as plain tensors.
+
+        Args:
+            maps: (B, T, P, C)
+
+        Returns:
+            global (B, D), clips (B, Nc, D) and patches (B, T, P, D) embeddings, float32
+        """
         patch_embeddings = self.patch_embeddings(maps)  # (B, T, P, D)
         frame_features = patch_embeddings.mean(dim=2)  # (B, T, D)
-        return Embeddings(
-            global_=frame_features.mean(dim=1),
-            clips=self._clips(frame_features).float(),
-            patches=patch_embeddings,
-            clip_frames=self.clip_frames,
-            class_keys=None if text is None else self.class_keys(text),
-        )
+        return frame_features.mean(dim=1), self._clips(frame_features).float(), patch_embeddings
 
     def logits(self, global_: Tensor) -> Tensor:
         """Score the base classes: (B, D) to (B, classes)."""

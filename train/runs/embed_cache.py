@@ -17,6 +17,7 @@ from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.match.config import BASELINE, HCL
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
@@ -30,7 +31,7 @@ from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.losses.objective import trained_levels
-from hcl.train.runs.planning import held_out_twins, log_left_out
+from hcl.train.runs.planning import BASE_CONTENTS, BASE_LABELS, held_out_twins, labels_of, log_left_out
 from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
 
 
@@ -81,6 +82,7 @@ def embed_cache(
         encoder = load_encoder(trained.folder)
         refuse_other_maps(opened, trained.config)
         weights = trained.config.training.weights if weights == "auto" else weights
+        warn_if_relabelled(opened, trained)
     source = MapSource(opened, weights, choose_device(device))
     source.load()
     rows = opened.rows()
@@ -190,6 +192,15 @@ def weights_of_run(run: Run) -> LevelWeights | None:
     found = [LevelWeights.of(EmbeddingStore.open(folder)) for folder in folders if folder.is_dir()]
     chosen = next((weights for weights in found if weights is not None), None)
     return None if chosen is None else replace(chosen, chosen_on=f"{chosen.chosen_on} of {run.folder}", is_own=False)
+
+
+def warn_if_relabelled(cache: FrameMapCache, run: Run) -> None:
+    """Warn where the run learned from this cache while its base videos had other classes, or were all there."""
+    then = run.config.cache
+    if Path(then["path"]).resolve() != cache.path.resolve() or BASE_LABELS not in then:
+        return
+    if then[BASE_LABELS] != labels_of(cache, then.get(BASE_CONTENTS, "").split()):
+        logger.warning(f"{cache.path}: base videos have other classes, or are gone, since {run.folder} was trained")
 
 
 def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.system.progress import logger, progress_bar
+from hcl.match.config import BASELINE, HCL
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.cached_maps import CachedMaps
@@ -23,7 +25,7 @@ from hcl.train.data.sampler import ClassBalancedSampler
 from hcl.train.distributed import is_main_process, processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps
-from hcl.train.encoders.video_encoder import VideoEncoder
+from hcl.train.encoders.video_encoder import VideoEncoder, all_clips
 from hcl.train.fitting.loop import Fitted, fit
 from hcl.train.fitting.set_validation import validation_of
 from hcl.train.runs.metrics_log import metrics_log
@@ -80,6 +82,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
     logger.info(f"kept {kept if fitted.best_epoch else 'the encoder as it began: no epoch was better'}")
     if validate is not None and is_main_process():
         warn_if_behind(fitted, validate.untrained)
+        warn_if_undecided(fitted)
     return encoder.eval()
 
 
@@ -91,6 +94,17 @@ def warn_if_behind(fitted: Fitted, untrained: float) -> None:
             f"on the val classes the kept encoder is behind the ImageNet ResNet without training ({kept:.1f} % against"
             f" {untrained:.1f} %): lower --epochs or --learning-rate, add base classes, or go without training:"
             " hcl embed CACHE --untrained"
+        )
+
+
+def warn_if_undecided(fitted: Fitted) -> None:
+    """Warn if the val classes were all recognised after several epochs, so that they chose between none of these."""
+    perfect = [epoch for epoch in fitted.epochs if epoch.validation is not None and epoch.validation >= 100]
+    if len(perfect) > 1:
+        logger.warning(
+            f"validation reads 100 % from epoch {perfect[0].epoch} on: these val classes are too easy to choose an"
+            " epoch, and the earliest weights that reach it are kept; give more val classes, or learn from them, too,"
+            " by --train-on val"
         )
 
 
@@ -121,13 +135,16 @@ def base_texts(source: MapSource, config: RunConfig) -> torch.Tensor | None:
     return torch.from_numpy(np.tile(of_base, (len(versions), 1))).to(source.device)
 
 
-def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
-    """Make the batches of the base videos; what differs from the settings is logged."""
-    cache = source.cache
+def base_sampler(cache: FrameMapCache, training: TrainConfig) -> ClassBalancedSampler:
+    """Draws the batches of the base videos and their transformed copies.
+
+    Raises:
+        InputError: if fewer than two classes have enough videos
+    """
     videos = CachedMaps(cache, "base")
     augmentation = ClassAugmentation(VERSIONS[training.class_augmentation], cache.grid)
     sets = cache.set_numbers[videos.rows] if isinstance(cache, JoinedCaches) else np.zeros_like(videos.rows)
-    sampler = ClassBalancedSampler(
+    return ClassBalancedSampler(
         augmentation.labels(videos.labels, len(videos.class_names)),
         augmentation.class_names(videos.class_names),
         classes_per_batch=training.classes_per_batch,
@@ -135,6 +152,27 @@ def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
         seed=training.seed,
         sets=np.tile(sets, len(augmentation.versions)),
     )
+
+
+def refuse_untrainable(cache: FrameMapCache, config: RunConfig) -> None:
+    """Refuse, before anything is written, what the first step of a training would refuse.
+
+    Raises:
+        InputError: if clips need more frames than there are, or too few classes have the videos of a batch
+    """
+    training, frames = config.training, config.encoder["frames"]
+    if training.method == HCL and frames is not None:
+        all_clips(frames, training.clip_sizes)
+    if training.method != BASELINE and training.epochs:
+        base_sampler(cache, training)
+
+
+def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
+    """Make the batches of the base videos; what differs from the settings is logged."""
+    cache = source.cache
+    videos = CachedMaps(cache, "base")
+    augmentation = ClassAugmentation(VERSIONS[training.class_augmentation], cache.grid)
+    sampler = base_sampler(cache, training)
     if sampler.left_out:
         logger.info(f"left out, with fewer than {training.videos_per_class} videos: {', '.join(sampler.left_out)}")
     if sampler.classes_per_batch < training.classes_per_batch:

@@ -13,8 +13,9 @@ from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
+from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.system.console import plain
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, what_stands_at
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
@@ -108,7 +109,7 @@ def _is_cache(path: Path) -> bool:
     if is_hdf5(path):
         return True
     if path.exists() and not (path / "zarr.json").is_file():
-        raise InputError(f"{path}: neither a cache nor a run nor an embedding store")
+        raise InputError(f"{path}: {what_stands_at(path)}; expected a cache, a run or an embedding store")
     return path.exists() and f'"{SCHEMA}"' in (path / "zarr.json").read_text(encoding="utf-8", errors="replace")
 
 
@@ -122,6 +123,7 @@ def _describe_cache(path: Path, verify: bool) -> Description:
         "maps": str(cache.layout) + ("" if rounding is None else f", mean relative l2 error {rounding:.4f}"),
         "settings": cache.settings,
         "class texts": model["model"] if model else None,
+        **({"unlabelled": f"{count} videos, for hcl embed alone"} if (count := videos.label.count(UNLABELLED)) else {}),
     }
     failures = {videos.path[row]: reasons[row] for row in np.flatnonzero(status == FAILED)}
     damaged = None

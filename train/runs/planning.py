@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
+from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.console import from_csv_cell
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.errors import InputError, schema_of, what_stands_at
 from hcl.extract.system.lock import LOCK_NAMES
 from hcl.extract.system.progress import logger
-from hcl.extract.system.settings import list_differences
-from hcl.train.config import LARGE_SET, TrainConfig, preset_config
+from hcl.extract.system.settings import list_differences, option_of
+from hcl.train.config import LARGE_SET, TRAIN_ON, TrainConfig, preset_config
 from hcl.train.data.cached_maps import finished_classes
 from hcl.train.data.class_augmentation import VERSIONS, class_versions
 from hcl.train.data.joined_caches import JoinedCaches
@@ -29,15 +30,22 @@ from hcl.train.data.joining import join_caches, refuse_two_splits
 from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
+from hcl.train.runs.run_folder import SCHEMA as RUN_SCHEMA
 from hcl.train.runs.trackers import require_tracker
 
 BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
+LABELS = "labels"  # the hash of the names, classes and groups of all videos
+BASE_LABELS = "base_labels"  # the hash of the classes of the base videos, known by their contents
 CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
 LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn from; two held-out ones choose badly
 
 
 def open_with_splits(
-    paths: str | Path | Sequence[str | Path], splits: str | Path | None, *, merge_classes: bool = False
+    paths: str | Path | Sequence[str | Path],
+    splits: str | Path | None,
+    *,
+    merge_classes: bool = False,
+    train_on: str = "base",
 ) -> FrameMapCache:
     """Open a cache, or several as one, with the splits of a CSV file (label,split) in place of its own.
 
@@ -45,6 +53,7 @@ def open_with_splits(
         paths: of one cache or several
         splits: the file, which must name each class; those of several caches are called SET/class, unless merged
         merge_classes: whether classes of the same name in several caches are one
+        train_on: one of TRAIN_ON: whether the val classes, or all, are base classes, too
 
     Raises:
         InputError: if a cache or the file cannot be read, caches do not fit together, or a class has no split or two
@@ -60,6 +69,9 @@ def open_with_splits(
             cache = cache.with_splits(given)
         except InputError as error:
             raise InputError(f"{splits}: {error}") from error
+    if train_on != "base":
+        kept = TRAIN_ON[train_on]
+        cache = cache.with_splits({name: of if of in kept else "base" for name, of in cache.class_splits.items()})
     if isinstance(cache, JoinedCaches):
         refuse_two_splits(cache)
     return cache
@@ -114,14 +126,18 @@ def log_left_out(twins: Mapping[int, str]) -> None:
 
 
 def default_preset(cache: FrameMapCache) -> str:
-    """Choose the paper's schedule for a large set on a GPU, the quick one otherwise, and log the choice."""
-    count, on_gpu = len(cache.rows("base")), torch.cuda.is_available()
-    preset, other = ("paper", "quick") if on_gpu and count >= LARGE_SET else ("quick", "paper")
+    """Choose the paper's schedule for a large set on a GPU, the quick one otherwise."""
+    return "paper" if torch.cuda.is_available() and len(cache.rows("base")) >= LARGE_SET else "quick"
+
+
+def log_preset(cache: FrameMapCache) -> None:
+    """Say which preset `default_preset` chose, and why."""
+    preset = default_preset(cache)
     logger.info(
-        f"preset {preset}, chosen for {count} base videos and {'a' if on_gpu else 'no'} GPU;"
-        f" override with --preset {other}"
+        f"preset {preset}, chosen for {len(cache.rows('base'))} base videos and"
+        f" {'a' if torch.cuda.is_available() else 'no'} GPU; override with --preset"
+        f" {'quick' if preset == 'paper' else 'paper'}"
     )
-    return preset
 
 
 def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
@@ -137,6 +153,11 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
     """
     _check_layer4(cache, training)
     _check_class_augmentation(cache, training)
+    if len(cache.videos) and not any(cache.videos.label):
+        raise InputError(
+            f"{cache.path}: none of its {len(cache.videos)} videos has a label, and training needs them; give labels in"
+            " the manifest and run hcl extract again, or go without training: hcl embed --untrained"
+        )
     base = finished_classes(cache, "base")
     if len(base) < 2 and training.method != "resnet":
         raise InputError(
@@ -201,12 +222,21 @@ def record_cache(cache: FrameMapCache) -> dict[str, Any]:
     """
     record: dict[str, Any] = {"path": str(cache.path), "identity": cache.identity, "settings": cache.settings}
     contents = {cache.videos.content[row][:CONTENT_LENGTH] for row in cache.rows("base")} - {""}
+    record[LABELS] = cache.labels_identity
     record[BASE_CONTENTS] = " ".join(sorted(contents))
+    record[BASE_LABELS] = labels_of(cache, contents)
     if isinstance(cache, JoinedCaches):
         record["paths"] = {name: str(one.path) for name, one in cache.sets.items()}
         record["sets"] = {name: one.identity for name, one in cache.sets.items()}
         record["merge_classes"] = cache.merge_classes
     return record
+
+
+def labels_of(cache: FrameMapCache, contents: Collection[str]) -> str:
+    """A hash of the classes that a cache gives some videos, known by the beginnings of their contents' hashes."""
+    videos, known = cache.videos, set(contents)
+    begun = ((content[:CONTENT_LENGTH], label) for content, label in zip(videos.content, videos.label, strict=True))
+    return json_hash(sorted({pair for pair in begun if pair[0] in known}))
 
 
 def _check_class_augmentation(cache: FrameMapCache, training: TrainConfig) -> None:
@@ -233,27 +263,54 @@ def begin(run: Run) -> None:
     """Make the folder of a run, or make sure that an unfinished run there is the same one.
 
     Raises:
-        InputError: if a finished or another run, or something else, stands there
+        InputError: as `refuse_other_run`
+    """
+    refuse_other_run(run)
+    if is_unused(run.folder):
+        write_config(run.folder, run.config)
+
+
+def refuse_other_run(run: Run, option: str = "--run") -> None:
+    """Refuse a folder that holds anything but an unfinished run of the same settings.
+
+    Raises:
+        InputError: if a finished or another run, or something else, stands there, or a file stands in its way
     """
     folder = run.folder
-    entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if not folder.exists() or (folder.is_dir() and entries <= set(LOCK_NAMES)):
-        write_config(folder, run.config)
+    another = f"name another folder with {option}"
+    if is_unused(folder):
+        if in_the_way := next((place for place in folder.parents if place.is_file()), None):
+            raise InputError(f"{folder}: {in_the_way} is a file, not a folder; {another}")
         return
+    if schema_of(folder) != RUN_SCHEMA:
+        raise InputError(f"{folder}: {what_stands_at(folder)}, not a run; {another}")
     there = read_config(folder)
     if run.is_finished:
-        raise InputError(f"{folder}: this run is finished; name another folder with --run")
+        raise InputError(f"{folder}: this run is finished; {another}")
     if differences := describe_differences(there, run.config):
-        raise InputError(f"{folder}: an unfinished run with another {differences}; name another folder with --run")
+        raise InputError(f"{folder}: an unfinished run with another {differences}; {another}")
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a run can begin there: nothing is there, or an empty folder, or one that holds a lock alone."""
+    return not folder.exists() or (folder.is_dir() and {entry.name for entry in folder.iterdir()} <= set(LOCK_NAMES))
 
 
 def describe_differences(then: RunConfig, now: RunConfig) -> str:
     """Name the first part in which two runs differ, with the differing values; "" for the same run."""
     before, after = then.to_dict(), now.to_dict()
+    options = {each.name: option_of(each) for each in fields(TrainConfig)}  # as they are typed
     free = {
-        "training": FREE_TO_CHANGE,
-        "cache": ("path", "paths", BASE_CONTENTS),
+        "training": tuple(options[name] for name in FREE_TO_CHANGE),
+        "cache": ("path", "paths", BASE_CONTENTS, BASE_LABELS),
     }  # the same cache may lie elsewhere now
+    for state in (before, after):
+        state["training"] = {options.get(name, name): value for name, value in state["training"].items()}
+    labels = before["cache"].get(LABELS)
+    if labels is None:  # a run that was begun by an earlier version
+        after["cache"].pop(LABELS)
+    elif labels != after["cache"][LABELS]:
+        return "cache (videos have other names, classes or groups now)"
     for part in ("training", "cache", "text_model", "splits"):
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"

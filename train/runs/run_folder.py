@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hcl.extract.system.atomic import HASH, atomic_file, document_hash, refuse_links, with_hash
-from hcl.extract.system.errors import InputError, first_line, write_errors
+from hcl.extract.system.errors import InputError, first_line, misplaced, write_errors
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.settings import checked_settings
 from hcl.match.config import ScoreConfig
@@ -137,8 +137,8 @@ def read_config(run: str | Path) -> RunConfig:
     run, file = Path(run), Path(run) / CONFIG
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{run}: not a run (no {CONFIG} in it); make one with: hcl train CACHE --run {run}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise misplaced(run, SCHEMA) from error
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read ({error}); train the run anew") from error
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:

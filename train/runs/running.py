@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache
@@ -19,14 +20,15 @@ from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import logger
 from hcl.match.evaluation.level_weights import LevelWeights
 from hcl.match.store.locate import SET_STORES, STORE, mark_latest
-from hcl.train.config import preset_config
+from hcl.train.config import TrainConfig, preset_config
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.data.joining import log_sets
 from hcl.train.data.map_source import MapSource
 from hcl.train.distributed import is_main_process, own_gpu, process_group, run_on_main
 from hcl.train.encoders.factory import Encoder
+from hcl.train.encoders.layer4 import lacks_layer4
 from hcl.train.runs.embed_cache import write_embeddings
-from hcl.train.runs.fit_run import fit_run
+from hcl.train.runs.fit_run import fit_run, refuse_untrainable
 from hcl.train.runs.metrics_log import kept_epoch
 from hcl.train.runs.planning import (
     begin,
@@ -35,10 +37,13 @@ from hcl.train.runs.planning import (
     describe_run,
     held_out_classes,
     held_out_twins,
+    is_unused,
     log_left_out,
+    log_preset,
     make_run_config,
     open_with_splits,
     plan_run,
+    refuse_other_run,
 )
 from hcl.train.runs.run_folder import CHOICE, Run, is_finished, read_config
 
@@ -77,6 +82,7 @@ def train(
     splits: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     merge_classes: bool = False,
+    train_on: str = "base",
     latest: bool = True,
 ) -> TrainedRun | None:
     """Train on the base videos of a cache, or of several, then embed its val and novel videos.
@@ -91,40 +97,75 @@ def train(
         splits: CSV file with label,split that replaces the cache's splits; several sets call a class SET/class
         settings: fields of TrainConfig; None leaves the preset's value
         merge_classes: whether classes of the same name in several sets are one
-        latest: let `hcl evaluate` find this run by itself
+        train_on: "base"; "val" takes the val classes for base classes, too, "all" the novel ones as well
+        latest: let `hcl evaluate` find this run by itself once it is finished
 
     Returns:
         the trained run; None on other processes than the first
 
     Raises:
-        InputError: if the cache cannot be trained on, several do not fit together, or another run stands in the folder
+        InputError: if the cache cannot be trained on, several do not fit together, or another run stands in the folder;
+            nothing is written then
+        KeyboardInterrupt: after Ctrl-C; it says how the run resumes
     """
     with process_group():
-        on_main = is_main_process()
-        opened = open_with_splits(cache, splits, merge_classes=merge_classes)
-        if on_main and isinstance(opened, JoinedCaches):
-            log_sets(opened)
-        if on_main:
-            log_left_out(held_out_twins(opened))
-        planned = run_on_main(lambda: plan_run(opened, run, preset, settings or {}))
+        opened = open_with_splits(cache, splits, merge_classes=merge_classes, train_on=train_on)
+        planned = run_on_main(lambda: _refuse_or_plan(opened, run, preset, settings or {}))
+        source = MapSource(opened, planned.config.training.weights, own_gpu(_device_of(planned)))
+        source.load()  # wrong weights are refused before anything is written
         with ExitStack() as held:
             run_on_main(lambda: held.enter_context(sole_writer(planned.folder, inside=True)))
-            encoder, source = _fit(planned, opened, latest)
-            return embed_held_out(encoder, source, planned) if on_main else None
+            run_on_main(lambda: _begin(planned, opened, automatic=preset is None))
+            with _resumable(planned.folder):
+                encoder = _fit(planned, source)
+                return _finish(encoder, source, planned, latest) if is_main_process() else None
 
 
-def _fit(planned: Run, opened: FrameMapCache, latest: bool) -> tuple[Encoder, MapSource]:
+def _refuse_or_plan(
+    cache: FrameMapCache, folder: str | Path | None, preset: str | None, settings: Mapping[str, Any]
+) -> Run:
+    """Settle a run, or refuse it; nothing is written."""
+    if settings.get("weights") not in (None, TrainConfig.weights) and not lacks_layer4(cache.settings):
+        raise InputError(f"--weights: {cache.path} holds maps of layer4, which need no weights more; leave it out")
+    planned = plan_run(cache, folder, preset, settings)
+    refuse_untrainable(cache, planned.config)
+    refuse_other_run(planned)
+    _device_of(planned)
+    return planned
+
+
+def _device_of(run: Run) -> torch.device:
+    return choose_device(run.config.training.device)
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Let Ctrl-C say how a run that began resumes."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"{folder}: interrupted; it resumes with the same command and --run {folder}"
+        ) from error
+
+
+def _finish(encoder: Encoder, source: MapSource, run: Run, latest: bool) -> TrainedRun:
+    """Embed what was held out, and only then let the run be the latest one."""
+    done = embed_held_out(encoder, source, run)
+    if latest:
+        mark_latest(run.folder)
+    return done
+
+
+def _fit(planned: Run, source: MapSource) -> Encoder:
     """Train a run whose lock is held; without classes to validate on, choose the epoch on held-out ones first."""
-    training = planned.config.training
-    device = own_gpu(choose_device(training.device))
-    source = MapSource(opened, training.weights, device)
-    run_on_main(lambda: _begin(planned, source, latest))
+    training, opened, device = planned.config.training, source.cache, source.device
     epochs = None
     if held_out := held_out_classes(opened, training):
         as_val = opened.with_splits(opened.class_splits | dict.fromkeys(held_out, "val"))
         epochs = _choose(MapSource(as_val, training.weights, device), planned, held_out)
     logger.info(describe_run(planned))
-    return fit_run(planned.folder, source, planned.config, epochs=epochs), source
+    return fit_run(planned.folder, source, planned.config, epochs=epochs)
 
 
 def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
@@ -149,13 +190,16 @@ def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
     return run_on_main(lambda: kept_epoch(choice.folder))
 
 
-def _begin(run: Run, source: MapSource, latest: bool) -> None:
-    """Write the folder of a run, or find it there; wrong weights are refused before."""
-    source.load()
+def _begin(run: Run, cache: FrameMapCache, *, automatic: bool) -> None:
+    """Write the folder of a run, or find it there, and say what is trained on; `automatic`: the preset was chosen."""
+    is_new = is_unused(run.folder)
     begin(run)
     remove_unfinished(run.folder)
-    if latest:
-        mark_latest(run.folder)
+    if automatic and is_new:
+        log_preset(cache)
+    if isinstance(cache, JoinedCaches):
+        log_sets(cache)
+    log_left_out(held_out_twins(cache))
 
 
 def embed_held_out(
@@ -219,10 +263,26 @@ def train_once(
     Raises:
         InputError: if a run of other settings stands in the folder
     """
-    if not is_finished(run):
+    if is_finished(run):
+        refuse_run(open_with_splits(cache, splits), run, preset, settings)
+    else:
         train(cache, run=run, preset=preset, splits=splits, settings=settings, latest=False)
+
+
+def refuse_run(cache: FrameMapCache, run: Path, preset: str | None, settings: Mapping[str, Any]) -> None:
+    """Refuse what `train_once` would refuse, before any of several runs is trained; nothing is written.
+
+    Args:
+        cache: with the splits that count
+        run: its folder
+        preset, settings: as of `train`
+
+    Raises:
+        InputError: if the run cannot be trained, or a run of other settings stands in the folder
+    """
+    if not is_finished(run):
+        _refuse_or_plan(cache, run, preset, settings)
         return
-    opened = open_with_splits(cache, splits)
-    config = make_run_config(opened, preset_config(preset or default_preset(opened), **settings))
+    config = make_run_config(cache, preset_config(preset or default_preset(cache), **settings))
     if differences := describe_differences(read_config(run), config):
         raise InputError(f"{run}: a finished run with another {differences}; name another folder with --out")

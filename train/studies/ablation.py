@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.settings import check_distinct
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL
 from hcl.match.evaluation.comparison import verdict
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
@@ -175,6 +176,7 @@ def ablations(numbers: Sequence[int], run: Callable[[str, Mapping[str, Any]], Cr
     Raises:
         InputError: if there is no such table; nothing is run then
     """
+    check_distinct("--table", numbers, f"numbers of {', '.join(map(str, TABLES))}", at_least=1)
     for number in numbers:
         if number not in TABLES:
             raise InputError(f"--table must be of {', '.join(map(str, TABLES))}, got {number}")

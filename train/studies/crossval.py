@@ -12,7 +12,7 @@ from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import csv_cell
-from hcl.extract.system.errors import write_errors
+from hcl.extract.system.errors import InputError, schema_of, what_stands_at, write_errors
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.video_pool import make_split_pool
 from hcl.match.evaluation.cross_validation import CrossValidation
@@ -53,8 +53,12 @@ def cross_validate(
     """
     cache = open_cache(path)
     folds = make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
+    refuse_folder(folder)
     for fold, splits in enumerate(folds):
-        refuse_undrawable(cache.with_splits(splits), episodes, plan, where=f"{path}, fold {fold}")
+        of_fold = cache.with_splits(splits)
+        refuse_undrawable(of_fold, episodes, plan, where=f"{path}, fold {fold}")
+        for seed in config.seeds:
+            running.refuse_run(of_fold, folder / f"fold{fold}-seed{seed}", preset, {**settings, "seed": seed})
     evaluations = []
     for fold, splits in enumerate(folds):
         splits_file = folder / f"fold{fold}.csv"
@@ -67,6 +71,16 @@ def cross_validate(
             of_seeds.append(evaluate_run(run, episodes, plan))
         evaluations.append(tuple(of_seeds))
     return CrossValidation(tuple(evaluations))
+
+
+def refuse_folder(folder: Path) -> None:
+    """Refuse a folder for runs that is a file, a store or a run itself.
+
+    Raises:
+        InputError: the message says what stands there
+    """
+    if folder.is_file() or (folder.is_dir() and schema_of(folder)):
+        raise InputError(f"{folder}: {what_stands_at(folder)}; name a folder for the runs with --out")
 
 
 def refuse_undrawable(cache: FrameMapCache, episodes: EpisodeConfig, plan: EvaluationConfig, *, where: str) -> None:

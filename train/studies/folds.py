@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import check_distinct, check_settings, setting
@@ -49,11 +50,20 @@ def make_folds(names: Sequence[str], config: CrossvalConfig, n_way: int, split: 
     base = count - novel - val
     available = {"novel": novel, "val": val, "base": base}[split]
     if available < n_way:
-        raise InputError(f"{n_way}-way episodes need {n_way} {split} classes, a fold has {available}; lower --way")
+        raise InputError(
+            f"{n_way}-way episodes need {n_way} {split} classes, a fold has {available}; lower --way or raise --{split}"
+        )
     if base < 2:
         raise InputError(
             f"{count} classes leave {max(0, base)} to train on beside {novel} novel and {val} val ones;"
             " lower --novel or --val"
+        )
+    if split == "base":
+        raise InputError("--split base: the runs of a cross-validation embed val and novel videos; take one of these")
+    different = count // gcd(count, novel)
+    if config.folds is not None and config.folds > different:
+        raise InputError(
+            f"--folds {config.folds}: {count} classes make {different} different folds of {novel} novel ones; lower it"
         )
     folds = []
     for fold in range(config.folds or -(-count // novel)):

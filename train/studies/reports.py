@@ -6,12 +6,17 @@ from hcl.extract.system.console import plain
 from hcl.match.config import BASELINE
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.match.reports.report import UNTRAINED_RUN, behind_text, counted, queries_name, score_name
+from hcl.match.reports.report import UNTRAINED_RUN, Quote, behind_text, case_name, counted, queries_name, score_name
 from hcl.train.studies.ablation import Ablation, AblationRow
 
 
-def crossval_text(result: CrossValidation) -> str:
-    """One table for each number of shots: folds by column, their mean and its interval."""
+def crossval_text(result: CrossValidation, quote: Quote = plain) -> str:
+    """One table for each number of shots: folds by column, their mean and its interval; several come first in one.
+
+    Args:
+        result: to report
+        quote: what makes labels safe: `plain` for a terminal, `markdown` for a file
+    """
     first = result.evaluations[0][0]
     episodes = first.episodes
     count, seeds = len(result.evaluations), len(result.evaluations[0])
@@ -22,7 +27,8 @@ def crossval_text(result: CrossValidation) -> str:
         "95 % by resampling folds, seeds, classes, groups and videos"
     ]
     small = {name: count for of_seeds in result.evaluations for name, count in of_seeds[0].left_out.small.items()}
-    parts += map(plain, LeftOut(small=small).sentences())
+    parts += map(quote, LeftOut(small=small).sentences())
+    parts += [_summary(result)] if len(first.outcomes) > 1 else []
     for number, outcome in enumerate(first.outcomes):
         means = {name: result.accuracy(number, name) for name in outcome.accuracies}
         headers = (f"{outcome.case.k_shot}-shot, %", *(f"fold {fold}" for fold in range(count)), "mean", "95 %")
@@ -31,6 +37,18 @@ def crossval_text(result: CrossValidation) -> str:
         behind = behind_text({name: mean.mean for name, mean in means.items()}, outcome.headline)
         parts += [behind] if behind else []
     return "\n\n".join(parts)
+
+
+def _summary(result: CrossValidation) -> str:
+    """The means of all cases side by side."""
+    first = result.evaluations[0][0]
+    cases = range(len(first.outcomes))
+    rows = []
+    for name in first.outcomes[0].accuracies:
+        means = [result.accuracy(case, name) for case in cases]
+        rows.append((score_name(name), *(f"{mean.mean:.1f} ({interval_text(mean)})" for mean in means)))
+    headers = ("mean % (95 %)", *(case_name(outcome.case, first.plan) for outcome in first.outcomes))
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
 def _by_fold(mean: Mean) -> tuple[str, ...]:

@@ -162,7 +162,10 @@ MISTAKES = {
     "no clips": (lambda run, clips, out: (run, "nowhere", out), "nowhere: no such folder or manifest"),
     "the run itself": (lambda run, clips, out: (run, clips, run), "the run that is adapted stays as it is"),
     "a foreign folder": (lambda run, clips, out: (run, clips, clips), "holds clap2, which no adaptation wrote"),
-    "a cache elsewhere": (lambda run, clips, out: (run, clips, out, "--cache", "nowhere"), "nowhere: no such store"),
+    "a cache elsewhere": (
+        lambda run, clips, out: (run, clips, out, "--cache", "nowhere"),
+        "nowhere: no such file",
+    ),
     "another text model": (
         lambda run, clips, out: (run, clips, out, "--text-model", "none"),
         "it learned to weigh patches by class texts",

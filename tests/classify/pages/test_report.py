@@ -136,7 +136,7 @@ def test_pictures_can_be_left_out(hostile_run: Path, tmp_path: Path) -> None:
 
 def test_what_is_missing_is_one_line(hostile_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(tmp_path / "nowhere", "--out", tmp_path / "r.html")
-    assert result.exit_code == 2 and "nowhere: no such run or embedding store" in result.output
+    assert result.exit_code == 2 and "nowhere: no such file or folder; expected a run" in result.output
     for out in (tmp_path / "no" / "r.html", tmp_path):
         result = run(hostile_run, "--out", out)
         assert result.exit_code == 2 and "name a file in a folder that is there with --out" in result.output

@@ -134,7 +134,7 @@ def test_harm_to_a_folder_is_named(tmp_path: Path, edit_attributes: Callable[...
         ),
         ("array 'source' is missing", lambda copy: shutil.rmtree(copy / "source")),
         ("the attributes in its zarr.json are damaged", lambda copy: swap(copy / "zarr.json", "resnet18", "resnet34")),
-        ("holds 'hcl-embeddings' where 'hcl-support'", edited(edit_attributes, schema="hcl-embeddings")),
+        ("an embedding store, which hcl evaluate", edited(edit_attributes, schema="hcl-embeddings")),
         ("schema hcl-support version 9", edited(edit_attributes, version=9)),
         ("does not say how its videos were embedded", edited(edit_attributes, origin={"run": 3})),
         ("not as a support set is written", edited(edit_attributes, clip_frames=[[0, 9]])),
@@ -164,5 +164,5 @@ def test_one_writer_at_a_time_and_nothing_else_is_replaced(tmp_path: Path) -> No
     with sole_writer(path), pytest.raises(InputError, match="is writing to it; wait until it ends"):
         change_support(path, lambda stored: stored)
     (tmp_path / "videos").mkdir()
-    with pytest.raises(InputError, match="not a Zarr v3 store"):
+    with pytest.raises(InputError, match="an empty folder; expected a support set, made with: hcl index"):
         write_support(tmp_path / "videos", some(range(4)))

@@ -93,10 +93,10 @@ def test_manifest_columns_come_in_any_order(tmp_path: Path) -> None:
         ("path;label\na,b\n", "line 2: path and label must not be empty"),
         ('path,label\n"a,b\nc,d\n', "not a readable UTF-8 CSV file .*unexpected end of data"),
         ("path,label\na,\n", "line 2: path and label must not be empty"),
-        ("path,label,split\na,b,train\n", "line 2: split 'train' is not one of base, val, novel"),
+        ("path,label,split\na,b,query\n", "line 2: split 'query' is not one of base, val, novel"),
         ("path,label\na,b\n./a,b\n", "line 3: ./a is listed twice"),
         ("path,label\na,b,c\n", "line 2: more values than columns"),
-        ("path,label,fold\na,b,train\n", "line 2: fold 'train' is not one of base, val, novel"),
+        ("path,label,fold\na,b,query\n", "line 2: fold 'query' is not one of base, val, novel"),
         ("path,label,fold,split\na,b,val,base\n", "line 2: split 'base' and fold 'val' differ.*keep one of them"),
         ("path,label\n", "no videos found"),
     ],
@@ -145,6 +145,37 @@ def test_the_split_stands_in_a_column_of_either_name(tmp_path: Path, header: str
     assert read_catalog(str(path)).class_splits() == {"wave": "novel"}
     path = manifest(tmp_path, f"label,{header}\nwave,{row}\n")
     assert read_splits(str(path)) == {"wave": "novel"}
+
+
+def test_words_of_other_sets_for_splits_are_understood_and_said(tmp_path: Path) -> None:
+    catalog = read_catalog(manifest(tmp_path, "path,label,split\na,b,train\nc,d,Test\ne,f,val\n"))
+    assert [video.split for video in catalog.videos] == ["base", "novel", "val"]
+    assert catalog.read_as == "train is read as the split base; Test is read as the split novel"
+
+
+@pytest.mark.parametrize("text", ["path\na.mp4\nb.mp4\n", "path,label\na.mp4,\nb.mp4,wave\n", "label,path\n,a.mp4\n"])
+def test_labels_may_be_left_out_where_none_is_needed(tmp_path: Path, text: str) -> None:
+    videos = read_catalog(manifest(tmp_path, text), unlabelled=True).videos
+    assert (videos[0].path, videos[0].label) == ("a.mp4", "") and all(
+        video.label == "wave" for video in videos[1:] if "wave" in text
+    )
+    with pytest.raises(InputError, match="no column 'label'|path and label must not be empty"):
+        read_catalog(tmp_path / "videos.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,class\na,b\n", "no column 'label'; is it 'class'"),
+        ("path,label,split\na,,base\n", "line 2: a split is of a class; give a a label"),
+        ("name\na\n", "no column 'path'; the header must name path,label"),
+    ],
+)
+def test_manifests_without_labels_are_refused_where_they_may_mean_otherwise(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_catalog(manifest(tmp_path, text), unlabelled=True)
 
 
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -204,7 +235,7 @@ def test_names_and_splits_are_read_from_one_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("label\na\n", "no column 'split'"),
-        ("label,split\na,test\n", "line 2: split 'test' is not one of"),
+        ("label,split\na,query\n", "line 2: split 'query' is not one of"),
         ("label,split\na,\n", "line 2: class 'a' has no split"),
         ("label,split,fold\na,base,novel\n", "line 2: split 'base' and fold 'novel' differ"),
         ("label,split\na,base\na,val\n", "line 3: class 'a' is already in base"),

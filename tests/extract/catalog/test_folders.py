@@ -114,8 +114,8 @@ def test_videos_outside_of_class_folders_are_named(tmp_path: Path, touch: Touch)
             "a/1.dav a/2.dav",
             r"found \(2\), not read by their suffix .*\.dav 2: a/1.dav, a/2.dav; \(1\), class folders without",
         ),
-        ("train/a/1.mp4 test/b/1.mp4", "test/, train/ read like splits.*train is base, test is novel.*rename"),
-        ("Train/a/1.mp4 val/b/1.mp4", "read like splits"),
+        ("train/a/1.mp4 wave/1.mp4", "'wave' stands beside train/, which is read as the split base; use only split"),
+        ("train/1.mp4 test/2.mp4", "found 2 videos without class folders, such as test/2.mp4"),
     ],
 )
 def test_a_folder_of_another_form_is_refused_with_what_was_found(
@@ -125,6 +125,29 @@ def test_a_folder_of_another_form_is_refused_with_what_was_found(
     with pytest.raises(InputError, match=message) as refused:
         read_catalog(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_other_words_for_splits_are_understood_and_said(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "Train/a/1.mp4", "validation/b/1.mp4", "test/c/1.mp4", "test/d/1.mp4")
+    catalog = read_catalog(tmp_path)
+    assert catalog.class_splits() == {"a": "base", "b": "val", "c": "novel", "d": "novel"}
+    assert catalog.read_as == (
+        "Train is read as the split base; test is read as the split novel; validation is read as the split val"
+    )
+    assert not read_catalog(tmp_path / "test").read_as
+
+
+def test_a_folder_of_videos_alone_is_read_where_no_class_is_needed(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "2.mp4", "1.mp4", "notes.txt", "empty/notes.txt")
+    catalog = read_catalog(tmp_path, unlabelled=True)
+    assert [(video.path, video.label, video.split) for video in catalog.videos] == [
+        ("1.mp4", "", ""),
+        ("2.mp4", "", ""),
+    ]
+    assert catalog.class_names == () and catalog.class_splits() == {} and catalog.left_aside[SUFFIX]
+    touch(tmp_path, "wave/1.mp4")
+    catalog = read_catalog(tmp_path, unlabelled=True)
+    assert [video.label for video in catalog.videos] == ["wave"] and catalog.left_aside[OUTSIDE] == ("1.mp4", "2.mp4")
 
 
 @pytest.mark.parametrize("above", ["", "wave/", "wave/clip1/"])

@@ -228,10 +228,9 @@ from pathlib import Path
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.worker import DecodeTask
-if __name__ == "__main__":
-    videos = [(row, Path(sys.argv[1])) for row in range(1000)]
-    for result in decode_ahead(videos, DecodeTask(frames=4, size=64, decoder="auto"), workers=2):
-        print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+videos = [(row, Path(sys.argv[1])) for row in range(1000)]  # few scripts have a guard against being imported
+for result in decode_ahead(videos, DecodeTask(frames=4, size=64, decoder="auto"), workers=2):
+    print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
 """
 
 

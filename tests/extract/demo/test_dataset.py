@@ -121,12 +121,13 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from hcl.extract.demo.config import DemoConfig\n"
         "from hcl.extract.demo.dataset import write_demo_videos\n"
-        "if __name__ == '__main__':\n"
-        f"    write_demo_videos(Path({str(tmp_path / 'videos')!r}), DemoConfig(workers=2))\n"
+        f"write_demo_videos(Path({str(tmp_path / 'videos')!r}), DemoConfig(workers=2))\n"
     )
-    (tmp_path / "draw.py").write_text(program)
-    with subprocess.Popen([sys.executable, tmp_path / "draw.py"], stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
+    command = [sys.executable, "-"]  # a script from standard input, without a guard against being imported
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin is not None and parent.stdout is not None
+        parent.stdin.write(program.encode())
+        parent.stdin.close()
         while not list(tmp_path.glob("videos/*/*.*")):
             assert parent.poll() is None
             time.sleep(0.1)

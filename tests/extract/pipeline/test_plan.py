@@ -1,5 +1,6 @@
 """What an extraction has to do, and the catalogs that contradict themselves or the cache."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,17 +27,22 @@ def test_a_list_of_which_nothing_is_there_is_refused(videos: Path, tmp_path: Pat
         InputError, match=r"none of its 3 videos is there, such as videos/nod/0\.mp4 .*looked for at .*list"
     ):
         make_plan(manifest, None, config)
-    manifest.write_text("\n".join(["path,label", *lines, "../videos/nod/2.mp4,nod"]))
-    assert len(make_plan(manifest, None, config).pending) == 4  # missing ones are named after the extraction
 
 
-def test_a_video_that_changed_its_class_is_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
+def test_listed_videos_that_are_not_there_are_counted_before_the_work(
+    videos: Path, tmp_path: Path, config: ExtractConfig
+) -> None:
     manifest = tmp_path / "videos.csv"
-    manifest.write_text("path,label\nvideos/nod/0.mp4,nod\n")
-    extract(manifest, tmp_path / "cache.zarr", config)
-    manifest.write_text("path,label\nvideos/nod/0.mp4,bow\n")
-    with pytest.raises(InputError, match=r"videos/nod/0\.mp4: class 'bow' now, 'nod' in"):
+    lines = [f"videos/nod/{copy}.mp4,nod" for copy in range(5)]
+    manifest.write_text("\n".join(["path,label", *lines]))
+    with pytest.raises(
+        InputError, match=r"2 of its 5 videos are not there, such as .*3\.mp4 .*other 3 by --skip-missing"
+    ):
         extract(manifest, tmp_path / "cache.zarr", config)
+    assert not list(tmp_path.glob("cache.zarr*"))
+    plan = make_plan(manifest, None, config, skip_missing=True)
+    assert len(plan.pending) == 3
+    assert "left aside (2), listed, but not there: videos/nod/3.mp4, videos/nod/4.mp4" in plan.catalog.notes()
 
 
 def test_classes_of_one_name_are_refused(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
@@ -59,3 +65,20 @@ def test_few_classes_without_splits_are_refused(videos: Path, tmp_path: Path, sm
     with pytest.raises(InputError, match="3 classes are too few to split"):
         extract(videos, tmp_path / "cache.zarr", small_config)
     assert not (tmp_path / "cache.zarr").exists()
+
+
+def test_a_shuffle_of_classes_is_said_and_given_splits_are_not(tmp_path: Path, small_config: ExtractConfig) -> None:
+    for number in range(10):
+        (tmp_path / "videos" / f"class {number}").mkdir(parents=True)
+        (tmp_path / "videos" / f"class {number}" / "1.mp4").touch()
+    lines = make_plan(tmp_path / "videos", None, replace(small_config, split_seed=3)).split_lines()
+    assert lines[-1].startswith(
+        "the splits are a shuffle of the classes (--split-seed 3): not comparable with published"
+    )
+    for split, numbers in {"train": range(5), "val": range(5, 7), "test": range(7, 10)}.items():
+        (tmp_path / "given" / split).mkdir(parents=True)
+        for number in numbers:
+            (tmp_path / "videos" / f"class {number}").rename(tmp_path / "given" / split / f"class {number}")
+    plan = make_plan(tmp_path / "given", None, small_config)
+    assert [list(plan.splits.values()).count(split) for split in ("base", "val", "novel")] == [5, 2, 3]
+    assert plan.split_lines()[3:] == ["test is read as the split novel; train is read as the split base"]

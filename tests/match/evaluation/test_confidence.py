@@ -21,7 +21,8 @@ from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.evaluation.statistics import QueryCounts, bootstrap_intervals, replicate_weights
 from hcl.match.reports.plots import make_figures
-from hcl.match.reports.report import as_text, over_runs
+from hcl.match.reports.report import as_text
+from hcl.match.reports.several_runs import over_runs
 
 Write = Callable[..., Path]
 SPLITS = tuple("val" if row < 40 else "novel" for row in range(80))

@@ -14,7 +14,8 @@ from hcl.match.episodes.episode_file import EpisodeList
 from hcl.match.evaluation.comparison import compare
 from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate
 from hcl.match.reports import comparison_report
-from hcl.match.reports.report import as_text, over_runs
+from hcl.match.reports.report import as_text
+from hcl.match.reports.several_runs import over_runs
 
 Write = Callable[..., Path]
 SIZES = {"label": (*("class 0",) * 2, *("class 1",) * 8, *(f"class {row // 5}" for row in range(10, 30)))}

@@ -33,7 +33,8 @@ from hcl.match.evaluation.level_weights import (
     weigh,
 )
 from hcl.match.reports import comparison_report
-from hcl.match.reports.report import as_text, over_runs
+from hcl.match.reports.report import as_text
+from hcl.match.reports.several_runs import over_runs
 from hcl.match.store.embedding_store import EmbeddingStore
 
 Edit = Callable[..., None]

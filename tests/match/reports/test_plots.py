@@ -12,7 +12,7 @@ from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.evaluation.results import Evaluation
-from hcl.match.reports.plots import make_figures, write_plots
+from hcl.match.reports.plots import make_figures, write_all_plots, write_plots
 
 
 @pytest.fixture
@@ -43,6 +43,12 @@ def test_figures_show_the_numbers(evaluation: Evaluation) -> None:
         shares = 100 * outcome.confusion / outcome.confusion.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(confusion.images[0].get_array(), shares)
         assert [label.get_text() for label in confusion.get_xticklabels()] == list(evaluation.class_names)
+        assert [text.get_text() for text in confusion.texts] == [f"{share:.0f}" for share in shares.flat]
+        assert confusion.images[0].get_clim() == (0, shares.max())
+    for name, figure in figures.items():
+        title = figure.axes[0].get_title()
+        assert "hcl" in title and "5-way, 1 query per class, 30 episodes of novel classes" in title, name
+    assert not any(axes.get_legend() for figure in figures.values() for axes in figure.axes)  # it stands outside
 
 
 def test_every_figure_is_written_in_its_size(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -56,6 +62,14 @@ def test_every_figure_is_written_in_its_size(evaluation: Evaluation, tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="name another folder with --plot"):
         write_plots(tmp_path / "file", evaluation)
+
+
+def test_the_pictures_of_several_runs_stand_apart(evaluation: Evaluation, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    again = evaluate(evaluation.store, episodes=3, seed=1)
+    files = write_all_plots(tmp_path / "plots", [evaluation, again])
+    assert {file.parent.name for file in files} == {"store-zarr-seed-0", "store-zarr-seed-1"}
+    assert len(files) == 5 + 3 and all(file.is_file() for file in files)
 
 
 def test_without_matplotlib_the_remedy_is_named(

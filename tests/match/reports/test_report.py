@@ -14,14 +14,13 @@ from hcl.match.evaluation.results import Evaluation
 from hcl.match.reports.report import (
     UNTRAINED,
     as_text,
-    over_runs,
     queries_name,
     shots_name,
-    with_spread,
     write_json,
     write_scored_episodes,
     write_text,
 )
+from hcl.match.reports.several_runs import over_runs, run_labels, with_details, with_spread
 
 Tables = Callable[[str], list[list[list[str]]]]
 
@@ -30,7 +29,11 @@ def test_the_report_tells_every_score_class_and_confusion_of_every_case(
     evaluation: Evaluation, read_tables: Tables
 ) -> None:
     tables = read_tables(as_text(evaluation))
-    assert len(tables) == 2 * 4
+    summary, *tables = tables
+    assert len(tables) == 2 * 4 and summary[0][1:] == ["1-shot", "3-shot"]
+    for row, name in zip(summary[1:], evaluation.outcomes[0].accuracies, strict=True):
+        values = [outcome.accuracies[name] for outcome in evaluation.outcomes]
+        assert row[1:] == [f"{value.accuracy:.2f} ± {value.ci95:.2f}" for value in values]
     for outcome, (levels, classes, confusion, confused) in zip(
         evaluation.outcomes, (tables[:4], tables[4:]), strict=True
     ):
@@ -87,10 +90,34 @@ def test_several_runs_have_a_mean_and_a_standard_deviation(path: Path, read_tabl
     values = [run.outcomes[1].accuracies["global"].accuracy for run in runs]
     assert with_spread(values) == pytest.approx((*values, np.mean(values), np.std(values, ddof=1)))
     assert with_spread([3.0]) == (3.0, 3.0, 0.0)
-    one_shot, three_shot = read_tables(over_runs(runs))
+    text = over_runs(runs)
+    head = text.splitlines()[0]
+    assert all(
+        words in head for words in ("5-way", "1- and 3-shot", "1 query per class", "30 episodes", "novel", "3 draws")
+    )
+    summary, one_shot, three_shot = read_tables(text)
+    row = next(row for row in summary if row[0] == "global")
+    assert row[2] == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
     assert one_shot[0][0] == "1-shot" and three_shot[0][0] == "3-shot" and len(three_shot[0]) == 1 + 3 + 2
     row = next(row for row in three_shot if row[0] == "global")
     assert [float(cell) for cell in row[1:]] == pytest.approx(with_spread(values), abs=0.006)
+
+
+def test_the_details_of_all_runs_stand_below(path: Path) -> None:
+    runs = [evaluate(path, episodes=5, seed=seed) for seed in (0, 1)]
+    text = with_details(runs)
+    assert text.startswith(over_runs(runs)) and all(
+        f"# {label}\n\n{as_text(of)}" in text for label, of in zip(run_labels(runs), runs, strict=True)
+    )
+    assert with_details(runs[:1]) == as_text(runs[0])
+
+
+def test_stores_of_one_name_are_told_apart(tmp_path: Path, write_embeddings: Callable[..., Path]) -> None:
+    places = [tmp_path / "a" / "embeddings.zarr", tmp_path / "b" / "embeddings.zarr", tmp_path / "c.zarr"]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        write_embeddings(place)
+    assert run_labels([evaluate(place, episodes=2) for place in places]) == ["a, seed 0", "b, seed 0", "c.zarr, seed 0"]
 
 
 def test_files_hold_what_was_written(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_store_is_replaced_only_by_a_store(
     write_embeddings(path, make_embeddings(10), label=("a",) * 10)
     assert len(EmbeddingStore.open(path).videos) == 10
     (tmp_path / "notes").mkdir()
-    with pytest.raises(InputError, match="not a Zarr v3 store"):
+    with pytest.raises(InputError, match="an empty folder; expected a run or an embedding store"):
         write_embeddings(tmp_path / "notes")
 
 
@@ -194,7 +194,10 @@ def test_a_store_is_opened_by_itself_its_path_or_its_run(tmp_path: Path, write_e
     assert open_store(store) is store
     for place in (tmp_path / "run", str(tmp_path / "run"), str(tmp_path / "run" / STORE)):
         assert open_store(place).identity == store.identity
-    with pytest.raises(InputError, match="no such run or embedding store; make one with: hcl train CACHE or hcl embed"):
+    with pytest.raises(
+        InputError,
+        match="no such file or folder; expected a run or an embedding store",
+    ):
         open_store(str(tmp_path / "nowhere"))
 
 

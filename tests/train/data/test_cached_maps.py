@@ -100,7 +100,7 @@ def test_what_is_not_there_is_refused_with_the_remedy(make_cache: MakeCache, tmp
         CachedMaps(cache.path)
     with pytest.raises(InputError, match=r"view 1: .*cache.zarr holds views 0 to 0 .*extract more with hcl extract"):
         CachedMaps(cache.path, "novel", view=1)
-    with pytest.raises(InputError, match="no such store"):
+    with pytest.raises(InputError, match="no such file or folder"):
         CachedMaps(tmp_path / "nothing.zarr")
     (cache.path / "maps" / "c" / "3" / "0" / "0" / "0").write_bytes(b"x")
     with pytest.raises(InputError, match="a/3.mp4 are damaged"):

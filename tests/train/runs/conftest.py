@@ -35,7 +35,7 @@ def small_train() -> Callable[..., TrainedRun]:
 
     def run_training(cache: ZarrCache | Sequence[ZarrCache], run: Path | None, **given: Any) -> TrainedRun:
         chosen = {"preset": given.pop("preset", "quick"), "splits": given.pop("splits", None)}
-        chosen["merge_classes"] = given.pop("merge_classes", False)
+        chosen |= {"merge_classes": given.pop("merge_classes", False), "train_on": given.pop("train_on", "base")}
         paths = cache.path if isinstance(cache, ZarrCache) else [one.path for one in cache]
         trained = train(paths, run=run, settings=QUICK | given, **chosen)
         assert trained is not None  # there is one process

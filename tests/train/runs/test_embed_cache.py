@@ -1,5 +1,6 @@
 """Caches are embedded by the encoder of a run, or straight from their maps."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def test_what_base_has_is_neither_embedded_nor_scored_and_named(
     assert [line in str(describe(each)).splitlines() for each in (cache.path, here / "one", here / "one" / STORE)] == [
         True
     ] * 3
-    both = compare({"one": store, "again": here / "one" / STORE}, EvaluationRequest.of(n_way=2, episodes=10))
+    shutil.copytree(here / "one" / STORE, here / "again.zarr")
+    both = compare({"one": store, "again": here / "again.zarr"}, EvaluationRequest.of(n_way=2, episodes=10))
     assert both.left_out.copies == same[1:] and both.to_dict()["left_out"]["copies"] == list(same[1:])
     assert comparison_report.as_text(both).count(f"earlier split: {same[1]}") == 1
     embed_cache(cache.path, here / "all.zarr", run=here / "one", device="cpu")

@@ -10,7 +10,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.fitting.loop import EpochRecord, Fitted
-from hcl.train.runs.fit_run import base_batches, warn_if_behind
+from hcl.train.runs.fit_run import base_batches, warn_if_behind, warn_if_undecided
 from hcl.train.runs.running import TrainedRun
 
 MakeCache = Callable[..., ZarrCache]
@@ -42,3 +42,15 @@ def test_an_encoder_behind_the_maps_it_began_with_is_named(said: list[str], kept
     warn_if_behind(Fitted({}, 2, epochs), 60.0)
     assert bool(said) == warned
     assert not warned or "(50.0 % against 60.0 %)" in said[0] and "hcl embed CACHE --untrained" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "warned"), [((90.0, 100.0, 100.0), True), ((90.0, 100.0, 95.0), False), ((None, None), False)]
+)
+def test_val_classes_that_choose_nothing_are_named(
+    said: list[str], values: tuple[float | None, ...], warned: bool
+) -> None:
+    epochs = tuple(EpochRecord(number, number, 0.1, {}, value, False) for number, value in enumerate(values, start=1))
+    warn_if_undecided(Fitted({}, 2, epochs))
+    assert bool(said) == warned
+    assert not warned or "100 % from epoch 2 on" in said[0] and "--train-on val" in said[0]

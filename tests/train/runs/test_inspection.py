@@ -58,9 +58,9 @@ def test_what_is_damaged_is_named(small_train: Train, make_cache: MakeCache, her
     assert "damaged: a/3.mp4" in str(describe(cache.path, verify=True)).splitlines()
     of_run = describe(here / "one", verify=True)
     assert of_run.damaged == () and len(of_run.all_damaged) == 1 and of_run.all_damaged[0].startswith("d/1.mp4 (")
-    with pytest.raises(InputError, match="neither a cache nor a run nor an embedding store"):
+    with pytest.raises(InputError, match="expected a cache, a run or an embedding store"):
         describe(here)
-    with pytest.raises(InputError, match="no such store"):
+    with pytest.raises(InputError, match="no such file or folder"):
         describe(here / "nothing")
 
 

@@ -78,7 +78,7 @@ def test_an_unfinished_run_gives_its_settings_to_a_plan_without_preset(make_cach
     assert plan_run(cache, here / "one", None, {"dim": None}).config == read_config(here / "one")
     changed = plan_run(cache, here / "one", None, {"dim": 32, "num_workers": 9})
     with pytest.raises(
-        InputError, match=r"unfinished run with another training \(dim 64 there, 32 now\); name another"
+        InputError, match=r"unfinished run with another training \(--dim 64 there, 32 now\); name another"
     ):
         begin(changed)
     begin(plan_run(cache, here / "one", None, {"num_workers": 9}))  # may change when a run resumes
@@ -177,3 +177,11 @@ def test_difference_images_are_not_run_backwards(make_cache: MakeCache, here: Pa
         make_run_config(moving, training)
     assert make_run_config(still, training).encoder["inputs"] == 1
     assert make_run_config(moving, TrainConfig()).encoder["inputs"] == 2
+
+
+def test_val_or_all_classes_are_learned_from_where_that_is_asked_for(make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr")
+    for train_on, base in (("base", "abc"), ("val", "abcde"), ("all", "abcdefg")):
+        opened = open_with_splits(cache.path, None, train_on=train_on)
+        assert make_run_config(opened, TrainConfig()).base_classes == tuple(base)
+    assert {opened.class_splits[name] for name in "abcdefg"} == {"base"}

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from hcl.cli import main
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
@@ -131,6 +133,13 @@ def test_the_latest_run_is_found(small_train: Train, make_cache: MakeCache, here
     cache = make_cache(here / "cache.zarr")
     small_train(cache, None)
     small_train(cache, None)
+    latest = latest_run().resolve()
+    for refused in ({"clip_sizes": (9,)}, {"videos_per_class": 9}, {"device": "tpu"}):
+        with pytest.raises(InputError):
+            small_train(cache, None, **refused)
+        with pytest.raises(InputError):
+            small_train(cache, here / "elsewhere" / "run", **refused)
+    assert latest_run().resolve() == latest and not (here / "elsewhere").exists()
     runs = sorted(path for path in (here / "runs").iterdir() if path.name != "latest")
     assert len(runs) == 2 and latest_run().resolve() == runs[-1].resolve()
     assert find_store(None).resolve() == (runs[-1] / STORE).resolve()
@@ -212,7 +221,7 @@ def test_a_run_is_trained_once(
     weights = (here / "one" / WEIGHTS).stat()
     train_once(cache.path, settings=settings | {"num_workers": 1}, **given)
     assert (here / "one" / WEIGHTS).stat() == weights and not (here / "runs").exists()
-    with pytest.raises(InputError, match="a finished run with another training .dim 16 there, 32 now.*with --out"):
+    with pytest.raises(InputError, match="a finished run with another training .--dim 16 there, 32 now.*with --out"):
         train_once(cache.path, settings=settings | {"dim": 32}, **given)
 
 
@@ -317,3 +326,35 @@ def test_a_link_at_a_temporary_name_of_a_run_is_not_written_through(
     with pytest.raises(InputError, match=r"checkpoint\.pt.*new: a link out of .*one to .*mine; put a copy"):
         small_train(cache, run, epochs=1)
     assert (here / "mine").read_text() == "mine"
+
+
+def test_ctrl_c_says_how_a_run_resumes(
+    small_train: Train, make_cache: MakeCache, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(here / "cache.zarr")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hcl.train.runs.running.fit_run", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="one: interrupted; it resumes with the same command and --run"):
+            small_train(cache, here / "one")
+        told = CliRunner().invoke(main, ["train", str(cache.path), "--run", "two", "--epochs", "1"])
+        assert told.exit_code == 130 and told.output.splitlines()[-1].endswith("and --run two")
+    assert not latest_link(here).exists()  # of a run that is finished alone
+    small_train(cache, here / "one")
+    assert latest_link(here).resolve() == (here / "one").resolve()
+
+
+def latest_link(folder: Path) -> Path:
+    return folder / "runs" / "latest"
+
+
+def test_a_run_on_all_classes_says_how_to_go_on(small_train: Train, make_cache: MakeCache, here: Path) -> None:
+    cache = make_cache(here / "cache.zarr")
+    done = small_train(cache, here / "all", epochs=0, train_on="all")
+    assert done.embedded == 0 and "hcl embed OTHER_CACHE --run" in str(done)
+    assert len(read_config(here / "all").base_classes) == 7
+    with pytest.raises(InputError, match="a trained run without embeddings.*hcl embed CACHE --run"):
+        find_store(here / "all")

@@ -148,7 +148,7 @@ def test_what_is_finished_is_not_trained_again_and_must_be_the_same(cache: Path,
     again = run(cache, folder)
     assert {file: file.stat().st_mtime_ns for file in folder.glob("fold*-seed*/**/*")} == written
     assert again.accuracy(0, ALL_LEVELS) == found.accuracy(0, ALL_LEVELS)
-    with pytest.raises(InputError, match=r"a finished run with another training \(dim 16 there, 8 now\).*--out"):
+    with pytest.raises(InputError, match=r"a finished run with another training \(--dim 16 there, 8 now\).*--out"):
         run(cache, folder, QUICK | {"dim": 8})
 
 
