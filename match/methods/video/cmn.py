@@ -89,7 +89,7 @@ class AbstractKey(nn.Module):
     def forward(self, frame_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, D) to "abstract_key" (B, D), of length 1."""
         descriptors = l2_normalise(constituent_keys(frame_embeddings, self.hidden))  # (B, m, D)
-        return {"abstract_key": l2_normalise(self.projection(descriptors.flatten(1)).float())}
+        return {"abstract_key": l2_normalise(self.projection(descriptors.flatten(1)).to(frame_embeddings.dtype))}
 
 
 def constituent_keys(frames: Tensor, hidden: Tensor) -> Tensor:
