@@ -103,4 +103,6 @@ def constituent_keys(frames: Tensor, hidden: Tensor) -> Tensor:
         (..., m, D)
     """
     attention = (frames @ hidden.T / hidden.shape[1] ** 0.5).softmax(dim=-1)  # (..., T, m)
-    return attention.mT @ frames - attention.sum(dim=-2).unsqueeze(-1) * hidden
+    shares = attention.sum(dim=-2).unsqueeze(-1)  # (..., m, 1)
+    residuals: Tensor = attention.mT @ frames - shares * hidden
+    return residuals
