@@ -74,6 +74,6 @@ def in_blocks(
     Returns:
         the scores, with the leading axes in front
     """
-    flat = [part.reshape(-1, *part.shape[leading:]).split(max(1, episodes)) for part in (queries, supports)]
+    flat = [torch.split(part.reshape(-1, *part.shape[leading:]), max(1, episodes)) for part in (queries, supports)]
     scores = torch.cat([score(*block) for block in zip(*flat, strict=True)])
     return scores.view(*queries.shape[:leading], *scores.shape[1:])

@@ -75,7 +75,15 @@ def test_options_stand_in_groups_and_all_have_help() -> None:
 def test_a_method_that_nobody_knows_is_refused_with_the_list() -> None:
     result = run("evaluate", "a.zarr", "--method", "tsn")
     assert result.exit_code == 2 and len(result.output.splitlines()) == 1
-    assert "hcl, resnet, protonet, matchingnet, otam, trx" in result.output and "'tsn'" in result.output
+    assert "hcl, resnet, protonet, matchingnet, maml" in result.output and "'tsn'" in result.output
+
+
+def test_a_store_is_scored_by_a_matcher_without_training() -> None:
+    assert "| bimhm" in succeed("evaluate", "a.zarr", "--episodes", 20, "--method", "bimhm", "--json", "r.json")
+    (found,) = json.loads(Path("r.json").read_text())["runs"]
+    assert found["method"] == "bimhm" and list(found["levels"]) == ["resnet", "bimhm"]
+    told = run("evaluate", "a.zarr", "--method", "tarn").output
+    assert "embeddings of hcl, not of tarn" in told and "one of hcl, resnet, protonet, matchingnet, otam, bimhm" in told
 
 
 HOSTILE = ("\x1b[2Jclear", "a\nfake line", "<img src=x onerror=alert(1)>", "a | b", "$\\undefined", "plain")

@@ -71,7 +71,7 @@ def nearest_tuple_scores(queries: Tensor, supports: Tensor) -> Tensor:
     classes = supports.flatten(-3, -2)  # (..., N, K * n, L)
     asked = queries.flatten(-3, -2)  # (..., Q * n, L)
     nearest = torch.stack([torch.cdist(asked, one).amin(dim=-1) for one in classes.unbind(dim=-3)], dim=-1)
-    return -nearest.unflatten(-2, queries.shape[-3:-1]).mean(dim=-2)
+    return -nearest.view(*queries.shape[:-1], -1).mean(dim=-2)  # of (..., Q, n, N)
 
 
 class EnrichedTupleHead(nn.Module):

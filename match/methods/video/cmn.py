@@ -89,7 +89,7 @@ class AbstractKey(nn.Module):
     def forward(self, frame_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, D) to "abstract_key" (B, D), of length 1."""
         descriptors = l2_normalise(constituent_keys(frame_embeddings, self.hidden))  # (B, m, D)
-        return {"abstract_key": l2_normalise(self.projection(descriptors.flatten(1)).float())}
+        return {"abstract_key": l2_normalise(self.projection(descriptors.flatten(1)).to(frame_embeddings.dtype))}
 
 
 def constituent_keys(frames: Tensor, hidden: Tensor) -> Tensor:
@@ -103,4 +103,6 @@ def constituent_keys(frames: Tensor, hidden: Tensor) -> Tensor:
         (..., m, D)
     """
     attention = (frames @ hidden.T / hidden.shape[1] ** 0.5).softmax(dim=-1)  # (..., T, m)
-    return attention.mT @ frames - attention.sum(dim=-2).unsqueeze(-1) * hidden
+    shares = attention.sum(dim=-2).unsqueeze(-1)  # (..., m, 1)
+    residuals: Tensor = attention.mT @ frames - shares * hidden
+    return residuals

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hcl.extract.system.errors import InputError
+from hcl.match.config import METHODS
 from hcl.match.methods.matcher import has_matcher
 from hcl.match.methods.registry import BASELINES, find_method
 
@@ -75,6 +76,15 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_method_is_found_by_its_place_and_by_its_entry_point(module: str) -> None:
     for name in (f"{module}:Whole", f"{module}:whole", "mine"):
         assert dict(find_method(name).axes) == {"middle": ("video", "embedding")}
+
+
+def test_every_shipped_method_stands_in_the_reference_with_what_it_needs() -> None:
+    page = Path(__file__).parents[3].joinpath("docs/reference/methods.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    told = {name.strip("` "): row[2:4] for row in rows for name in row[0].split(",")}
+    assert tuple(told) == METHODS
+    for name, method in BASELINES.items():
+        assert told[name] == ["yes" if method.pairwise else "", "yes" if has_matcher(method) else "no"], name
 
 
 def test_a_method_with_a_matcher_needs_no_scores_beside_it(module: str) -> None:
