@@ -129,8 +129,8 @@ def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mappi
     facts: dict[str, dict[int, str]] = {"path": {}, "label": {}, "group": {}}
     knows_groups = any(video.group for video in catalog.videos)  # else it says nothing against those of the cache
     for video in catalog.videos:
-        row = placed.rows.get(video.path)
-        for name, of_rows in facts.items() if row is not None else ():
+        row = placed.rows.get(video.path, -1)
+        for name, of_rows in facts.items() if row >= 0 else []:
             if getattr(cache.videos, name)[row] != getattr(video, name) and (name != "group" or knows_groups):
                 of_rows[row] = getattr(video, name)
     removed = tuple(sorted(placed.replaced + (placed.gone if prune else ())))
