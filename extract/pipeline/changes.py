@@ -9,6 +9,10 @@ from hcl.extract.cache.edits import Edits
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import SHOWN, Catalog, Video
 from hcl.extract.decoding.source import read_source, stat_source
+from hcl.extract.system.errors import InputError
+
+
+SHOWN_REMOVED = 100  # videos that a line names, where they are removed
 
 
 @dataclass(frozen=True)
@@ -162,12 +166,29 @@ def change_lines(edits: Edits, cache: ZarrCache, placed: Placed, videos: Path) -
         f"removed, since not in {videos}": [path[row] for row in sorted(pruned)],
         f"not in {videos}, and kept; --prune removes them": kept,
     }
-    lines = [shortened(what, names) for what, names in told.items() if names]
+    lines = [
+        shortened(what, names, most=SHOWN_REMOVED if "removed" in what else SHOWN)
+        for what, names in told.items()
+        if names
+    ]
     if edits:
         lines.append(f"runs and stores made of {cache.path} before do not know this: train anew, or hcl embed")
     return lines
 
 
-def shortened(what: str, names: Sequence[str]) -> str:
+def shortened(what: str, names: Sequence[str], *, most: int) -> str:
     """Name the first of some, and how many there are."""
-    return f"{what} ({len(names)}): {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+    return f"{what} ({len(names)}): {', '.join(names[:most])}{', ...' if len(names) > most else ''}"
+
+
+def refuse_to_prune_all(cache: ZarrCache, placed: Placed, videos: Path) -> None:
+    """Refuse to remove every video of a cache: another folder was named than the one that it was made of.
+
+    Raises:
+        InputError: if no video of the cache would remain
+    """
+    if not placed.rows and placed.gone:
+        raise InputError(
+            f"{videos}: holds none of the {len(cache.videos)} videos of {cache.path}, and --prune would remove them"
+            " all; name the folder or list that it was made of, or leave out --prune"
+        )
