@@ -11,7 +11,6 @@ from hcl.extract.catalog.videos import SHOWN, Catalog, Video
 from hcl.extract.decoding.source import read_source, stat_source
 from hcl.extract.system.errors import InputError
 
-
 SHOWN_REMOVED = 100  # videos that a line names, where they are removed
 
 
