@@ -103,10 +103,11 @@ def index_supports(
         raise InputError(f"{support}: a support set already; classify by it with: hcl classify --support {support}")
     if out.exists() and not changes:
         open_group(out, SCHEMA, None)  # refuses what is something else before videos are embedded
-    embedded = None
+    embedded, stored = None, read_support(out) if changes else None
     if support is not None:
-        with load_embedder(run, config, read_support(out) if changes else None) as embedder:
-            embedded = embed_supports(embedder, labelled_videos(support), config.text_model)
+        given = labelled_videos(support)  # first: it is quickly refused
+        with load_embedder(run, config, stored) as embedder:
+            embedded = embed_supports(embedder, given, config.text_model)
     if not changes and embedded is not None:
         write_support(out, embedded.support)
         return Indexed(out, embedded.support, embedded.broken)

@@ -9,6 +9,9 @@ from hcl.extract.cache.edits import Edits
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import SHOWN, Catalog, Video
 from hcl.extract.decoding.source import read_source, stat_source
+from hcl.extract.system.errors import InputError
+
+SHOWN_REMOVED = 100  # videos that a line names, where they are removed
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,8 @@ def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mappi
     facts: dict[str, dict[int, str]] = {"path": {}, "label": {}, "group": {}}
     knows_groups = any(video.group for video in catalog.videos)  # else it says nothing against those of the cache
     for video in catalog.videos:
-        row = placed.rows.get(video.path)
-        for name, of_rows in facts.items() if row is not None else ():
+        row = placed.rows.get(video.path, -1)
+        for name, of_rows in facts.items() if row >= 0 else []:
             if getattr(cache.videos, name)[row] != getattr(video, name) and (name != "group" or knows_groups):
                 of_rows[row] = getattr(video, name)
     removed = tuple(sorted(placed.replaced + (placed.gone if prune else ())))
@@ -162,12 +165,29 @@ def change_lines(edits: Edits, cache: ZarrCache, placed: Placed, videos: Path) -
         f"removed, since not in {videos}": [path[row] for row in sorted(pruned)],
         f"not in {videos}, and kept; --prune removes them": kept,
     }
-    lines = [shortened(what, names) for what, names in told.items() if names]
+    lines = [
+        shortened(what, names, most=SHOWN_REMOVED if "removed" in what else SHOWN)
+        for what, names in told.items()
+        if names
+    ]
     if edits:
         lines.append(f"runs and stores made of {cache.path} before do not know this: train anew, or hcl embed")
     return lines
 
 
-def shortened(what: str, names: Sequence[str]) -> str:
+def shortened(what: str, names: Sequence[str], *, most: int) -> str:
     """Name the first of some, and how many there are."""
-    return f"{what} ({len(names)}): {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+    return f"{what} ({len(names)}): {', '.join(names[:most])}{', ...' if len(names) > most else ''}"
+
+
+def refuse_to_prune_all(cache: ZarrCache, placed: Placed, videos: Path) -> None:
+    """Refuse to remove every video of a cache: another folder was named than the one that it was made of.
+
+    Raises:
+        InputError: if no video of the cache would remain
+    """
+    if not placed.rows and placed.gone:
+        raise InputError(
+            f"{videos}: holds none of the {len(cache.videos)} videos of {cache.path}, and --prune would remove them"
+            " all; name the folder or list that it was made of, or leave out --prune"
+        )

@@ -63,7 +63,12 @@ def forecast(
     Raises:
         InputError: as the extraction would
     """
-    given = {"names": Path(names) if names else None, "repair": repair, "prune": prune, "skip_missing": skip_missing}
+    given: dict[str, Any] = {
+        "names": Path(names) if names else None,
+        "repair": repair,
+        "prune": prune,
+        "skip_missing": skip_missing,
+    }
     prepared = prepare(Path(videos), Path(path), config, **given)
     config, plan = prepared.config, prepared.plan
     raw_bytes = len(plan.pending) * config.views * math.prod(prepared.maps_shape) * 2

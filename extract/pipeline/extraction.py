@@ -55,7 +55,7 @@ def extract(
     """
     videos, path = Path(videos), Path(path)
     with sole_writer(path):
-        given = {
+        given: dict[str, Any] = {
             "names": Path(names) if names else None,
             "repair": repair,
             "prune": prune,

@@ -18,6 +18,7 @@ from hcl.extract.pipeline.changes import (
     labels_that_remain,
     place_videos,
     plan_edits,
+    refuse_to_prune_all,
 )
 from hcl.extract.pipeline.classes import class_texts, settle_splits, split_origin
 from hcl.extract.system.errors import InputError
@@ -98,6 +99,8 @@ def make_plan(
             seed=config.split_seed if splits and split_origin(catalog, config) == "seeded" else None,
         )
     placed = place_videos(catalog.videos, cache, config.frame_names)
+    if prune:
+        refuse_to_prune_all(cache, placed, videos)
     return _plan_with(cache, catalog, config, names, placed, videos=videos, repair=repair, prune=prune)
 
 

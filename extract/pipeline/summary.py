@@ -23,6 +23,7 @@ class Summary:
     text_model: str | None
     readers: tuple[tuple[str, int], ...]  # what read the finished videos of the cache, and how many each
     quantisation_error: float | None  # of the cache's maps
+    several_classes: tuple[str, ...] = ()  # byte-identical videos that are not of one class, as "a/1.mp4 = b/1.mp4"
 
 
 def summarise(cache: ZarrCache, plan: Plan) -> Summary:
@@ -38,6 +39,9 @@ def summarise(cache: ZarrCache, plan: Plan) -> Summary:
         text_model=model["model"] if model else None,
         readers=tuple(sorted(Counter(map(str, cache.column("decoder")[sources.status == DONE])).items())),
         quantisation_error=cache.quantisation_error,
+        several_classes=tuple(
+            " = ".join(videos.take(rows).path) for rows in videos.duplicates() if len(set(videos.take(rows).label)) > 1
+        ),
     )
 
 
@@ -56,6 +60,9 @@ def as_text(summary: Summary) -> str:
     if summary.duplicates:
         lines.append("byte-identical videos (an evaluation draws only the first of each):")
         lines += [f"  {' = '.join(paths)}" for paths in summary.duplicates]
+    if summary.several_classes:
+        lines.append("of them in several classes; correct it by moving or deleting one, then run the same again:")
+        lines += [f"  {same}" for same in summary.several_classes]
     if summary.left_out:
         lines.append("in several splits; training and evaluation leave them out of the later one (base, val, novel):")
         lines += [f"  {same}" for same in summary.left_out]

@@ -6,6 +6,7 @@ Both are shown where the logger lets INFO through, as the commands let it; in a 
 
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -23,17 +24,16 @@ logger = logging.getLogger("hcl")
 class LogBar(Bar):
     """A bar where nothing can be redrawn, such as in a file: a plain line now and then, the first after a while."""
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Write a line, unless one was written just now; tqdm asks far more often."""
-        now = self._time()
+        now = time.time()
         if msg == "" or now < getattr(self, "_next", self.start_t + self.mininterval):
-            return False
+            return
         self._next = now + self.mininterval
         self.fp.write(f"{self}\n")
         self.fp.flush()
-        return True
 
-    def clear(self, *_: Any, **__: Any) -> None:
+    def clear(self, nolock: bool = False) -> None:
         """A line that was written stays."""
 
     def moveto(self, n: int) -> None:

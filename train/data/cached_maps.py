@@ -37,7 +37,7 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
         class_names: the classes that have videos, in the order in which they entered the cache
         labels: (V,) int64, class of each video: index into `class_names`
         groups: (V,) strings, such as the person filmed; "" where unknown
-        rows: (V,) int64, row of each video in the cache
+        rows: (V,) int64, row of each video in the cache; those without a class are left out
         shape: (T, P, C)
 
     Raises:
@@ -61,7 +61,7 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
                 f"view {view}: {self.path} holds views 0 to {self.n_views - 1} of each video;"
                 " extract more with hcl extract --views"
             )
-        self.rows = opened.rows(split)
+        self.rows = np.array([row for row in opened.rows(split) if opened.videos.label[row]], dtype=np.int64)
         if not len(self.rows):
             raise InputError(f"{self.path}: no finished videos of split {split}; run hcl extract or choose another one")
         videos = opened.videos.take(self.rows)

@@ -189,3 +189,10 @@ def test_another_text_for_a_class_is_still_refused(here: Path, again: Run) -> No
     (here / "names.csv").write_text("label,name\nnod,to nod\n")
     with pytest.raises(InputError, match="class 'nod' has the text 'nod' in the cache and 'to nod' now"):
         again(names=here / "names.csv")
+
+
+def test_another_folder_never_prunes_a_whole_cache(here: Path, again: Run, write_video: Any) -> None:
+    write_video(here / "others" / "wave" / "0.mp4", seed=99, frames=4)
+    with pytest.raises(InputError, match=r"others: holds none of the 6 videos of .*cache\.zarr, and --prune would"):
+        again("others", prune=True)
+    assert len(ZarrCache.open(here / "cache.zarr").rows()) == 6

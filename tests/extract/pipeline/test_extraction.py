@@ -87,7 +87,11 @@ def test_duplicates_are_noticed(videos: Path, tmp_path: Path, config: ExtractCon
     (videos / "nod" / "copy.mp4").write_bytes((videos / "nod" / "0.mp4").read_bytes())
     summary = extract(videos, tmp_path / "cache.zarr", config)
     assert summary.duplicates == (("nod/0.mp4", "nod/copy.mp4"),)
-    assert "nod/0.mp4 = nod/copy.mp4" in as_text(summary)
+    assert "nod/0.mp4 = nod/copy.mp4" in as_text(summary) and not summary.several_classes
+    (videos / "nod" / "copy.mp4").rename(videos / "jump" / "copy.mp4")
+    summary = extract(videos, tmp_path / "cache.zarr", config)
+    assert summary.extracted == 0 and summary.several_classes == ("nod/0.mp4 = jump/copy.mp4",)
+    assert "of them in several classes; correct it by moving or deleting one" in as_text(summary)
 
 
 def test_a_video_of_two_splits_is_left_out_of_the_later_one(

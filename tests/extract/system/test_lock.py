@@ -36,7 +36,7 @@ def test_where_no_cache_was_made_no_lock_stays(tmp_path: Path, is_made: bool) ->
         if is_made:
             path.mkdir()
         raise InputError("refused")
-    assert {entry.name for entry in tmp_path.iterdir()} == ({"cache.zarr", "cache.zarr.lock"} if is_made else set())
+    assert {entry.name for entry in tmp_path.iterdir()} == ({"cache.zarr"} if is_made else set())
     with sole_writer(path):  # it can be held again
         assert (tmp_path / "cache.zarr.lock").exists()
 
@@ -76,3 +76,12 @@ def test_a_lock_inside_a_folder_leaves_nothing(tmp_path: Path) -> None:
     with sole_writer(tmp_path / "run", inside=True):
         (tmp_path / "run" / "config.json").touch()
     assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["config.json"]
+
+
+def test_a_refusal_leaves_no_folder_that_was_made_for_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match="refused"), sole_writer(tmp_path / "there" / "new" / "deep" / "cache.zarr"):
+        raise InputError("refused")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["there"] and not list((tmp_path / "there").iterdir())
+    with pytest.raises(InputError, match="cannot be written .File name too long"), sole_writer(tmp_path / ("x" * 300)):
+        pass
