@@ -8,10 +8,13 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from hcl.extract.benchmarks.listing import Listing
 from hcl.extract.cache.base import (
+    BENCHMARK,
     DONE,
     ERROR_COLUMN,
     FAILED,
+    LISTS,
     NUMBER_COLUMNS,
     REMAKE,
     SCHEMA,
@@ -156,6 +159,11 @@ class ZarrCache(FrameMapCache):
             self._append("class_embedding", start, embeddings)
         self._set({"classes": start + len(splits)})
         self._forget_tables()
+
+    def set_benchmark(self, listing: Listing) -> None:
+        """Write which published benchmark the cache is to hold."""
+        facts = {BENCHMARK: listing.benchmark.name, "listed": listing.counts, LISTS: listing.identity}
+        self._set({BENCHMARK: facts})
 
     def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
         """Write the (K, E) embeddings of all class texts and the model that they came from."""

@@ -13,6 +13,7 @@ from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.worker import DecodeTask
 from hcl.extract.hub.class_texts import ClassTexts, embed_texts
+from hcl.extract.pipeline.completeness import list_missing
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
@@ -32,6 +33,7 @@ def extract(
     *,
     names: str | Path | None = None,
     repair: bool = False,
+    missing_list: str | Path | None = None,
 ) -> Summary:
     """Write the frame maps of all videos that the cache does not hold yet.
 
@@ -41,6 +43,7 @@ def extract(
         config: how to read and what to compute
         names: CSV file with label,name: texts of classes
         repair: read all maps back and extract the damaged ones again
+        missing_list: CSV file of what is missing of a benchmark; None: one beside the cache, if anything is
 
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
@@ -54,13 +57,15 @@ def extract(
         )
         texts = _texts_for(cache, plan, config)
         with _told_if_unwritable(path):
+            if plan.listing and not cache.lists_identity:
+                cache.set_benchmark(plan.listing)
             cache.remove_partial_writes(row for row, _ in plan.pending)
             _add_classes(cache, plan, texts)
             cache.add_videos(plan.new_videos)
         for line in (*plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
         _run(cache, plan, config, prepared.backbone)
-    return summarise(cache, plan)
+    return summarise(cache, plan, list_missing(cache, plan.listing, missing_list), least=config.min_per_class)
 
 
 def _texts_for(cache: ZarrCache, plan: Plan, config: ExtractConfig) -> ClassTexts | None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hcl.extract.benchmarks.finding import find_videos
+from hcl.extract.benchmarks.listing import Listing, read_listing
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.csv_files import read_names
@@ -14,6 +16,7 @@ from hcl.extract.catalog.videos import Catalog, Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import read_source, stat_source
 from hcl.extract.hub.class_texts import clean_name
+from hcl.extract.pipeline.completeness import refuse_other_benchmark, refuse_small_classes
 from hcl.extract.system.errors import InputError
 
 
@@ -30,6 +33,7 @@ class Plan:
     kept: int  # videos of the catalog whose maps the cache holds already
     changed: tuple[str, ...]  # paths of cached videos whose source has other contents now; pending again
     damaged: tuple[str, ...]  # paths of cached videos whose maps cannot be read back; pending again
+    listing: Listing | None = None  # of the published benchmark, where one is named
 
     def split_lines(self) -> list[str]:
         """One line a split: its classes and their number of videos."""
@@ -52,7 +56,12 @@ def make_plan(
     Raises:
         InputError: if the catalog contradicts itself or the cache
     """
-    catalog = read_catalog(videos)
+    listing = read_listing(config.benchmark, config.split_lists) if config.benchmark else None
+    if cache is not None:
+        refuse_other_benchmark(cache, listing)
+    catalog = find_videos(videos, listing) if listing else read_catalog(videos)
+    if listing:
+        refuse_small_classes(listing, catalog, cache, config.min_per_class)
     splits = _settle_splits(catalog, cache, config)
     texts = _class_texts(catalog, cache, names)
     rows = {path: row for row, path in enumerate(cache.videos.path)} if cache else {}
@@ -76,6 +85,7 @@ def make_plan(
         kept=kept,
         changed=tuple(video.path for row, video in stored.items() if states[row] == "changed"),
         damaged=tuple(video.path for row, video in stored.items() if states[row] == "damaged"),
+        listing=listing,
     )
 
 
