@@ -72,6 +72,25 @@ OF_ONE = {
 evaluate_options: Callable[[Any], Any] = grouped_options(
     setting_options(EvaluationConfig, without=("aggregates",)), *SHARED, OF_ONE
 )
+ON_OTHER = {
+    INPUT: [
+        cloup.option(
+            "--on",
+            "on",
+            type=PATH,
+            metavar="CACHE",
+            help="Embed this other cache by the run and evaluate that, without the classes that the run was trained on"
+            " or that are called alike.",
+        ),
+        cloup.option(
+            "--overlap",
+            type=PATH,
+            help="With --on: CSV file of the classes that overlap the trained ones; written if it is not there, else"
+            " its column leave_out decides.",
+        ),
+    ]
+}
+STORE_ON = "store_on"  # in a context's obj: the function of training that embeds another cache
 compare_options: Callable[[Any], Any] = grouped_options(
     setting_options(EvaluationConfig, without=("aggregates", "method", "calibration", "open_set", "reject")),
     *SHARED,
@@ -82,6 +101,7 @@ compare_options: Callable[[Any], Any] = grouped_options(
 @cloup.command(short_help="Score few-shot episodes: accuracies with intervals.")
 @click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
 @evaluate_options
+@grouped_options(ON_OTHER)
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -91,6 +111,8 @@ def evaluate(
     markdown: Path | None,
     plot: Path | None,
     save_episodes: Path | None,
+    on: Path | None,
+    overlap: Path | None,
     **_: Any,
 ) -> None:
     """Score episodes drawn from the embeddings in STORE, a run or an embedding store (default: the latest run).
@@ -100,18 +122,29 @@ def evaluate(
     """
     from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_request
     from hcl.match.reports import plots, report
-    from hcl.match.store.embedding_store import open_store
+    from hcl.match.store.embedding_store import EmbeddingStore, open_store
 
-    request = EvaluationRequest.of(**typed_options(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
+    apart = ("stores", "json_file", "markdown", "plot", "save_episodes", "on", "overlap")
+    request = EvaluationRequest.of(**typed_options(ctx, *apart))
     if "reject" in typed_options(ctx) and not request.plan.open_set:
         raise click.UsageError("--reject goes with --open-set")
     if len(stores) > 1 and request.score_cache:
         raise click.UsageError("--score-cache keeps the scores of one store")
-    evaluations = [
-        evaluation
-        for path in stores or (None,)
-        for evaluation in evaluate_request(open_store(path, request.plan.method), request)
-    ]
+    if overlap and not on:
+        raise click.UsageError("--overlap goes with --on")
+    embed_other = (ctx.find_root().obj or {}).get(STORE_ON)
+    if on and embed_other is None:
+        raise click.UsageError("--on embeds by a run, which `hcl evaluate` alone can")
+
+    def opened(path: Path | None) -> EmbeddingStore:
+        if on:
+            store: EmbeddingStore = embed_other(
+                path, on, split=request.plan.split, overlap=overlap, method=request.plan.method
+            )
+            return store
+        return open_store(path, request.plan.method)
+
+    evaluations = [evaluation for path in stores or (None,) for evaluation in evaluate_request(opened(path), request)]
 
     def text(quote: report.Quote) -> str:
         alone = len(evaluations) == 1

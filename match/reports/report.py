@@ -15,6 +15,7 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
+from hcl.match.episodes.class_overlap import of_attributes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
@@ -22,6 +23,7 @@ from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
+from hcl.match.store.embedding_store import EmbeddingStore
 
 UNTRAINED = "ImageNet ResNet, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
@@ -70,6 +72,8 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
         quote: what makes labels and paths safe: `plain` for a terminal, `markdown` for a file
     """
     parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
+    parts += [table] if (table := overlap_table(evaluation.store, quote)) else []
+    parts += map(quote, evaluation.store.coverage.sentences() if evaluation.store.coverage else [])
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
         accuracies = {name: value.accuracy for name, value in outcome.accuracies.items()}
@@ -94,6 +98,20 @@ def choice_lines(left_out: LeftOut, trained_on: Sequence[str], quote: Quote = pl
     """Say which classes and videos were left out and why, and which count although a run was trained on them."""
     known = [f"no new classes, the run was trained on them: {', '.join(trained_on)}"] if trained_on else []
     return list(map(quote, left_out.sentences() + known))
+
+
+def overlap_table(store: EmbeddingStore, quote: Quote = plain) -> str:
+    """Which classes of another set overlap those that a run was trained on; "" where that was not looked for."""
+    rows = [
+        (
+            *map(quote, (pair.label, pair.trained, pair.why)),
+            "" if pair.similarity is None else f"{pair.similarity:.2f}",
+            "left out" if pair.leave_out else "kept",
+        )
+        for pair in of_attributes(store.attributes)
+    ]
+    headers = ("class here", "trained class", "in common", "similarity", "")
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) if rows else ""
 
 
 def behind_text(accuracies: Mapping[str, float], headline: str) -> str:
@@ -227,6 +245,8 @@ def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
     """Several draws or trained runs side by side: each score's accuracy, its mean and standard deviation."""
     first = evaluations[0]
     tables = list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on, quote)))
+    covered = (of.store.coverage.sentences() for of in evaluations if of.store.coverage)
+    tables += dict.fromkeys(quote(line) for lines in covered for line in lines)
     for number, outcome in enumerate(first.outcomes):
         columns = [evaluation.outcomes[number].accuracies for evaluation in evaluations]
         rows = [(score_name(name), *with_spread([of[name].accuracy for of in columns])) for name in columns[0]]

@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hcl.extract.benchmarks.coverage import Coverage
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, first_line, write_errors
@@ -29,6 +30,7 @@ LEFT_OUT = "left_out"  # attribute: videos that are not in the store, see `Video
 IDENTIFYING = FACTS[:3]
 TRAINED_LEVELS = "trained_levels"  # an attribute
 TRAINED_CLASSES = "trained_classes"  # another one
+COVERAGE = "benchmark"  # another one: how much of a published benchmark the cache held, where it held one
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
@@ -102,6 +104,16 @@ class EmbeddingStore:
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
             raise InputError(f"{self.path}: its {TRAINED_CLASSES} are {named!r}, expected a list of names; {REMEDY}")
         return tuple(named)
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """How much of a published benchmark the store's cache held; None if it held none.
+
+        Raises:
+            InputError: if the attribute is not as it is written
+        """
+        stored = self.attributes.get(COVERAGE)
+        return None if stored is None else Coverage.from_dict(stored, str(self.path))
 
     @property
     def identity(self) -> str:

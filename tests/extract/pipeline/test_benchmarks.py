@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from hcl.extract.benchmarks.listing import Listed, read_listing
 from hcl.extract.cache.formats import convert, open_cache
+from hcl.extract.catalog.csv_files import read_csv
 from hcl.extract.commands import extract as command
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.dry_run import describe_forecast, forecast
@@ -59,10 +60,10 @@ def test_a_benchmark_is_extracted_resumed_and_described(
     assert cache.videos.path == tuple(video.line for video in videos[:-1])
     assert cache.videos.split == tuple(video.split for video in videos[:-1])
     assert all(cache.videos.group), "--group-disjoint needs a group of each"
-    assert done.missing_list == missing and missing.read_text().splitlines() == [
-        "split,video,why",
-        f"base,{videos[3].line},cannot be read: {done.failed[0][1]}",
-        f"novel,{videos[-1].line},not found",
+    assert done.missing_list == missing
+    assert [row for _, row in read_csv(missing, required=())] == [
+        {"split": "base", "video": videos[3].line, "why": f"cannot be read: {done.failed[0][1]}"},
+        {"split": "novel", "video": videos[-1].line, "why": "not found"},
     ]
     text = as_text(done)
     assert "benchmark hmdb-arn: base 3 of 4, val 4 of 4, novel 3 of 4 videos; incomplete" in text
