@@ -28,9 +28,10 @@ class Naming:
 
 
 def word_keys(name: str) -> Keys:
-    """Of names made of words: as they stand; other signs as "_", capitals aside; letters and digits alone."""
-    plain = unquote(name).lower()
-    return name, re.sub("[^a-z0-9]", "_", plain), re.sub("[^a-z0-9]", "", plain)
+    """Of names made of words: as they stand; signs as "_"; that without capitals and "-"; letters and digits alone."""
+    plain = unquote(name)
+    lower = plain.lower()
+    return name, re.sub("[^A-Za-z0-9-]", "_", plain), re.sub("[^a-z0-9]", "_", lower), re.sub("[^a-z0-9]", "", lower)
 
 
 def number_keys(name: str) -> Keys:

@@ -47,7 +47,7 @@ class Overlap:
 def stem(word: str) -> str:
     """What different forms of a word share: running, runs, run."""
     word = word.removesuffix("'s")
-    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+    if len(word) > 2 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     if word.endswith("ing") and len(word) > 5 and _VOWELS & set(word[:-3]):
         word = word[:-3]
