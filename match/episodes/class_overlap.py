@@ -7,7 +7,7 @@ compared word by word, each word reduced to its stem, and by the cosine of their
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -186,5 +186,18 @@ def to_attribute(pairs: Sequence[Overlap]) -> list[dict[str, Any]]:
 
 
 def of_attributes(attributes: Mapping[str, Any]) -> tuple[Overlap, ...]:
-    """Undo `to_attribute`; none where a store has no such attribute."""
-    return tuple(Overlap(**pair) for pair in attributes.get(ATTRIBUTE, ()))
+    """Undo `to_attribute`; none where a store has no such attribute, or another one of its name."""
+    stored = attributes.get(ATTRIBUTE)
+    rows = stored if isinstance(stored, list) else []
+    names = {each.name for each in fields(Overlap)}
+    return tuple(
+        Overlap(
+            label=str(row["label"]),
+            trained=str(row["trained"]),
+            why=str(row["why"]),
+            similarity=row["similarity"] if isinstance(row["similarity"], float) else None,
+            leave_out=row["leave_out"] is True,
+        )
+        for row in rows
+        if isinstance(row, dict) and set(row) == names
+    )
