@@ -144,8 +144,8 @@ def paper_tables(
     Args:
         numbers: of the tables
         cache: that is trained on
-        run: trains and evaluates with the given fields of TrainConfig, in a folder of the given name; with `own_splits`,
-            on the cache's own split in place of folds
+        run: trains and evaluates with given fields of TrainConfig, in a folder of the given name; with `own_splits` on
+            the cache's own split in place of folds
 
     Raises:
         InputError: if there is no such table, or the cache holds no benchmark of it; nothing is run then
