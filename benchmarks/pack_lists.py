@@ -6,7 +6,7 @@ FOLDER holds a folder of trainlist*.txt, vallist*.txt and testlist*.txt for each
 import sys
 from pathlib import Path
 
-from hcl.extract.benchmarks.listing import SHIPPED, pack, read_listing
+from hcl.extract.catalog.benchmarks.listing import SHIPPED, pack, read_listing
 
 FOLDERS = {
     "kinetics-cmn": "kinetics_CMN",

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 STAGES = ("extract", "match", "train", "classify", "cli")
 ROOMS = {
     "extract": (
-        *("system", "config", "catalog", "benchmarks", "video", "decoding", "cache", "hub", "backbones", "demo"),
+        *("system", "config", "catalog", "video", "decoding", "cache", "hub", "backbones", "demo"),
         *("pipeline", "commands"),
     ),
     "match": (

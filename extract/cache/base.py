@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.benchmarks.coverage import Coverage
 from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.config import LAYERS
 from hcl.extract.system.atomic import json_hash

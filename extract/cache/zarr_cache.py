@@ -8,7 +8,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from hcl.extract.benchmarks.listing import Listing
 from hcl.extract.cache.base import (
     BENCHMARK,
     DONE,
@@ -26,6 +25,7 @@ from hcl.extract.cache.chunk_reader import read_chunk
 from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
+from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.videos import Video
 from hcl.extract.system.atomic import atomic_folder, stays_within
 from hcl.extract.system.errors import InputError, write_errors

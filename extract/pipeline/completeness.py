@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from hcl.extract.benchmarks.coverage import ENDING, Coverage, missing_videos, write_missing
-from hcl.extract.benchmarks.listing import Listing
 from hcl.extract.cache.base import DONE, FAILED, FrameMapCache
+from hcl.extract.catalog.benchmarks.coverage import ENDING, Coverage, missing_videos, write_missing
+from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import Catalog
 from hcl.extract.system.errors import InputError

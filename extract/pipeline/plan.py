@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hcl.extract.benchmarks.finding import find_videos
-from hcl.extract.benchmarks.listing import Listing, read_listing
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog.benchmarks.finding import find_videos
+from hcl.extract.catalog.benchmarks.listing import Listing, read_listing
 from hcl.extract.catalog.csv_files import read_names
 from hcl.extract.catalog.listing import read_catalog
 from hcl.extract.catalog.splits import count_splits, split_classes, split_lines

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hcl.extract.benchmarks.coverage import Coverage
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.system.console import plain
 

@@ -12,8 +12,8 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hcl.extract.benchmarks.coverage import Coverage
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer

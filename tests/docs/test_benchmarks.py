@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hcl.cli import main
-from hcl.extract.benchmarks.listing import Listed, read_listing
+from hcl.extract.catalog.benchmarks.listing import Listed, read_listing
 from hcl.extract.config import BENCHMARKS
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to" / "benchmarks"

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hcl.extract.benchmarks.coverage import Coverage
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
 from hcl.extract.cache.video_table import left_out_text
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from hcl.extract.benchmarks.coverage import Coverage
 from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL, WEIGHTED
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean

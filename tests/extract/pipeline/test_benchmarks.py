@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hcl.extract.benchmarks.listing import Listed, read_listing
 from hcl.extract.cache.formats import convert, open_cache
+from hcl.extract.catalog.benchmarks.listing import Listed, read_listing
 from hcl.extract.catalog.csv_files import read_csv
 from hcl.extract.commands import extract as command
 from hcl.extract.config import ExtractConfig

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hcl.cli import main
-from hcl.extract.benchmarks.definitions import DEFINED
-from hcl.extract.benchmarks.listing import Listed, Listing
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog.benchmarks.definitions import DEFINED
+from hcl.extract.catalog.benchmarks.listing import Listed, Listing
 from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.train.runs.run_folder import read_config

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hcl.extract.benchmarks.definitions import DEFINED, Benchmark
+from hcl.extract.catalog.benchmarks.definitions import DEFINED, Benchmark
 from hcl.extract.catalog.splits import SplitCounts, count_splits
 from hcl.extract.catalog.videos import VIDEO_SUFFIXES
 from hcl.extract.config import SPLITS

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hcl.extract.benchmarks.coverage import Coverage, missing_videos, write_missing
-from hcl.extract.benchmarks.listing import read_listing
+from hcl.extract.catalog.benchmarks.coverage import Coverage, missing_videos, write_missing
+from hcl.extract.catalog.benchmarks.listing import read_listing
 from hcl.extract.catalog.csv_files import read_csv
 from hcl.extract.system.errors import InputError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hcl.extract.benchmarks.finding import find_videos
-from hcl.extract.benchmarks.listing import Listing
+from hcl.extract.catalog.benchmarks.finding import find_videos
+from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.system.errors import InputError
 
 from .conftest import LAYOUTS, pick

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from hcl.extract.benchmarks.finding import Names
-from hcl.extract.benchmarks.listing import read_listing
+from hcl.extract.catalog.benchmarks.finding import Names
+from hcl.extract.catalog.benchmarks.listing import read_listing
 from hcl.extract.config import BENCHMARKS
 
 FOUND = [  # benchmark, name on disk without suffix, id that is meant (None: none), level

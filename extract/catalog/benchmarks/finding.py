@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hcl.extract.benchmarks.listing import Listed, Listing
-from hcl.extract.benchmarks.naming import Naming
-from hcl.extract.benchmarks.walking import Candidate, Seen, walk
+from hcl.extract.catalog.benchmarks.listing import Listed, Listing
+from hcl.extract.catalog.benchmarks.naming import Naming
+from hcl.extract.catalog.benchmarks.walking import Candidate, Seen, walk
 from hcl.extract.catalog.videos import Catalog, Video, readable
 from hcl.extract.system.errors import InputError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hcl.extract.benchmarks.listing import Listed, Listing, read_listing
+from hcl.extract.catalog.benchmarks.listing import Listed, Listing, read_listing
 from hcl.extract.config import SPLITS
 
 Place = Callable[[Listed], str]  # where a video lies; what ends with "/" is a folder of frames

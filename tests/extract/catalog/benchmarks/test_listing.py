@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hcl.extract.benchmarks.definitions import DEFINED
-from hcl.extract.benchmarks.listing import Listed, Listing, pack, read_folder, read_listing, read_packed
+from hcl.extract.catalog.benchmarks.definitions import DEFINED
+from hcl.extract.catalog.benchmarks.listing import Listed, Listing, pack, read_folder, read_listing, read_packed
 from hcl.extract.config import BENCHMARKS
 from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.errors import InputError

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hcl.extract.benchmarks.listing import Listing
+from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.splits import SplitCounts
 from hcl.extract.config import SPLITS
 from hcl.extract.system.atomic import atomic_file

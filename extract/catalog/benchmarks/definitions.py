@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hcl.extract.benchmarks.naming import HMDB, KINETICS, SOMETHING, UCF, Naming
+from hcl.extract.catalog.benchmarks.naming import HMDB, KINETICS, SOMETHING, UCF, Naming
 from hcl.extract.config import BENCHMARKS, SPLITS
 
 
