@@ -129,7 +129,7 @@ class MethodTable:
             }
             for row in self.rows
         ]
-        return {"table": self.number, "benchmark": self.coverage.to_dict(), "rows": rows}
+        return {"table": self.number, "benchmark": self.coverage.summary(), "rows": rows}
 
     def paper(self, row: MethodRow) -> Accuracies:
         """What the paper reports of a row on this benchmark."""

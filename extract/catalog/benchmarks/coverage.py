@@ -44,6 +44,16 @@ class Coverage:
         """Plain types."""
         return asdict(self)
 
+    def summary(self) -> dict[str, Any]:
+        """What a report keeps, in plain types: whether it is complete, videos by split, and what classes lack."""
+        return {
+            "name": self.benchmark,
+            "complete": self.is_complete(),
+            "complete_novel": self.is_complete("novel"),
+            "videos": {split: dict(zip(("present", "listed"), self.totals(split), strict=True)) for split in SPLITS},
+            "missing": {label: count for label, (count, _) in self.missing.items()},
+        }
+
     @property
     def resplit(self) -> bool:
         """Whether a class counts for another split than the published one."""

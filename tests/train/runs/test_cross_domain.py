@@ -82,6 +82,9 @@ def test_python_gives_the_same_and_the_stores_say_how_complete_they_are(trained:
     evaluation = evaluate(store, way=3, episodes=10)
     assert evaluation.class_names == ("kick", "sit", "throw") and evaluation.left_out.trained == ("Jump", "waving")
     assert "| waving" in as_text(evaluation) and evaluation.to_dict()["origin"]["overlap"][0]["label"] == "Jump"
+    told = evaluation.to_dict()["benchmark"]
+    assert told["name"] == "ucf-arn" and not told["complete_novel"] and told["missing"] == {"waving": 1}
+    assert told["videos"]["novel"] == {"present": 20, "listed": 21}
     own = describe(trained / "run")
     assert own.store is not None and isinstance(own.store.coverage, Coverage)
     assert own.store.coverage.totals("base") == (12, 12), "of the cache, not of the videos that were embedded"
