@@ -23,7 +23,7 @@ from hcl.extract.system.console import echo, plain
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
-from hcl.match.commands import compare, evaluate
+from hcl.match.commands import STORE_ON, compare, evaluate
 from hcl.train.commands import ablate, crossval, embed, export, info, train
 
 SECTIONS = (
@@ -118,17 +118,26 @@ def one_line() -> Iterator[None]:
         raise WrongUse(plain(f"{message}; see: hcl{command} --help")) from error
 
 
+def _store_on(*arguments: Any, **given: Any) -> Any:
+    """Embed another cache by a run: matching knows no training, so it is handed this."""
+    from hcl.train.runs.cross_domain import store_on
+
+    return store_on(*arguments, **given)
+
+
 @cloup.group(
     cls=Commands,
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_version(), prog_name="hcl")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Few-shot action recognition from cached frame maps, the backbone's feature maps of single frames.
 
     Exit codes: 0 done, 1 done but some videos failed or are damaged, 2 invalid options or input, 130 interrupted.
     """
+    ctx.obj = {STORE_ON: _store_on}
 
 
 if __name__ == "__main__":

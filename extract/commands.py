@@ -33,6 +33,12 @@ FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
     COMPUTED: [
         cloup.option("--no-text", is_flag=True, help="No text embeddings, hence no semantic attention."),
         cloup.option("--repair", is_flag=True, help="Read all maps back and extract the damaged ones again."),
+        cloup.option(
+            "--missing-list",
+            type=PATH,
+            help="With --benchmark: write the videos that are missing or cannot be read to this CSV file."
+            "  [default: CACHE.missing.csv if there are any; none in a dry run]",
+        ),
         cloup.option("--dry-run", is_flag=True, help="Print classes, counts, disk and time; write nothing."),
     ],
 }
@@ -53,13 +59,15 @@ def extract(
     prune: bool,
     no_text: bool,
     repair: bool,
+    missing_list: Path | None,
     dry_run: bool,
     **settings: Any,
 ) -> None:
     """Write the frame maps of VIDEOS, the backbone's feature map of each frame, to CACHE, once per video.
 
     VIDEOS is a folder of class folders, a folder with base/ val/ novel/ class folders, or a CSV manifest with the
-    columns path,label[,split][,group]. An interrupted extraction resumes when it is run again.
+    columns path,label[,split][,group]; with --benchmark, any folder that holds the videos of that set. An interrupted
+    extraction resumes when it is run again.
 
     Videos that were moved or renamed since, and labels, groups and splits that were corrected, are recognised by the
     videos' contents, and nothing is extracted again for them.
@@ -67,13 +75,15 @@ def extract(
     from hcl.extract.pipeline import dry_run as dry_running
     from hcl.extract.pipeline import extraction, summary
 
+    if missing_list and not settings["benchmark"]:
+        raise click.UsageError("--missing-list goes with --benchmark")
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
     upkeep = {"repair": repair, "prune": prune, "skip_missing": skip_missing}
     if dry_run:
-        forecast = dry_running.forecast(videos, cache, config, names=names, **upkeep)
+        forecast = dry_running.forecast(videos, cache, config, names=names, missing_list=missing_list, **upkeep)
         echo(dry_running.describe_forecast(forecast))
         return
-    done = extraction.extract(videos, cache, config, names=names, **upkeep)
+    done = extraction.extract(videos, cache, config, names=names, missing_list=missing_list, **upkeep)
     echo(summary.as_text(done))
     ctx.exit(1 if done.failed else 0)
 

@@ -12,6 +12,7 @@ SPLITS = ("base", "val", "novel")
 SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
 MOTIONS = ("rgbdiff", "none")
+BENCHMARKS = ("kinetics-cmn", "ssv2-cmn", "ssv2-otam", "hmdb-arn", "ucf-arn")
 LAYERS = ("layer4", "layer3", "layer3-pooled", "layer3+layer4")  # what a ResNet gives; the first is the default
 
 
@@ -63,6 +64,22 @@ class ExtractConfig:
         "Which images of a folder of frames are its frames, as a pattern of their names, such as 'img_*'.",
         group=INPUT,
     )
+    benchmark: str | None = setting(
+        None,
+        "Take the videos and splits that a published benchmark lists; they are found in VIDEOS by their ids, in any"
+        " layout.",
+        group=INPUT,
+        choices=BENCHMARKS,
+    )
+    split_lists: str | None = setting(
+        None,
+        "With --benchmark: folder of lists trainlist*.txt, vallist*.txt and testlist*.txt, a line class/id a video, in"
+        " place of the shipped ones.",
+        group=INPUT,
+    )
+    min_per_class: int = setting(
+        0, "With --benchmark: refuse a class of which fewer videos are found.", group=INPUT, at_least=0
+    )
     split_policy: str = setting(
         "auto",
         "auto: the splits given, else a seeded shuffle of classes (64:12:24); all-novel: every class is novel.",
@@ -101,6 +118,11 @@ class ExtractConfig:
     def __post_init__(self) -> None:
         """Refuse settings out of range, or that contradict each other."""
         check_settings(self)
+        if self.benchmark is None and (self.split_lists is not None or self.min_per_class):
+            option = "--split-lists" if self.split_lists is not None else "--min-per-class"
+            raise InputError(f"{option} goes with --benchmark; name one of {', '.join(BENCHMARKS)}")
+        if self.benchmark is not None and self.split_policy != "auto":
+            raise InputError(f"--split-policy {self.split_policy}: --benchmark has splits of its own; leave one out")
         if self.flip and self.views == 1:
             raise InputError(
                 "--flip mirrors further views, and there are none; give --views 2 or more, or leave it out"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import cloup
@@ -30,6 +30,9 @@ from hcl.match.config import (
     EvaluationConfig,
     ScoreConfig,
 )
+
+if TYPE_CHECKING:
+    from hcl.match.store.embedding_store import EmbeddingStore
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -80,6 +83,25 @@ OF_ONE = {
 evaluate_options: Callable[[Any], Any] = grouped_options(
     setting_options(EvaluationConfig, without=("aggregates",)), *SHARED, OF_ONE
 )
+ON_OTHER = {
+    INPUT: [
+        cloup.option(
+            "--on",
+            "on",
+            type=PATH,
+            metavar="CACHE",
+            help="Embed this other cache by the run and evaluate that, without the classes that the run was trained on"
+            " or that are called alike.",
+        ),
+        cloup.option(
+            "--overlap",
+            type=PATH,
+            help="With --on: CSV file of the classes that overlap the trained ones; written if it is not there, else"
+            " its column leave_out decides.",
+        ),
+    ]
+}
+STORE_ON = "store_on"  # in a context's obj: the function of training that embeds another cache
 compare_options: Callable[[Any], Any] = grouped_options(
     setting_options(EvaluationConfig, without=("aggregates", "method", "calibration", "open_set", "reject")),
     *SHARED,
@@ -96,6 +118,7 @@ compare_options: Callable[[Any], Any] = grouped_options(
 @cloup.command(short_help="Score few-shot episodes: accuracies with intervals.")
 @click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
 @evaluate_options
+@grouped_options(ON_OTHER)
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -105,6 +128,8 @@ def evaluate(
     markdown: Path | None,
     plot: Path | None,
     save_episodes: Path | None,
+    on: Path | None,
+    overlap: Path | None,
     **_: Any,
 ) -> None:
     """Score episodes drawn from the embeddings in STORE, a run or an embedding store (default: the latest run).
@@ -115,14 +140,24 @@ def evaluate(
     from hcl.match.evaluation.evaluate import EvaluationRequest, evaluate_stores
     from hcl.match.reports import plots, report, several_runs
 
-    request = EvaluationRequest.of(**typed_options(ctx, "stores", "json_file", "markdown", "plot", "save_episodes"))
+    apart = ("stores", "json_file", "markdown", "plot", "save_episodes", "on", "overlap")
+    request = EvaluationRequest.of(**typed_options(ctx, *apart))
     if "reject" in typed_options(ctx) and not request.plan.open_set:
         raise click.UsageError("--reject goes with --open-set")
     if len(stores) > 1 and request.score_cache:
         raise click.UsageError("--score-cache keeps the scores of one store")
+    if overlap and not on:
+        raise click.UsageError("--overlap goes with --on")
     if plot:
         plots.figure_maker()  # a missing package is told before the work
-    evaluations = evaluate_stores(stores or (None,), request)
+    sources: Sequence[Path | EmbeddingStore | None] = stores or (None,)
+    if on:
+        embed_other = (ctx.find_root().obj or {}).get(STORE_ON)
+        if embed_other is None:
+            raise click.UsageError("--on embeds by a run, which `hcl evaluate` alone can")
+        given = {"split": request.plan.split, "overlap": overlap, "method": request.plan.method}
+        sources = [embed_other(path, on, **given) for path in sources]
+    evaluations = evaluate_stores(sources, request)
     alone = len(evaluations) == 1
     echo(report.as_text(evaluations[0], plain) if alone else several_runs.over_runs(evaluations, plain))
     if json_file:

@@ -15,6 +15,8 @@ from hcl.extract.cache.edits import EDITS, NO_SPLIT, REMOVED, edited, edits_of
 from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.catalog.benchmarks.coverage import Coverage
+from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
 from hcl.extract.system.atomic import json_hash
@@ -29,6 +31,8 @@ TEXT_COLUMNS = ("path", "label", "group", "decoder", "content", "reason")  # one
 NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modified": "int64", "status": "uint8"}
 ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
 CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a class
+BENCHMARK = "benchmark"  # an attribute: of a published benchmark its name, its counts and the hash of its lists
+LISTS = "lists_sha256"  # the key of that hash
 COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "motion", "grid", "channels")
 
 
@@ -305,6 +309,26 @@ class FrameMapCache(ABC):
     def text_embeddings(self) -> NDArray[np.float32] | None:
         """(K, E) embeddings of the class texts, in the order of class_names; None with --no-text."""
         return self.column("class_embedding") if self.text_model else None
+
+    @property
+    def lists_identity(self) -> str:
+        """The hash of the lists of the published benchmark that the cache holds; "" if it holds none."""
+        stored = self.attributes.get(BENCHMARK)
+        return str(stored.get(LISTS, "")) if isinstance(stored, dict) else ""
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """How much of a published benchmark the cache holds, by its finished videos; None if it holds none.
+
+        Raises:
+            InputError: if the attribute is not as it is written
+        """
+        stored = self.attributes.get(BENCHMARK)
+        if stored is None:
+            return None
+        finished = self.videos.take(self.rows())
+        counts = {"present": count_splits(finished.label, finished.split)}
+        return Coverage.from_dict({**stored, **counts} if isinstance(stored, dict) else stored, str(self.path))
 
     @property
     def identity(self) -> str:

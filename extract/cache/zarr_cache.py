@@ -10,9 +10,11 @@ import zarr
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import (
+    BENCHMARK,
     DONE,
     ERROR_COLUMN,
     FAILED,
+    LISTS,
     NUMBER_COLUMNS,
     REMAKE,
     SCHEMA,
@@ -25,6 +27,7 @@ from hcl.extract.cache.edits import EDITS, REMOVED, Edits, edits_of
 from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
+from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.videos import Video
 from hcl.extract.system.atomic import atomic_folder, stays_within
 from hcl.extract.system.errors import InputError, write_errors
@@ -157,6 +160,11 @@ class ZarrCache(FrameMapCache):
             self._append("class_embedding", start, embeddings)
         self._set({"classes": start + len(splits)})
         self._forget_tables()
+
+    def set_benchmark(self, listing: Listing) -> None:
+        """Write which published benchmark the cache is to hold."""
+        facts = {BENCHMARK: listing.benchmark.name, "listed": listing.counts, LISTS: listing.identity}
+        self._set({BENCHMARK: facts})
 
     def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
         """Write the (K, E) embeddings of all class texts and the model that they came from."""

@@ -12,6 +12,7 @@ from hcl.extract.backbones.backbone import Backbone
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import read_source
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
+from hcl.extract.pipeline.completeness import list_planned, planned_coverage
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
@@ -39,6 +40,7 @@ class Forecast:
     raw_bytes: int  # the same before compression
     seconds: float  # about, on this machine
     notes: tuple[str, ...] = ()  # what was not taken for a video, and what may be meant otherwise, in lines
+    coverage: tuple[str, ...] = ()  # how much of a benchmark there would be, if all videos can be read, in lines
 
     def to_dict(self) -> dict[str, Any]:
         """The forecast in plain types."""
@@ -54,11 +56,13 @@ def forecast(
     repair: bool = False,
     prune: bool = False,
     skip_missing: bool = False,
+    missing_list: str | Path | None = None,
 ) -> Forecast:
     """Foresee what an extraction takes; the time is measured on one batch and a few of the videos.
 
     Args:
         videos, path, config, names, repair, prune, skip_missing: as of `extract`
+        missing_list: CSV file of what is missing of a benchmark; None: none is written
 
     Raises:
         InputError: as the extraction would
@@ -71,6 +75,9 @@ def forecast(
     }
     prepared = prepare(Path(videos), Path(path), config, **given)
     config, plan = prepared.config, prepared.plan
+    coverage = planned_coverage(plan.listing, plan.catalog, prepared.cache) if plan.listing else None
+    if plan.listing and missing_list is not None:
+        list_planned(plan.listing, plan.catalog, prepared.cache, Path(missing_list))
     raw_bytes = len(plan.pending) * config.views * math.prod(prepared.maps_shape) * 2
     return Forecast(
         splits=tuple(plan.split_lines()),
@@ -81,6 +88,7 @@ def forecast(
         raw_bytes=raw_bytes,
         seconds=len(plan.pending) * seconds_per_video(plan, config, prepared.backbone),
         notes=(*plan.changes, *plan.catalog.notes()),
+        coverage=tuple(coverage.sentences()) if coverage else (),
     )
 
 
@@ -111,6 +119,7 @@ def describe_forecast(forecast: Forecast) -> str:
             *map(plain, forecast.splits),
             f"{counts}, {forecast.ignored} other files ignored",
             *map(plain, forecast.notes),
+            *map(plain, forecast.coverage),
             f"disk: about {disk} ({raw} before compression)",
             f"time: about {duration} on this machine (measured on one batch and up to {SAMPLED} videos)",
             "nothing was written",

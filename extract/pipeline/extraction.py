@@ -14,6 +14,7 @@ from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.worker import DecodeTask
 from hcl.extract.hub.class_texts import ClassTexts, embed_texts
+from hcl.extract.pipeline.completeness import list_missing
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
@@ -35,6 +36,7 @@ def extract(
     repair: bool = False,
     prune: bool = False,
     skip_missing: bool = False,
+    missing_list: str | Path | None = None,
 ) -> Summary:
     """Write the frame maps of all videos that the cache does not hold yet, and let it say of the others what is so now.
 
@@ -49,6 +51,7 @@ def extract(
         repair: read all maps back and extract the damaged ones again
         prune: remove videos of the cache that are not among `videos`
         skip_missing: go without listed videos that are not there
+        missing_list: CSV file of what is missing of a benchmark; None: one beside the cache, if anything is
 
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
@@ -70,6 +73,8 @@ def extract(
         with _told_if_unwritable(path):
             _settle_text_model(cache, texts)
             cache.finish_edits()
+            if plan.listing and not cache.lists_identity:
+                cache.set_benchmark(plan.listing)
             _add_classes(cache, plan, texts)
             _edit(cache, plan, prepared.settings)
             cache.add_videos(plan.new_videos)
@@ -77,7 +82,7 @@ def extract(
         for line in (*plan.changes, *plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
         _run(cache, plan, config, prepared.backbone)
-    return summarise(cache, plan)
+    return summarise(cache, plan, list_missing(cache, plan.listing, missing_list), least=config.min_per_class)
 
 
 def _texts_for(cache: ZarrCache | None, plan: Plan, config: ExtractConfig) -> ClassTexts | None:

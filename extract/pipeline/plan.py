@@ -7,6 +7,8 @@ from pathlib import Path
 from hcl.extract.cache.base import DONE
 from hcl.extract.cache.edits import Edits
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog.benchmarks.finding import find_videos
+from hcl.extract.catalog.benchmarks.listing import Listing, read_listing
 from hcl.extract.catalog.listing import read_catalog
 from hcl.extract.catalog.splits import count_splits, split_lines
 from hcl.extract.catalog.videos import UNLABELLED, Catalog, Video
@@ -21,6 +23,7 @@ from hcl.extract.pipeline.changes import (
     refuse_to_prune_all,
 )
 from hcl.extract.pipeline.classes import class_texts, settle_splits, split_origin
+from hcl.extract.pipeline.completeness import refuse_other_benchmark, refuse_small_classes
 from hcl.extract.system.errors import InputError
 
 MISSING = "listed, but not there"  # why videos are left aside
@@ -42,6 +45,7 @@ class Plan:
     edits: Edits = field(default_factory=Edits)  # of what the cache says of its videos and classes
     changes: tuple[str, ...] = ()  # the same in lines
     seed: int | None = None  # of the shuffle that split the classes; None: they were not shuffled now
+    listing: Listing | None = None  # of the published benchmark, where one is named
 
     def split_lines(self) -> list[str]:
         """One line a split: its classes and their number of videos; and how the splits came about, or are missing."""
@@ -83,7 +87,14 @@ def make_plan(
     Raises:
         InputError: if the catalog contradicts itself or the cache, or listed videos are not there
     """
-    catalog = without_missing(videos, read_catalog(videos, unlabelled=True), cache, skip=skip_missing)
+    listing = read_listing(config.benchmark, config.split_lists) if config.benchmark else None
+    if cache is not None:
+        refuse_other_benchmark(cache, listing)
+    if listing:
+        catalog = find_videos(videos, listing)
+        refuse_small_classes(listing, catalog, cache, config.min_per_class)
+    else:
+        catalog = without_missing(videos, read_catalog(videos, unlabelled=True), cache, skip=skip_missing)
     if cache is None:
         splits = settle_splits(catalog, config, {}, None)
         return Plan(
@@ -97,11 +108,13 @@ def make_plan(
             changed=(),
             damaged=(),
             seed=config.split_seed if splits and split_origin(catalog, config) == "seeded" else None,
+            listing=listing,
         )
     placed = place_videos(catalog.videos, cache, config.frame_names)
     if prune:
         refuse_to_prune_all(cache, placed, videos)
-    return _plan_with(cache, catalog, config, names, placed, videos=videos, repair=repair, prune=prune)
+    made = _plan_with(cache, catalog, config, names, placed, videos=videos, repair=repair, prune=prune)
+    return replace(made, listing=listing)
 
 
 def _plan_with(

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.system.console import plain
 
@@ -24,10 +26,21 @@ class Summary:
     readers: tuple[tuple[str, int], ...]  # what read the finished videos of the cache, and how many each
     quantisation_error: float | None  # of the cache's maps
     several_classes: tuple[str, ...] = ()  # byte-identical videos that are not of one class, as "a/1.mp4 = b/1.mp4"
+    coverage: Coverage | None = None  # of a published benchmark
+    missing_list: Path | None = None  # the file that lists what is missing of it
+    small: tuple[str, ...] = ()  # its classes of which fewer can be read than was asked for
 
 
-def summarise(cache: ZarrCache, plan: Plan) -> Summary:
-    """Count what the cache holds after an extraction."""
+def summarise(cache: ZarrCache, plan: Plan, missing_list: Path | None = None, *, least: int = 0) -> Summary:
+    """Count what the cache holds after an extraction.
+
+    Args:
+        cache: as it stands
+        plan: of the extraction
+        missing_list: the file that was written of what is missing of a benchmark
+        least: videos that each of its classes should have
+    """
+    coverage = cache.coverage
     videos, sources, model = cache.videos, cache.sources, cache.text_model
     failed = np.flatnonzero(sources.status == FAILED)
     return Summary(
@@ -42,6 +55,9 @@ def summarise(cache: ZarrCache, plan: Plan) -> Summary:
         several_classes=tuple(
             " = ".join(videos.take(rows).path) for rows in videos.duplicates() if len(set(videos.take(rows).label)) > 1
         ),
+        coverage=coverage,
+        missing_list=missing_list,
+        small=tuple(f"{name} ({count})" for name, count in coverage.below(least).items()) if coverage else (),
     )
 
 
@@ -69,4 +85,9 @@ def as_text(summary: Summary) -> str:
     if summary.failed:
         lines.append(f"{len(summary.failed)} videos failed and were left out:")
         lines += [f"  {path}: {reason}" for path, reason in summary.failed]
+    lines += summary.coverage.sentences() if summary.coverage else []
+    if summary.small:
+        lines.append(f"fewer videos than --min-per-class: {', '.join(summary.small)}")
+    if summary.missing_list:
+        lines.append(f"each of them by its id: {summary.missing_list}")
     return "\n".join(map(plain, lines))

@@ -168,17 +168,19 @@ def evaluate(
     return evaluate_request(open_store(store_or_run), request)[0]
 
 
-def evaluate_stores(paths: Sequence[str | Path | None], request: EvaluationRequest) -> list[Evaluation]:
+def evaluate_stores(
+    sources: Sequence[str | Path | EmbeddingStore | None], request: EvaluationRequest
+) -> list[Evaluation]:
     """Score the same request over several stores of one method; all are looked at before the first is scored.
 
     Args:
-        paths: of stores or runs; None: the latest run
+        sources: stores, or the paths of stores or runs; None: the latest run
         request: which episodes, and how they are scored
 
     Raises:
         InputError: if one cannot be read, is named twice or is of another method, or its episodes cannot be drawn
     """
-    stores = [open_store(path, request.plan.method) for path in paths]
+    stores = [open_store(source, request.plan.method) for source in sources]
     refuse_twice(stores)
     evaluators = [Evaluator(store, request.plan, request.scoring, score_cache=request.score_cache) for store in stores]
     first = evaluators[0]

@@ -14,10 +14,10 @@ from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.confidence import Calibration, OpenSet
 from hcl.match.evaluation.statistics import Accuracy
-from hcl.match.store.embedding_store import LEFT_OUT, EmbeddingStore
+from hcl.match.store.embedding_store import COVERAGE, LEFT_OUT, EmbeddingStore
 
 CONFUSED_SHOWN = 10  # pairs of classes
-LENGTHY = ("arrays", "clip_frames", LEFT_OUT)  # attributes of a store that no report repeats
+LENGTHY = ("arrays", "clip_frames", LEFT_OUT, COVERAGE)  # attributes of a store that no report repeats
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class Evaluation:
             "duplicates": [list(paths) for paths in self.left_out.duplicates],
             "left_out": self.left_out.to_dict(),
             "trained_on": list(self.trained_on),
+            **({"benchmark": coverage.summary()} if (coverage := self.store.coverage) else {}),
         }
 
     def to_pandas(self) -> Any:

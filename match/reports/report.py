@@ -14,6 +14,7 @@ from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
 from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
+from hcl.match.episodes.class_overlap import of_attributes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
@@ -21,6 +22,7 @@ from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
+from hcl.match.store.embedding_store import EmbeddingStore
 
 UNTRAINED = "ResNet features, no training (cosine of mean maps)"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
@@ -69,6 +71,8 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
         quote: what makes labels and paths safe: `plain` for a terminal, `markdown` for a file
     """
     parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
+    parts += [table] if (table := overlap_table(evaluation.store, quote)) else []
+    parts += map(quote, evaluation.store.coverage.sentences() if evaluation.store.coverage else [])
     parts += [_summary(evaluation)] if len(evaluation.outcomes) > 1 else []
     for outcome in evaluation.outcomes:
         title = [f"## {case_name(outcome.case, evaluation.plan)}"] if len(evaluation.outcomes) > 1 else []
@@ -94,6 +98,20 @@ def choice_lines(left_out: LeftOut, trained_on: Sequence[str], quote: Quote = pl
     """Say which classes and videos were left out and why, and which count although a run was trained on them."""
     known = [f"no new classes, the run was trained on them: {', '.join(trained_on)}"] if trained_on else []
     return list(map(quote, left_out.sentences() + known))
+
+
+def overlap_table(store: EmbeddingStore, quote: Quote = plain) -> str:
+    """Which classes of another set overlap those that a run was trained on; "" where that was not looked for."""
+    rows = [
+        (
+            *map(quote, (pair.label, pair.trained, pair.why)),
+            "" if pair.similarity is None else f"{pair.similarity:.2f}",
+            "left out" if pair.leave_out else "kept",
+        )
+        for pair in of_attributes(store.attributes)
+    ]
+    headers = ("class here", "trained class", "in common", "similarity", "")
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) if rows else ""
 
 
 def behind_text(accuracies: Mapping[str, float], headline: str) -> str:

@@ -32,6 +32,8 @@ def over_runs(evaluations: Sequence[Evaluation], quote: Quote = plain) -> str:
     ]
     parts = [_head_of_all(evaluations)]
     parts += list(dict.fromkeys(line for of in evaluations for line in choice_lines(of.left_out, of.trained_on, quote)))
+    covered = (of.store.coverage.sentences() for of in evaluations if of.store.coverage)
+    parts += dict.fromkeys(quote(line) for lines in covered for line in lines)
     parts += [_summary_of_all(evaluations, names)] if len(first.outcomes) > 1 else []
     labels = [quote(label) for label in run_labels(evaluations)]
     for number, outcome in enumerate(first.outcomes):

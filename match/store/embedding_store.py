@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
@@ -33,6 +34,7 @@ IDENTIFYING = FACTS[:3]
 TRAINED_LEVELS = "trained_levels"  # an attribute
 TRAINED_CLASSES = "trained_classes"  # another one
 MATCHER = "matcher"  # an attribute: what the matcher was made for; and before the names of the arrays of its weights
+COVERAGE = "benchmark"  # another one: how much of a published benchmark the cache held, where it held one
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
 
 
@@ -106,6 +108,16 @@ class EmbeddingStore:
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
             raise InputError(f"{self.path}: its {TRAINED_CLASSES} are {named!r}, expected a list of names; {REMEDY}")
         return tuple(named)
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """How much of a published benchmark the store's cache held; None if it held none.
+
+        Raises:
+            InputError: if the attribute is not as it is written
+        """
+        stored = self.attributes.get(COVERAGE)
+        return None if stored is None else Coverage.from_dict(stored, str(self.path))
 
     @property
     def identity(self) -> str:

@@ -38,6 +38,7 @@ ONE_SESSION = (
     "docs/how-to/new-method.md",
     "docs/how-to/export.md",
 )
+ELSEWHERE = "docs/how-to/benchmarks/"  # pages whose blocks test_benchmarks.py runs, on mocks of the sets
 SILENT = ("text",)  # blocks that hold no commands: drawings and files
 FENCED = re.compile(r"^ *```(?P<language>\w*)[^\n`]*\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:\A|(?<=\n\n)) {4}[^\n]*\n(?: {4}[^\n]*\n|\n)*")
@@ -89,7 +90,7 @@ def blocks_of(page: Path) -> list[Block]:
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS}))
+@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if not block.page.startswith(ELSEWHERE)}))
 def test_the_blocks_of_a_page_run(page: str, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the page's order; Python blocks see the names of those before them."""
     monkeypatch.chdir(tmp_path)

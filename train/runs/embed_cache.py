@@ -22,7 +22,7 @@ from hcl.extract.system.settings import list_differences
 from hcl.match.config import BASELINE, HCL
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
 from hcl.match.evaluation.level_weights import LevelWeights, choose_level_weights
-from hcl.match.store.embedding_store import LEFT_OUT, TRAINED_CLASSES, TRAINED_LEVELS, EmbeddingStore
+from hcl.match.store.embedding_store import COVERAGE, LEFT_OUT, TRAINED_CLASSES, TRAINED_LEVELS, EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
@@ -58,8 +58,9 @@ def embed_cache(
     weights: str = "auto",
     test_views: int | None = None,
     device: str = "auto",
+    split: str | None = None,
 ) -> EmbeddedCache:
-    """Embed every finished video of a cache, keeping its splits.
+    """Embed every finished video of a cache, or of one of its splits, keeping its splits.
 
     A val or novel video that is byte-identical to one of an earlier split, or to one that the run was trained on, is
     left out, and named.
@@ -71,6 +72,7 @@ def embed_cache(
         weights: of the backbone, where the cache ends before layer 4; "auto": those of the run or the cache
         test_views: of each video, whose embeddings are averaged; 0: all of them; None: as the run has it
         device: "auto", "cpu" or "cuda"
+        split: whose videos are embedded; None: all
 
     Raises:
         InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
@@ -85,9 +87,9 @@ def embed_cache(
         warn_if_relabelled(opened, trained)
     source = MapSource(opened, weights, choose_device(device))
     source.load()
-    rows = opened.rows()
+    rows = opened.rows(split)
     if not len(rows):
-        raise InputError(f"{cache}: holds no finished videos; run hcl extract first")
+        raise InputError(f"{cache}: holds no finished {f'{split} ' if split else ''}videos; run hcl extract first")
     twins = held_out_twins(opened, trained)
     rows = np.setdiff1d(rows, list(twins)).astype(np.int64)
     if not len(rows):
@@ -152,6 +154,7 @@ def write_embeddings(
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},
         "text_model": config.text_model if config else None,
         LEFT_OUT: list(held_out_twins(cache, run).values()),
+        **({COVERAGE: cache.coverage.to_dict()} if cache.coverage else {}),
     }
     if config:
         attributes["origin"]["base_classes"] = list(config.base_classes)

@@ -12,6 +12,7 @@ import numpy as np
 from hcl.extract.cache.base import DONE, FAILED, SCHEMA
 from hcl.extract.cache.formats import is_hdf5, open_cache
 from hcl.extract.cache.video_table import left_out_text
+from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.system.console import plain
@@ -36,6 +37,7 @@ class Description:
     failed: dict[str, str]  # videos without maps and the reason
     damaged: tuple[str, ...] | None = None  # what cannot be read back; None: not verified
     left_out: tuple[str, ...] = ()  # videos that an earlier split has, too, see `VideoTable.same_as`
+    coverage: Coverage | None = None  # how much of a published benchmark it holds
     store: Description | None = None  # of a finished run
     set_stores: tuple[Description, ...] = ()  # in its place, of a finished run on several sets
 
@@ -60,6 +62,7 @@ class Description:
             *split_lines(self.splits),
             *(f"failed: {video}: {reason}" for video, reason in self.failed.items()),
             *([left_out_text(self.left_out)] if self.left_out else []),
+            *(self.coverage.sentences() if self.coverage else []),
             *(line for store in self._stores for line in store.lines()),
         ]
 
@@ -132,7 +135,7 @@ def _describe_cache(path: Path, verify: bool) -> Description:
             cache.column(name)
         damaged = tuple(videos.path[row] for row in _each(cache.rows().tolist()) if not cache.intact(row))
     counts, same = count_splits(videos.label, videos.split), videos.same_as(cache.left_out)
-    return Description(str(path), "cache", facts, counts, failures, damaged, same)
+    return Description(str(path), "cache", facts, counts, failures, damaged, same, cache.coverage)
 
 
 def _describe_store(path: Path, verify: bool) -> Description:
@@ -147,7 +150,7 @@ def _describe_store(path: Path, verify: bool) -> Description:
     if verify:
         damaged = tuple(_damage_of(store))
     counts = count_splits(store.videos.label, store.videos.split)
-    return Description(str(path), "embedding store", facts, counts, {}, damaged, store.left_out())
+    return Description(str(path), "embedding store", facts, counts, {}, damaged, store.left_out(), store.coverage)
 
 
 def _damage_of(store: EmbeddingStore) -> Iterator[str]:
@@ -185,7 +188,8 @@ def _describe_run(path: Path, verify: bool) -> Description:
         load_encoder(path)
     store = _describe_store(path / STORE, verify) if finished and not of_sets else None
     stores = tuple(_describe_store(store, verify) for store in of_sets)
-    return Description(str(path), "run", facts, {}, {}, () if verify else None, (), store, stores)
+    verified = () if verify else None
+    return Description(str(path), "run", facts, {}, {}, verified, store=store, set_stores=stores)
 
 
 def _encoder(config: RunConfig) -> str | None:

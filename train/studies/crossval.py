@@ -33,26 +33,32 @@ def cross_validate(
     settings: Mapping[str, Any],
     *,
     preset: str | None = None,
+    own_splits: bool = False,
 ) -> CrossValidation:
     """Split the classes of a cache into folds; train and evaluate each fold with each seed.
 
     Finished runs in the folder are not trained again, unfinished ones resume.
 
     Args:
-        path: of the cache; its own splits are not used
+        path: of the cache; its own splits are not used, unless they are asked for
         folder: of the runs, fold0-seed0 and so on, and of the splits of each fold, fold0.csv and so on
         config: sizes of the folds, and seeds
         episodes: drawn alike for all seeds of a fold
         plan: numbers of supports, and the split that is evaluated: "val" while settings are chosen
         settings: fields of TrainConfig; None leaves the preset's value
         preset: as for a training
+        own_splits: train and evaluate on the cache's own splits in place of folds
 
     Raises:
         InputError: if there are too few classes or videos, before anything is trained, or the folder holds a run of
             other settings
     """
     cache = open_cache(path)
-    folds = make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
+    folds = (
+        [cache.class_splits]
+        if own_splits
+        else make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
+    )
     refuse_folder(folder)
     for fold, splits in enumerate(folds):
         of_fold = cache.with_splits(splits)

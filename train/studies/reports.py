@@ -5,9 +5,11 @@ from tabulate import tabulate
 from hcl.extract.system.console import plain
 from hcl.match.config import BASELINE
 from hcl.match.episodes.video_pool import LeftOut
+from hcl.match.evaluation.comparison import verdict
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.reports.report import UNTRAINED_RUN, Quote, behind_text, case_name, counted, queries_name, score_name
 from hcl.train.studies.ablation import Ablation, AblationRow
+from hcl.train.studies.published import MethodRow, MethodTable
 
 
 def crossval_text(result: CrossValidation, quote: Quote = plain) -> str:
@@ -61,6 +63,11 @@ def interval_text(mean: Mean, sign: str = "") -> str:
     return f"{low:{sign}.1f} to {high:{sign}.1f}"
 
 
+def table_text(result: Ablation | MethodTable) -> str:
+    """One of the paper's tables beside one's own results."""
+    return method_text(result) if isinstance(result, MethodTable) else ablation_text(result)
+
+
 def ablation_text(result: Ablation) -> str:
     """One table of the paper, a part for each number of shots."""
     parts = [f"Table {result.number}: {result.title}; differences are paired, from the last row"]
@@ -69,6 +76,32 @@ def ablation_text(result: Ablation) -> str:
         headers = (f"{shot}-shot", "%", "95 %", "difference", "95 %", "", "paper: Kinetics", "SSv2*")
         parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts)
+
+
+def method_text(result: MethodTable) -> str:
+    """One of the paper's tables of methods on a benchmark, a part for each number of shots."""
+    parts = [
+        f"Table {result.number}: methods on {result.coverage.benchmark}, published split, the same maps and episodes;"
+        " differences are paired, from the last row",
+        *map(plain, result.coverage.sentences()),
+    ]
+    for case, shot in enumerate(result.shots):
+        rows = [_method_row(row, case, result.paper(row).get(shot)) for row in result.rows]
+        headers = (f"{shot}-shot", "%", "95 %", "difference", "95 %", "", "paper")
+        parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def _method_row(row: MethodRow, case: int, paper: float | None) -> tuple[str, ...]:
+    published = "" if paper is None else str(paper)
+    if not row.accuracies:
+        return (row.system.name, "not built", "", "", "", "", published)
+    accuracy, difference = row.accuracies[case], row.differences[case]
+    ours = (row.system.name, f"{accuracy.mean:.1f}", interval_text(accuracy))
+    if difference.interval == (0.0, 0.0):
+        return (*ours, "", "", "", published)
+    told = (f"{difference.mean:+.1f}", interval_text(difference, "+"), verdict(*difference.interval))
+    return (*ours, *told, published)
 
 
 def _ablation_row(row: AblationRow, case: int, shot: int) -> tuple[str, ...]:

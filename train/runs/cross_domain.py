@@ -1,0 +1,150 @@
+"""Evaluate a run on another set: embed it by the run's encoder, and leave out the classes that training has seen.
+
+The setting of section 4.4 and Table 7 of the paper: training classes of Kinetics, novel ones of UCF-101 or HMDB-51,
+without those that both have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.cache.formats import open_cache
+from hcl.extract.system.atomic import json_hash
+from hcl.extract.system.errors import InputError, write_errors
+from hcl.extract.system.progress import logger
+from hcl.match.config import BASELINE
+from hcl.match.episodes.class_overlap import (
+    ATTRIBUTE,
+    Floats,
+    Overlap,
+    centred_cosines,
+    find_overlap,
+    read_overlap,
+    to_attribute,
+    write_overlap,
+)
+from hcl.match.store.embedding_store import TRAINED_CLASSES, EmbeddingStore
+from hcl.match.store.locate import latest_run, latest_run_of
+from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.runs.file_hashes import file_hash
+from hcl.train.runs.run_folder import CONFIG, WEIGHTS, RunConfig, read_config
+
+FOLDER = "on"  # in a run's folder: the stores of other caches
+
+
+def store_on(
+    run: str | Path | None,
+    cache: str | Path,
+    *,
+    split: str = "novel",
+    overlap: str | Path | None = None,
+    method: str | None = None,
+    device: str = "auto",
+) -> EmbeddingStore:
+    """Embed a split of another cache by a run, once, and tell which of its classes the run was trained on.
+
+    `hcl.evaluate(store_on("runs/kinetics", "ucf101.zarr"))` evaluates it.
+
+    Args:
+        run: its folder, where the embeddings are kept for later; None: the latest one
+        cache: path of the other cache
+        split: which of its videos are embedded
+        overlap: CSV file that decides which classes are left out; written with what was found if it is not there
+        method: of the latest run
+        device: "auto", "cpu" or "cuda"
+
+    Returns:
+        the store, whose `trained_classes` are those that overlap
+
+    Raises:
+        InputError: if the run does not fit the cache, or the file cannot be read or written
+    """
+    run = Path(run) if run is not None else latest_run() if method in (None, BASELINE) else latest_run_of(method)
+    if not (run / CONFIG).is_file() and (run / "zarr.json").is_file():
+        raise InputError(f"{run}: an embedding store; --on embeds by an encoder, so name the folder of a run")
+    config, opened = read_config(run), open_cache(Path(cache))
+    target = run / FOLDER / f"{_stem(opened)}-{split}-{_key(run, opened)}.zarr"
+    if not (target / "zarr.json").is_file():
+        with write_errors(target.parent, f"embed it elsewhere with: hcl embed {cache} --run {run} --out STORE"):
+            target.parent.mkdir(exist_ok=True)
+        embed_cache(cache, target, run=run, split=split, device=device)
+    store = EmbeddingStore.open(target)
+    pairs = decide_overlap(sorted(set(store.videos.label)), config, opened, Path(overlap) if overlap else None)
+    trained = [pair.label for pair in pairs if pair.leave_out]
+    return replace(store, attributes={**store.attributes, TRAINED_CLASSES: trained, ATTRIBUTE: to_attribute(pairs)})
+
+
+def _stem(cache: FrameMapCache) -> str:
+    return cache.path.name.removesuffix(".zarr").removesuffix(".h5")
+
+
+def _key(run: Path, cache: FrameMapCache) -> str:
+    """What a store follows from, beside its split: another encoder or other videos have another one."""
+    weights = run / WEIGHTS
+    return json_hash([file_hash(weights) if weights.is_file() else "", cache.identity, cache.class_splits])[:8]
+
+
+def decide_overlap(
+    labels: Sequence[str], config: RunConfig, cache: FrameMapCache, file: Path | None
+) -> tuple[Overlap, ...]:
+    """Tell which classes overlap those that a run was trained on, or read it from a file.
+
+    Args:
+        labels: of the other cache's videos
+        config: of the run
+        cache: the other one
+        file: that decides; written if it is not there; None: there is none
+    """
+    if file is not None and file.exists():
+        return read_overlap(file, labels)
+    trained = trained_names(config)
+    pairs = find_overlap(labels, trained, text_cosines(labels, trained, config, cache))
+    if file is not None:
+        write_overlap(file, pairs)
+        logger.info(f"{file}: classes that overlap the trained ones; change leave_out there and run again")
+    return pairs
+
+
+def trained_names(config: RunConfig) -> tuple[str, ...]:
+    """The classes that a run was trained on, as their sets call them; none of a method that learns nothing."""
+    if config.training.method == BASELINE:
+        return ()
+    sets = config.cache.get("sets", {})
+    prefixes = {f"{name}/" for name in sets} if not config.cache.get("merge_classes") else set()
+    names = (
+        next((name.removeprefix(of) for of in prefixes if name.startswith(of)), name) for name in config.base_classes
+    )
+    return tuple(dict.fromkeys(names))
+
+
+def text_cosines(
+    labels: Sequence[str], trained: Sequence[str], config: RunConfig, cache: FrameMapCache
+) -> Floats | None:
+    """The cosines (A, B) of the classes' text embeddings, from the caches; None, with a word why, without them.
+
+    Args:
+        labels: A classes of the other cache
+        trained: B classes of the run
+        config: of the run
+        cache: the other one
+    """
+    known: dict[str, np.ndarray] = {}
+    for path in config.cache.get("paths", [config.cache["path"]]):
+        try:
+            of_run = open_cache(Path(path))
+            if of_run.text_embeddings is not None and of_run.text_model == cache.text_model:
+                known |= dict(zip(of_run.class_names, of_run.text_embeddings, strict=True))
+        except InputError:
+            continue  # the run's cache was moved, or is damaged: names tell
+    here = cache.text_embeddings
+    if here is None or not trained or not set(trained) <= set(known):
+        if trained:
+            logger.info("overlapping classes are told by their names alone: no text embeddings of both sets were found")
+        return None
+    of_labels = dict(zip(cache.class_names, here, strict=True))
+    return centred_cosines(np.stack([of_labels[name] for name in labels]), np.stack([known[name] for name in trained]))
