@@ -30,9 +30,9 @@ from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.fast_scoring.pair_scores import score_pairs
 from hcl.match.store.embedding_store import EmbeddingStore, open_store
 from hcl.match.store.scorer import arrays_for, scorer_of
-from hcl.train.runs.metrics_log import metrics_so_far
 from hcl.train.runs.run_folder import is_finished
 from hcl.train.runs.running import train
+from hcl.train.runs.tracking.metrics_log import metrics_so_far
 from hcl.train.studies.reports import interval_text
 
 SHOTS = (1, 5)

@@ -41,7 +41,7 @@ from hcl.train.runs.run_folder import (
     write_config,
 )
 from hcl.train.runs.running import embed_held_out
-from hcl.train.runs.trackers import TRACKED
+from hcl.train.runs.tracking.trackers import TRACKED
 
 RESULT, FOLDS = "adaptation.json", "folds"
 WITHOUT_RESULT = "name another folder with --out"

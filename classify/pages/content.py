@@ -25,8 +25,8 @@ from hcl.match.confidence.calibration import probabilities
 from hcl.match.evaluation.confidence import Calibration
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.report import behind_text, case_name, score_name
-from hcl.train.runs.metrics_log import metrics_so_far
 from hcl.train.runs.run_folder import CHOICE, RunConfig
+from hcl.train.runs.tracking.metrics_log import metrics_so_far
 
 EXTREMES = 3  # best and worst classes that are named
 

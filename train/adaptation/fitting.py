@@ -19,8 +19,8 @@ from hcl.train.encoders.factory import make_encoder
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.loop import fit
 from hcl.train.runs.fit_run import base_batches, base_texts
-from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, load_encoder
+from hcl.train.runs.tracking.metrics_log import metrics_log
 
 
 def adapted_state(folder: Path, plan: Adaptation, rows: Rows) -> dict[str, Tensor]:

@@ -28,8 +28,8 @@ from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.encoders.video_encoder import VideoEncoder, all_clips
 from hcl.train.fitting.loop import Fitted, fit
 from hcl.train.fitting.set_validation import validation_of
-from hcl.train.runs.metrics_log import metrics_log
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
+from hcl.train.runs.tracking.metrics_log import metrics_log
 
 MOST_VIDEOS = 2000  # base videos that the geometry is computed from
 

@@ -20,8 +20,8 @@ from hcl.extract.system.errors import InputError, what_stands_at
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
-from hcl.train.runs.metrics_log import metrics_so_far
 from hcl.train.runs.run_folder import CONFIG, RunConfig, is_finished, load_encoder, read_config
+from hcl.train.runs.tracking.metrics_log import metrics_so_far
 
 LAST_EPOCH = "last epoch"  # the fact whose value is a line of a run's metrics
 

@@ -31,7 +31,7 @@ from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
 from hcl.train.runs.run_folder import SCHEMA as RUN_SCHEMA
-from hcl.train.runs.trackers import require_tracker
+from hcl.train.runs.tracking.trackers import require_tracker
 
 BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
 LABELS = "labels"  # the hash of the names, classes and groups of all videos

@@ -29,7 +29,6 @@ from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import lacks_layer4
 from hcl.train.runs.embed_cache import write_embeddings
 from hcl.train.runs.fit_run import fit_run, refuse_untrainable
-from hcl.train.runs.metrics_log import kept_epoch
 from hcl.train.runs.planning import (
     begin,
     default_preset,
@@ -46,6 +45,7 @@ from hcl.train.runs.planning import (
     refuse_other_run,
 )
 from hcl.train.runs.run_folder import CHOICE, Run, is_finished, read_config
+from hcl.train.runs.tracking.metrics_log import kept_epoch
 
 
 @dataclass(frozen=True)

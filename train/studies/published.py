@@ -162,7 +162,8 @@ def paper_tables(
         of_method = lru_cache(lambda name: run(f"method-{name}", {"method": name}, own_splits=True))
         for number in of_methods:
             yield method_table(number, coverage, of_method)
-    yield from ablations([number for number in numbers if number in TABLES], run)
+    if ablated := [number for number in numbers if number in TABLES]:
+        yield from ablations(ablated, run)
 
 
 def benchmark_of(cache: FrameMapCache, numbers: Sequence[int]) -> Coverage:

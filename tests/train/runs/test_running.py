@@ -27,7 +27,6 @@ from hcl.match.store.locate import STORE, find_store, latest_run
 from hcl.train.embedding import embed
 from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.runs.file_hashes import write_sums
-from hcl.train.runs.metrics_log import kept_epoch
 from hcl.train.runs.run_folder import (
     CHECKPOINT,
     CHOICE,
@@ -38,6 +37,7 @@ from hcl.train.runs.run_folder import (
     read_config,
 )
 from hcl.train.runs.running import TrainedRun, train, train_once
+from hcl.train.runs.tracking.metrics_log import kept_epoch
 
 MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hcl.train.fitting.loop import EpochRecord, StepRecord
-from hcl.train.runs.trackers import ScalarWriter
+from hcl.train.runs.tracking.trackers import ScalarWriter
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from hcl.train.fitting.set_validation import SetValidation
 from hcl.train.fitting.validation import Validation
 from hcl.train.runs.file_hashes import check_sum, is_recorded
 from hcl.train.runs.run_folder import METRICS
-from hcl.train.runs.scalar_log import ScalarLog, scalar_log
-from hcl.train.runs.trackers import tracker_of
+from hcl.train.runs.tracking.scalar_log import ScalarLog, scalar_log
+from hcl.train.runs.tracking.trackers import tracker_of
 
 SHOWN_DIGITS = 4  # of a loss beside the bar
 
