@@ -54,7 +54,8 @@ class Method(Protocol):
       equally many videos, class by class, from the arrays (B, ...) of its head.
     - `make_matcher(frames, width) -> nn.Module`, where the comparison itself has weights: a module from queries and
       supports, as `class_scores` takes them, to the scores, in whose place it is called; it may have `episode_loss`,
-      too. Its weights learn with the encoder and are kept in the store.
+      too. Its weights learn with the encoder and are kept in the store; it is also made on torch's device "meta", to
+      compare their shapes.
 
     A head with an attribute `takes_patches` that is true is given patch embeddings (B, T, P, D), of which a training
     step leaves out some, in place of frame embeddings.
