@@ -18,7 +18,8 @@ def sole_writer(
 ) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-    The lock's file stays beside it. Where the work was refused, or nothing was made, a new one is removed.
+    The lock's file stays beside it. It is removed where nothing was made because the work was refused, and where the
+    work was refused because of what stands there.
 
     Args:
         path: of the cache, store or run
@@ -35,6 +36,7 @@ def sole_writer(
         raise InputError(f"{lock}: expected the lock of {path.name}, a plain file; remove what stands in its place")
     held, is_new, refused = FileLock(lock, timeout=0), not lock.exists(), False
     made = [folder for folder in lock.parents if not folder.exists()]  # the inner ones first
+    held, is_other, refused = FileLock(lock, timeout=0), path.exists() and not lock.exists(), False
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
@@ -51,7 +53,7 @@ def sole_writer(
     try:
         yield
     except InputError:
-        refused = is_new
+        refused = is_other  # something else stands there, which nobody locked
         raise
     finally:
         holder.unlink(missing_ok=True)

@@ -41,6 +41,13 @@ def test_where_no_cache_was_made_no_lock_stays(tmp_path: Path, is_made: bool) ->
         assert (tmp_path / "cache.zarr.lock").exists()
 
 
+def test_beside_something_else_no_lock_stays(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    with pytest.raises(InputError, match="refused"), sole_writer(tmp_path / "videos"):
+        raise InputError("refused")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["videos"]
+
+
 @pytest.mark.parametrize("place", ["lock", "writer"])
 def test_a_link_in_the_place_of_the_lock_is_never_written_through(tmp_path: Path, place: str) -> None:
     mine = tmp_path / "mine"
