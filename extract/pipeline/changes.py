@@ -54,7 +54,8 @@ def place_videos(videos: Sequence[Video], cache: ZarrCache, frame_names: str) ->
         for video in others
         if video.path in by_path and video.path not in kept and by_path[video.path] not in taken
     }
-    rest = [row for row in range(len(by_path)) if row not in taken | set(unread.values())]
+    taken |= set(unread.values())
+    rest = [row for row in range(len(by_path)) if row not in taken]
     replaced = _replaced(rest, videos, cache, kept)
     return Placed(kept, unread, tuple(row for row in rest if row not in replaced), tuple(sorted(replaced)))
 
@@ -137,7 +138,7 @@ def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mappi
             if getattr(cache.videos, name)[row] != getattr(video, name) and (name != "group" or knows_groups):
                 of_rows[row] = getattr(video, name)
     removed = tuple(sorted(placed.replaced + (placed.gone if prune else ())))
-    remaining = labels_that_remain(catalog.videos, cache, placed, removed)
+    remaining = labels_that_remain(catalog.videos, cache, placed, set(removed))
     stored = cache.class_splits
     return Edits(
         **facts,
