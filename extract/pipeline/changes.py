@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
@@ -23,7 +24,7 @@ class Placed:
     gone: tuple[int, ...]  # rows of videos that are not in the catalog
     replaced: tuple[int, ...]  # rows of those whose path another video has now, or whose file has another class there
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, int]:
         """Row of every video of the catalog that has one, by its path."""
         return self.kept | self.unread
