@@ -59,7 +59,7 @@ def test_a_training_is_not_resumed_on_other_labels(make_cache: MakeCache, here: 
     former = replace(begun, cache={name: value for name, value in begun.cache.items() if "labels" not in name})
     cache.edit(Edits(label={0: "b"}))
     now = make_run_config(cache, begun.training)
-    assert describe_differences(begun, now) == "cache (videos have other names, classes or groups now)"
+    assert describe_differences(begun, now) == "cache (videos have other classes or groups now)"
     assert describe_differences(former, now) == ""  # begun by a version that did not keep them
 
 
