@@ -308,7 +308,7 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"
     labels = before["cache"].get(LABELS)  # None of a run that was begun by an earlier version
-    return "cache (videos have other classes or groups now)" if labels not in (None, after["cache"][LABELS]) else ""
+    return "cache (videos have other classes or groups now)" if labels not in (None, after["cache"].get(LABELS)) else ""
 
 
 def describe_run(run: Run) -> str:
