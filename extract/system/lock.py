@@ -18,7 +18,8 @@ def sole_writer(
 ) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-    The lock's file stays beside it. Where the work was refused, or nothing was made, a new one is removed.
+    The lock's file stays beside it. Where nothing was made it is removed, with the folders that were made for it, and where the
+    work was refused because of what stands there.
 
     Args:
         path: of the cache, store or run
@@ -33,7 +34,7 @@ def sole_writer(
     lock, holder = (path / name if inside else path.with_name(path.name + name) for name in LOCK_NAMES)
     if lock.is_symlink() or (lock.exists() and not lock.is_file()):
         raise InputError(f"{lock}: expected the lock of {path.name}, a plain file; remove what stands in its place")
-    held, is_new, refused = FileLock(lock, timeout=0), not lock.exists(), False
+    held, is_other, refused = FileLock(lock, timeout=0), path.exists() and not lock.exists(), False
     made = [folder for folder in lock.parents if not folder.exists()]  # the inner ones first
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def sole_writer(
     try:
         yield
     except InputError:
-        refused = is_new
+        refused = is_other  # something else stands there, which nobody locked
         raise
     finally:
         holder.unlink(missing_ok=True)
@@ -60,10 +61,11 @@ def sole_writer(
                 lock.unlink(missing_ok=True)
         held.release()
         with suppress(OSError):  # there is something in it
-            for folder in made if refused or inside else []:
-                folder.rmdir()
             if inside:
                 path.rmdir()
+            for folder in made if not path.exists() else []:
+                if folder != path:
+                    folder.rmdir()
 
 
 def _name_of(holder: Path) -> str:

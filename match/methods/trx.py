@@ -107,7 +107,7 @@ class TupleHead(nn.Module):
         for size in map(str, SIZES):
             chosen = self.get_buffer(f"tuples_{size}")  # (n, size)
             frames = placed.index_select(1, chosen.flatten())  # not [...]: its gradient adds up in a fixed order
-            tuples = frames.view(len(frames), len(chosen), -1)  # (B, n, size * D)
+            tuples = frames.view(frames.shape[0], len(chosen), -1)  # (B, n, size * D)
             arrays[f"keys_{size}"] = self.norms[size](self.keys[size](tuples))
             arrays[f"values_{size}"] = self.values[size](tuples)
         return arrays

@@ -35,7 +35,7 @@ class Layer4(nn.Module):
         videos, frames, patches, _ = maps.shape
         of_inputs = maps.view(videos, frames, patches, self.inputs, -1).movedim(3, 2)  # (B, T, I, 4 P, C / 2)
         images = _as_images(of_inputs.flatten(1, 2), self.grid)
-        mapped = _as_maps(self.blocks(to_matmul_dtype(images, next(self.parameters()))), len(maps))  # (B, T * I, P, C)
+        mapped = _as_maps(self.blocks(to_matmul_dtype(images, next(self.parameters()))), videos)  # (B, T * I, P, C)
         return mapped.reshape(videos, frames, self.inputs, *mapped.shape[2:]).movedim(2, 3).flatten(3)
 
 
@@ -52,7 +52,7 @@ class Averaged(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Average the maps of videos: (B, T, 4 P, C) to (B, T, P, C), at odd edges over the patches that there are."""
-        return _as_maps(halved(_as_images(maps, self.grid)), len(maps))
+        return _as_maps(halved(_as_images(maps, self.grid)), maps.shape[0])
 
 
 def _as_images(maps: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -174,8 +174,11 @@ def _traced(made: Exported) -> torch.export.ExportedProgram:
     """Trace the module; the first axis stays free."""
     free = {0: torch.export.Dim(made.axes[0], min=1, max=2**20)}
     module = made.module.eval().requires_grad_(False)
-    with torch.no_grad():
-        return torch.export.export(module, (made.example,), dynamic_shapes=(free,))
+    try:
+        with torch.no_grad():
+            return torch.export.export(module, (made.example,), dynamic_shapes=(free,))
+    except Exception as error:  # of any kind: a head of one's own may do what cannot be traced
+        raise InputError(f"cannot be exported for any number of {made.axes[0]} ({first_line(error)})") from error
 
 
 def _write_torch(made: Exported, file: Path, facts: str) -> None:

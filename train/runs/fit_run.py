@@ -158,13 +158,14 @@ def refuse_untrainable(cache: FrameMapCache, config: RunConfig) -> None:
     """Refuse, before anything is written, what the first step of a training would refuse.
 
     Raises:
-        InputError: if clips need more frames than there are, or too few classes have the videos of a batch
+        InputError: if clips need more frames than there are, too few classes have the videos of a batch, or several
+            processes cannot share one evenly
     """
     training, frames = config.training, config.encoder["frames"]
     if training.method == HCL and frames is not None:
         all_clips(frames, training.clip_sizes)
     if training.method != BASELINE and training.epochs:
-        base_sampler(cache, training)
+        rank_slice(base_sampler(cache, training).batch_size)
 
 
 def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:

@@ -112,7 +112,7 @@ def train(
         opened = open_with_splits(cache, splits, merge_classes=merge_classes, train_on=train_on)
         planned = run_on_main(lambda: _refuse_or_plan(opened, run, preset, settings or {}))
         source = MapSource(opened, planned.config.training.weights, own_gpu(_device_of(planned)))
-        source.load()  # wrong weights are refused before anything is written
+        run_on_main(source.load)  # wrong weights are refused before anything is written
         with ExitStack() as held:
             run_on_main(lambda: held.enter_context(sole_writer(planned.folder, inside=True)))
             run_on_main(lambda: _begin(planned, opened, automatic=preset is None))

@@ -36,9 +36,16 @@ def test_where_no_cache_was_made_no_lock_stays(tmp_path: Path, is_made: bool) ->
         if is_made:
             path.mkdir()
         raise InputError("refused")
-    assert {entry.name for entry in tmp_path.iterdir()} == ({"cache.zarr"} if is_made else set())
+    assert {entry.name for entry in tmp_path.iterdir()} == ({"cache.zarr", "cache.zarr.lock"} if is_made else set())
     with sole_writer(path):  # it can be held again
         assert (tmp_path / "cache.zarr.lock").exists()
+
+
+def test_beside_something_else_no_lock_stays(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    with pytest.raises(InputError, match="refused"), sole_writer(tmp_path / "videos"):
+        raise InputError("refused")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["videos"]
 
 
 @pytest.mark.parametrize("place", ["lock", "writer"])

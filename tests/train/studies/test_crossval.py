@@ -77,6 +77,14 @@ def test_too_few_classes_are_refused() -> None:
         make_folds(NAMES, CrossvalConfig(novel=3, val=2), 3, "val")
 
 
+def test_folds_that_only_repeat_others_are_refused() -> None:
+    names = [f"class {number}" for number in range(28)]
+    made = make_folds(names, CrossvalConfig(novel=6, folds=14), 5)
+    assert len({tuple(splits.items()) for splits in made}) == 14
+    with pytest.raises(InputError, match="--folds 99: 28 classes make 14 different folds of 6 novel ones; lower it"):
+        make_folds(names, CrossvalConfig(novel=6, folds=99), 5)
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
@@ -164,10 +172,14 @@ def test_other_episodes_cannot_be_compared(cache: Path, found: CrossValidation, 
 def test_the_report_shows_every_score_of_every_fold(found: CrossValidation) -> None:
     text = crossval_text(found)
     for number, shot in enumerate(PLAN.shots):
-        table = next(part for part in text.split("\n\n") if f"{shot}-shot" in part)
+        table = next(part for part in text.split("\n\n") if f"| {shot}-shot, %" in part)
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
         means = [found.accuracy(number, name) for name in found.evaluations[0][0].outcomes[number].accuracies]
         assert [row[1:4] for row in rows] == [[f"{value:.1f}" for value in (*of.by_fold, of.mean)] for of in means]
+    summary = next(part for part in text.split("\n\n") if part.startswith("| mean % (95 %)"))
+    for row, name in zip(summary.splitlines()[2:], found.evaluations[0][0].outcomes[0].accuracies, strict=True):
+        of_shots = [found.accuracy(number, name) for number in range(len(PLAN.shots))]
+        assert [cell.split()[0] for cell in row.split("|")[2:-1]] == [f"{of.mean:.1f}" for of in of_shots]
     behind = replace_accuracies(found, first=100.0)
     assert "without training, " in crossval_text(behind) and "is ahead here: 100.0 %" in crossval_text(behind)
     assert "is ahead" not in crossval_text(replace_accuracies(found, first=0.0))
@@ -252,10 +264,13 @@ def test_the_commands_run_and_resume(cache: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     small = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
     options = ["--novel=auto", "--val=0", "--folds=1", "--way=3", "--episodes=10", "--shot=1", *small]
-    first = CliRunner().invoke(main, ["crossval", str(cache), *options, "--json", "crossval.json"])
+    first = CliRunner().invoke(main, ["crossval", str(cache), *options, "--json", "c.json", "--markdown", "c.md"])
     assert first.exit_code == 0 and "1-shot, %" in first.output, first.output
-    assert json.loads(Path("crossval.json").read_text())["outcomes"][0]["k_shot"] == 1
-    table = CliRunner().invoke(main, ["ablate", str(cache), "--table", "3", "--out", "ablation", *options])
+    assert json.loads(Path("c.json").read_text())["outcomes"][0]["k_shot"] == 1
+    assert "1-shot, %" in Path("c.md").read_text() and "c.md" not in first.output
+    told = ["--out", "ablation", "--markdown", "a.md"]
+    table = CliRunner().invoke(main, ["ablate", str(cache), "--table", "3", *told, *options])
+    assert Path("a.md").read_text().startswith("Table 3: semantic attention")
     assert table.exit_code == 0 and "Table 3: semantic attention" in table.output, table.output
     assert (tmp_path / "ablation" / "full" / "fold0-seed0" / STORE).is_dir()
     off = read_config(tmp_path / "ablation" / "without-semantic_attention" / "fold0-seed0").training
