@@ -99,6 +99,7 @@ class ZarrCache(FrameMapCache):
             made._append(name, 0, source.column(name))
         made._resize_maps(len(source.videos))
         made._set(source.counted_attributes)
+        made._forget_tables()
         return made
 
     def write_chunk(self, key: ChunkKey, values: NDArray[Any]) -> None:

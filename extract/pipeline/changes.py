@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hcl.extract.cache.base import DONE
@@ -23,7 +24,7 @@ class Placed:
     gone: tuple[int, ...]  # rows of videos that are not in the catalog
     replaced: tuple[int, ...]  # rows of those whose path another video has now, or whose file has another class there
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, int]:
         """Row of every video of the catalog that has one, by its path."""
         return self.kept | self.unread
@@ -54,7 +55,8 @@ def place_videos(videos: Sequence[Video], cache: ZarrCache, frame_names: str) ->
         for video in others
         if video.path in by_path and video.path not in kept and by_path[video.path] not in taken
     }
-    rest = [row for row in range(len(by_path)) if row not in taken | set(unread.values())]
+    taken |= set(unread.values())
+    rest = [row for row in range(len(by_path)) if row not in taken]
     replaced = _replaced(rest, videos, cache, kept)
     return Placed(kept, unread, tuple(row for row in rest if row not in replaced), tuple(sorted(replaced)))
 
@@ -137,7 +139,7 @@ def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mappi
             if getattr(cache.videos, name)[row] != getattr(video, name) and (name != "group" or knows_groups):
                 of_rows[row] = getattr(video, name)
     removed = tuple(sorted(placed.replaced + (placed.gone if prune else ())))
-    remaining = labels_that_remain(catalog.videos, cache, placed, removed)
+    remaining = labels_that_remain(catalog.videos, cache, placed, set(removed))
     stored = cache.class_splits
     return Edits(
         **facts,

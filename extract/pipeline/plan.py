@@ -131,21 +131,24 @@ def _plan_with(
     """The plan beside a cache that holds some of the videos."""
     removed = {*placed.replaced, *(placed.gone if prune else ())}
     remaining = labels_that_remain(catalog.videos, cache, placed, removed)
-    stored = {name: split for name, split in cache.class_splits.items() if name in remaining}
-    settled = stored | inherited_splits(catalog.videos, cache, placed, remaining)
-    splits = settle_splits(catalog, config, settled, str(cache.settings.get("split_origin", "given")))
+    stored, origin = cache.class_splits, str(cache.settings.get("split_origin", "given"))
+    inherited = inherited_splits(catalog.videos, cache, placed, remaining)
+    settled = {name: split for name, split in stored.items() if name in remaining} | inherited
+    splits = settle_splits(catalog, config, settled, origin)
+    shuffled = "seeded" == origin == split_origin(catalog, config) and not set(catalog.class_names) <= set(settled)
     texts = {name: text for name, text in cache.class_texts.items() if name in remaining}
     edits = plan_edits(catalog, cache, placed, splits, prune=prune)
     damaged = [path for path, row in placed.kept.items() if repair and not cache.intact(row)]
     after = {row: place for place, row in enumerate(row for row in range(len(cache.videos)) if row not in removed)}
     new = tuple(video for video in catalog.videos if video.path not in placed.rows)
-    again = {video.path: video.source for video in catalog.videos if video.path in {*placed.unread, *damaged}}
+    to_read = {*placed.unread, *damaged}
+    again = {video.path: video.source for video in catalog.videos if video.path in to_read}
     pending = [(after[placed.rows[path]], source) for path, source in again.items()]
     return Plan(
         catalog=catalog,
         splits=splits,
         texts=class_texts(catalog, texts, names),
-        new_classes=tuple(name for name in catalog.class_names if name not in cache.class_splits),
+        new_classes=tuple(name for name in catalog.class_names if name not in stored),
         new_videos=new,
         pending=(*pending, *((len(after) + place, video.source) for place, video in enumerate(new))),
         kept=len(placed.kept) - len(damaged),
@@ -153,6 +156,7 @@ def _plan_with(
         damaged=tuple(damaged),
         edits=edits,
         changes=tuple(change_lines(edits, cache, placed, videos)),
+        seed=config.split_seed if shuffled else None,
     )
 
 
@@ -185,6 +189,6 @@ def without_missing(videos: Path, catalog: Catalog, cache: ZarrCache | None, *, 
             f"{videos}: {len(missing)} of its {count} videos are not there, {found}; put them there, or go on with"
             f" the other {count - len(missing)} by --skip-missing"
         )
-    aside = {**catalog.left_aside, MISSING: tuple(video.path for video in missing)}
-    there = tuple(video for video in catalog.videos if video not in set(missing))
-    return replace(catalog, videos=there, left_aside=aside)
+    absent = {video.path for video in missing}
+    there = tuple(video for video in catalog.videos if video.path not in absent)
+    return replace(catalog, videos=there, left_aside={**catalog.left_aside, MISSING: tuple(sorted(absent))})

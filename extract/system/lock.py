@@ -18,7 +18,7 @@ def sole_writer(
 ) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-    The lock's file stays beside it. It is removed where nothing was made because the work was refused, and where the
+    The lock's file stays beside it. Where nothing was made it is removed, with the folders that were made for it, and where the
     work was refused because of what stands there.
 
     Args:
@@ -62,10 +62,11 @@ def sole_writer(
                 lock.unlink(missing_ok=True)
         held.release()
         with suppress(OSError):  # there is something in it
-            for folder in made if refused or inside else []:
-                folder.rmdir()
             if inside:
                 path.rmdir()
+            for folder in made if not path.exists() else []:
+                if folder != path:
+                    folder.rmdir()
 
 
 def _name_of(holder: Path) -> str:

@@ -30,7 +30,7 @@ class LogBar(Bar):
         if msg == "" or now < getattr(self, "_next", self.start_t + self.mininterval):
             return
         self._next = now + self.mininterval
-        self.fp.write(f"{self}\n")
+        self.fp.write(" ".join(str(self).split()) + "\n")  # without the blanks that align rates
         self.fp.flush()
 
     def clear(self, nolock: bool = False) -> None:

@@ -22,7 +22,7 @@ from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.data.selected_videos import dealt_views, of_rows
 from hcl.train.runs.embed_cache import refuse_other_maps
 from hcl.train.runs.file_hashes import file_hash
-from hcl.train.runs.planning import BASE_CONTENTS, CONTENT_LENGTH, open_with_splits
+from hcl.train.runs.planning import BASE_CONTENTS, BASE_LABELS, CONTENT_LENGTH, open_with_splits
 from hcl.train.runs.run_folder import WEIGHTS, Run, RunConfig
 
 ADAPTED = "adapted"  # what a run keeps of the clips that it was adapted to
@@ -102,6 +102,7 @@ class Adaptation:
         contents = {*str(before.cache.get(BASE_CONTENTS, "")).split()}
         contents |= {self.clips.videos.content[row][:CONTENT_LENGTH] for row in rows} - {""}
         cache = {**before.cache, BASE_CONTENTS: " ".join(sorted(contents))}
+        cache.pop(BASE_LABELS, None)  # which says nothing of the clips
         return replace(
             before,
             training=self.training,

@@ -302,19 +302,15 @@ def describe_differences(then: RunConfig, now: RunConfig) -> str:
     options = {each.name: option_of(each) for each in fields(TrainConfig)}  # as they are typed
     free = {
         "training": tuple(options[name] for name in FREE_TO_CHANGE),
-        "cache": ("path", "paths", BASE_CONTENTS, BASE_LABELS),
+        "cache": ("path", "paths", BASE_CONTENTS, BASE_LABELS, LABELS),
     }  # the same cache may lie elsewhere now
     for state in (before, after):
         state["training"] = {options.get(name, name): value for name, value in state["training"].items()}
-    labels = before["cache"].get(LABELS)
-    if labels is None:  # a run that was begun by an earlier version
-        after["cache"].pop(LABELS)
-    elif labels != after["cache"][LABELS]:
-        return "cache (videos have other names, classes or groups now)"
     for part in ("training", "cache", "text_model", "splits"):
         if differences := list_differences(before[part] or {}, after[part] or {}, without=free.get(part, ())):
             return f"{part} ({differences})"
-    return ""
+    labels = before["cache"].get(LABELS)  # None of a run that was begun by an earlier version
+    return "cache (videos have other classes or groups now)" if labels not in (None, after["cache"].get(LABELS)) else ""
 
 
 def describe_run(run: Run) -> str:

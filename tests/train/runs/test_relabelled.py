@@ -37,7 +37,7 @@ def test_stores_and_runs_notice_other_labels(
     (told,) = [line for line in said if "changed since" in line]
     assert told == (
         "one/embeddings.zarr: its cache was changed since, 3 of its 16 videos, such as f/0.mp4: f there, g now; embed"
-        " anew with: hcl embed cache.zarr --run one --out one/embeddings.zarr"
+        f" anew with: hcl embed {cache.path} --run one --out one/embeddings.zarr"
     )
     assert describe_differences(config, make_run_config(cache, config.training)) != ""
     embed_cache("cache.zarr", "again.zarr", run="one", device="cpu")
@@ -59,7 +59,7 @@ def test_a_training_is_not_resumed_on_other_labels(make_cache: MakeCache, here: 
     former = replace(begun, cache={name: value for name, value in begun.cache.items() if "labels" not in name})
     cache.edit(Edits(label={0: "b"}))
     now = make_run_config(cache, begun.training)
-    assert describe_differences(begun, now) == "cache (videos have other names, classes or groups now)"
+    assert describe_differences(begun, now) == "cache (videos have other classes or groups now)"
     assert describe_differences(former, now) == ""  # begun by a version that did not keep them
 
 
