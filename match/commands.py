@@ -132,7 +132,7 @@ def evaluate(
         raise click.UsageError("--score-cache keeps the scores of one store")
     if overlap and not on:
         raise click.UsageError("--overlap goes with --on")
-    embed_other = (ctx.find_root().obj or {}).get(STORE_ON)
+    embed_other: Any = (ctx.find_root().obj or {}).get(STORE_ON)
     if on and embed_other is None:
         raise click.UsageError("--on embeds by a run, which `hcl evaluate` alone can")
 
