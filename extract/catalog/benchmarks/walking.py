@@ -76,7 +76,8 @@ def _without_suffixes(stem: str) -> str:
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
     """The names of folders, and of files that are no images: of frames there may be millions."""
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     with _told(folder), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
