@@ -160,25 +160,6 @@ def evaluate(
     evaluations = evaluate_stores(sources, request)
     alone = len(evaluations) == 1
     echo(report.as_text(evaluations[0], plain) if alone else several_runs.over_runs(evaluations, plain))
-    embed_other: Any = (ctx.find_root().obj or {}).get(STORE_ON)
-    if on and embed_other is None:
-        raise click.UsageError("--on embeds by a run, which `hcl evaluate` alone can")
-
-    def opened(path: Path | None) -> EmbeddingStore:
-        if on:
-            store: EmbeddingStore = embed_other(
-                path, on, split=request.plan.split, overlap=overlap, method=request.plan.method
-            )
-            return store
-        return open_store(path, request.plan.method)
-
-    evaluations = [evaluation for path in stores or (None,) for evaluation in evaluate_request(opened(path), request)]
-
-    def text(quote: report.Quote) -> str:
-        alone = len(evaluations) == 1
-        return report.as_text(evaluations[0], quote) if alone else report.over_runs(evaluations, quote)
-
-    echo(text(plain))
     if json_file:
         report.write_json(json_file, {"runs": [evaluation.to_dict() for evaluation in evaluations]})
     if markdown:

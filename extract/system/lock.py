@@ -18,8 +18,8 @@ def sole_writer(
 ) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-    The lock's file stays beside it. Where nothing was made it is removed, with the folders that were made for it, and where the
-    work was refused because of what stands there.
+    The lock's file stays beside it. Where nothing was made it is removed, with the folders that were made for it, and
+    where the work was refused because of what stands there.
 
     Args:
         path: of the cache, store or run
@@ -34,7 +34,6 @@ def sole_writer(
     lock, holder = (path / name if inside else path.with_name(path.name + name) for name in LOCK_NAMES)
     if lock.is_symlink() or (lock.exists() and not lock.is_file()):
         raise InputError(f"{lock}: expected the lock of {path.name}, a plain file; remove what stands in its place")
-    held, is_new, refused = FileLock(lock, timeout=0), not lock.exists(), False
     made = [folder for folder in lock.parents if not folder.exists()]  # the inner ones first
     held, is_other, refused = FileLock(lock, timeout=0), path.exists() and not lock.exists(), False
     try:

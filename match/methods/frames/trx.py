@@ -113,10 +113,6 @@ class TupleHead(nn.Module):
         arrays = {}
         for size in map(str, self.sizes):
             tuples = self.tuples_of(placed, size)
-        for size in map(str, SIZES):
-            chosen = self.get_buffer(f"tuples_{size}")  # (n, size)
-            frames = placed.index_select(1, chosen.flatten())  # not [...]: its gradient adds up in a fixed order
-            tuples = frames.view(frames.shape[0], len(chosen), -1)  # (B, n, size * D)
             arrays[f"keys_{size}"] = self.norms[size](self.keys[size](tuples))
             arrays[f"values_{size}"] = self.values[size](tuples)
         return arrays
@@ -125,4 +121,4 @@ class TupleHead(nn.Module):
         """Put the frames (B, T, D) of each tuple of some size side by side: (B, n, size * D)."""
         chosen = self.get_buffer(f"tuples_{size}")  # (n, size)
         frames = frame_embeddings.index_select(1, chosen.flatten())  # not [...]: its gradient adds up in a fixed order
-        return frames.view(len(frames), len(chosen), -1)
+        return frames.view(frames.shape[0], len(chosen), -1)  # not len(): an export would fix the number

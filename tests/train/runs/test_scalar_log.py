@@ -22,9 +22,9 @@ from hcl.extract.system.progress import logger
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
-from hcl.train.runs.tracking import trackers
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.running import train
+from hcl.train.runs.tracking import trackers
 from hcl.train.runs.tracking.scalar_log import scalar_log
 from hcl.train.runs.tracking.trackers import TRACKED, TensorBoard, tracker_of
 

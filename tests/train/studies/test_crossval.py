@@ -173,7 +173,6 @@ def test_the_report_shows_every_score_of_every_fold(found: CrossValidation) -> N
     text = crossval_text(found)
     for number, shot in enumerate(PLAN.shots):
         table = next(part for part in text.split("\n\n") if part.startswith(f"| {shot}-shot, %"))
-        table = next(part for part in text.split("\n\n") if f"| {shot}-shot, %" in part)
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
         means = [found.accuracy(number, name) for name in found.evaluations[0][0].outcomes[number].accuracies]
         assert [row[1:4] for row in rows] == [[f"{value:.1f}" for value in (*of.by_fold, of.mean)] for of in means]
