@@ -110,7 +110,7 @@ def test_a_splits_file_must_name_every_class(make_cache: MakeCache, here: Path, 
     file.write_text("label,split\na,base\n")
     with pytest.raises(InputError, match=r"splits.csv: no split for class 'b'; list every class of .*cache.zarr"):
         open_with_splits(cache.path, file)
-    file.write_text("label,split\na,train\n")
+    file.write_text("label,split\na,middle\n")
     with pytest.raises(InputError, match="^[^ ]*splits.csv line 2: [^/]*$"):
         open_with_splits(cache.path, file)
 

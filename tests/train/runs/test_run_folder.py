@@ -47,7 +47,7 @@ def test_damaged_runs_are_named(small_train: Train, make_cache: MakeCache, here:
     (here / "two" / CONFIG).write_text("{}")
     with pytest.raises(InputError, match="not the settings of a run"):
         load_encoder(here / "two")
-    with pytest.raises(InputError, match="not a run"):
+    with pytest.raises(InputError, match="a folder of runs or stores .*; name one of them; expected a run"):
         load_encoder(here)
 
 

@@ -110,7 +110,7 @@ def test_the_caches_stand_in_the_run(small_train: Train, two: list[ZarrCache], h
     assert config.cache["paths"] == {"A": str(two[0].path), "B": str(two[1].path)}
     assert config.cache["sets"] == {"A": two[0].identity, "B": two[1].identity}
     assert config.base_classes == ("A/a", "A/b", "A/c", "B/b", "B/x") and config.splits["B/u"] == "novel"
-    assert set(record_cache(two[0])) == {"path", "identity", "settings", "base_contents"}  # of one cache
+    assert set(record_cache(two[0])) == {"path", "identity", "settings", "base_contents", "labels", "base_labels"}
     told = describe(here / "one", verify=True)
     assert told.facts["caches"] == config.cache["paths"] and told.facts["state"] == "finished"
     assert f"caches: A {two[0].path}, B {two[1].path}" in told.lines() and told.damaged == ()
