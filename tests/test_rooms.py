@@ -40,7 +40,9 @@ NARROW = {  # where a package may be imported
     "zarr": {"extract/system/zarr_groups.py", "extract/cache/*", "match/store/*", "match/evaluation/score_cache.py"},
     "decord": {"extract/video/decord_reader.py"},
     "torch.distributed": {"train/distributed.py"},
-    "torch.utils.tensorboard": {"train/runs/tensorboard_log.py"},
+    "torch.utils.tensorboard": {"train/runs/trackers.py"},
+    "wandb": {"train/runs/trackers.py"},
+    "mlflow": {"train/runs/trackers.py"},
 }
 LIGHT = (
     "extract/config.py",

@@ -10,6 +10,7 @@ from hcl.match.config import ATTENTION_SCALES, METHODS
 EXPORTS = ("encoder", "text", "backbone")  # what of a run can be exported
 PRESETS = ("quick", "paper")
 TRAIN_ON = {"base": ("val", "novel"), "val": ("novel",), "all": ()}  # what is learned from: splits that are left out
+TRACKERS = ("tensorboard", "wandb", "mlflow", "none")
 LARGE_SET = 2000  # base videos from which the paper's schedule is worth a GPU's time
 TERMS = (
     "cross_entropy",
@@ -208,7 +209,12 @@ class TrainConfig:
     checkpoint_every: int = advanced(
         500, "Steps between two checkpoints; one is also written after each epoch.", at_least=1
     )
-    tensorboard: bool = advanced(True, "Log losses, learning rate and validation for TensorBoard in the run's folder.")
+    tracker: str = advanced(
+        "tensorboard",
+        "Where losses, learning rate and validation are logged beside metrics.jsonl: TensorBoard's files in the run's"
+        " folder, wandb (Weights & Biases), mlflow, or none.",
+        choices=TRACKERS,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -33,7 +33,7 @@ from hcl.extract.decoding.source import Source
 from hcl.match.store.embedding_store import EmbeddingStore
 
 SPLITS = {"a": "base", "b": "base", "c": "base", "d": "val", "e": "val", "f": "novel", "g": "novel", "h": "novel"}
-TINY = "--dim 16 --heads 2 --mlp-dim 16 --epochs 2 --steps-per-epoch 3 --val-episodes 10 --device cpu --no-tensorboard"
+TINY = "--dim 16 --heads 2 --mlp-dim 16 --epochs 2 --steps-per-epoch 3 --val-episodes 10 --device cpu --tracker none"
 EVALUATE = "evaluate store.zarr --way 3 --episodes 20"
 HARMS = ("delete", "truncate", "flip")
 

@@ -32,6 +32,7 @@ from hcl.train.runs.run_folder import (
     CHOICE,
     CONFIG,
     METRICS,
+    TENSORBOARD,
     WEIGHTS,
     Run,
     load_encoder,
@@ -40,6 +41,7 @@ from hcl.train.runs.run_folder import (
     write_config,
 )
 from hcl.train.runs.running import embed_held_out
+from hcl.train.runs.trackers import TRACKED
 
 RESULT, FOLDS = "adaptation.json", "folds"
 WITHOUT_RESULT = "name another folder with --out"
@@ -135,7 +137,9 @@ def _refuse_foreign(out: Path) -> None:
         METRICS,
         WEIGHTS,
         "SHA256SUMS",
-        "tensorboard",
+        TENSORBOARD,
+        TRACKED,
+        "wandb",
         STORE,
         SET_STORES,
     }

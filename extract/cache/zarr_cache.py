@@ -37,8 +37,11 @@ class ZarrCache(FrameMapCache):
     def __init__(self, path: Path, group: zarr.Group) -> None:
         super().__init__(path)
         self._group = group
-        self._layout = self._read_layout()
-        self._map_arrays = {name: self._array(name) for name in self._layout.arrays}
+        maps, further = self._array("maps"), "views" in sealed_arrays(group)
+        opened = {"maps": maps, **({"views": self._array("views")} if further else {})}
+        views = opened["views"].shape if further else None
+        self._layout = self._layout_of(maps.shape, views, maps.dtype)
+        self._map_arrays = {name: opened[name] if name in opened else self._array(name) for name in self._layout.arrays}
         self._orders = {name: stored_order(array) for name, array in self._map_arrays.items()}
 
     @classmethod
@@ -109,10 +112,6 @@ class ZarrCache(FrameMapCache):
     def layout(self) -> MapLayout:
         """How maps are stored."""
         return self._layout
-
-    def _read_layout(self) -> MapLayout:
-        shapes = {name: self._array(name).shape for name in ("maps", "views") if name in sealed_arrays(self._group)}
-        return self._layout_of(shapes.get("maps"), shapes.get("views"), self._array("maps").dtype)
 
     @property
     def attributes(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Class texts: class names made readable and embedded by a frozen BERT.
+"""Class texts: class names made readable and embedded by a frozen BERT, or by the text tower of CLIP and its like.
 
 The paper says neither which BERT nor which pooling: here it is the mean of the last hidden state over a text's tokens.
+A text tower has its own pooling and projection.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +62,7 @@ def _starts_word(before: str, here: str, after: str) -> bool:
 
 
 def embed_texts(texts: Sequence[str], model: str = "auto") -> ClassTexts:
-    """Embed texts by the mean of a BERT's last hidden state over their tokens, each text on its own.
+    """Embed texts by the mean of a BERT's last hidden state over their tokens, or by a text tower; each on its own.
 
     Args:
         texts: one per class
@@ -111,14 +113,22 @@ def _embed(texts: Sequence[str], folder: Path) -> np.ndarray:
 
     tokenizer = load_pretrained("AutoTokenizer", folder)
     network = load_model(folder)
+    config = getattr(network.config, "text_config", network.config)
+    length: dict[str, Any] = {"truncation": True, "max_length": config.max_position_embeddings}
+    if network.config.model_type.startswith("siglip"):
+        length["padding"] = "max_length"  # as it was trained
     rows = []
     with torch.inference_mode(), quiet():
         for text in texts:
-            tokens = tokenizer(
-                text, return_tensors="pt", truncation=True, max_length=network.config.max_position_embeddings
-            )
-            hidden = network(**tokens).last_hidden_state[0]  # (tokens, E)
-            mask = tokens["attention_mask"][0, :, None]
-            rows.append(((hidden * mask).sum(dim=0) / mask.sum()).numpy())
-    width = network.config.hidden_size
-    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, width), dtype=np.float32)
+            rows.append(_embedding(network, tokenizer(text, return_tensors="pt", **length)).numpy())
+    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, config.hidden_size), dtype=np.float32)
+
+
+def _embedding(network: Any, tokens: Any) -> Any:
+    """The (E,) embedding of one text: of a model of images and texts as it has it, else the mean over the tokens."""
+    if hasattr(network, "get_text_features"):
+        features = network.get_text_features(**tokens)
+        return getattr(features, "pooler_output", features)[0]  # which of the two depends on the version
+    hidden = network(**tokens).last_hidden_state[0]  # (tokens, E)
+    mask = tokens["attention_mask"][0, :, None]
+    return (hidden * mask).sum(dim=0) / mask.sum()

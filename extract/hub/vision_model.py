@@ -1,8 +1,8 @@
-"""Vision models of transformers as backbones: patch tokens (ViT, DINOv2, CLIP) or maps (ResNet)."""
+"""Vision models of transformers as backbones: patch tokens (ViT, DINOv2 and 3, CLIP) or maps (ResNet)."""
 
 import inspect
 import json
-from math import isfinite
+from math import isfinite, isqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hcl.extract.hub.loading import Unavailable, load_model, model_folder, quiet
 from hcl.extract.system.errors import InputError, first_line
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G and B in [0, 1]
-SUPPORTED_MODELS = "one that gives patch tokens (ViT, DeiT, DINOv2, CLIP, SigLIP) or maps (ResNet, ConvNeXt)"
+SUPPORTED_MODELS = "one that gives patch tokens (ViT, DeiT, DINOv2, DINOv3, CLIP, SigLIP) or maps (ResNet, ConvNeXt)"
 
 
 class PatchTokens(nn.Module):
@@ -79,7 +79,7 @@ def _adapter(model: Any, name: str, size: int) -> nn.Module:
     if output.dim() == 4:
         return ModelMaps(model)
     patch = getattr(model.config, "patch_size", None)
-    side = size // patch if isinstance(patch, int) else 0
+    side = size // patch if isinstance(patch, int) else isqrt(output.shape[1])  # a ConvNeXt whose maps are tokens
     extra = output.shape[1] - side * side
     if side < 1 or not 0 <= extra <= 2 + getattr(model.config, "num_register_tokens", 0):
         raise InputError(

@@ -90,14 +90,14 @@ def refuse_links(folder: Path, *, depth: int = 1) -> None:
             )
 
 
-def _links(folder: Path, depth: int) -> Iterator[Path]:
+def _links(folder: str | Path, depth: int) -> Iterator[Path]:
     """The links in a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
                 yield Path(entry.path)
             elif depth > 1 and entry.is_dir():
-                yield from _links(Path(entry.path), depth - 1)
+                yield from _links(entry.path, depth - 1)
 
 
 def json_hash(content: Any) -> str:

@@ -95,11 +95,15 @@ def open_array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any] | No
     Raises:
         InputError: if how it is stored cannot be understood
     """
+    if name not in sealed_arrays(group):
+        return None
     try:
-        array = group.get(name) if name in sealed_arrays(group) else None
+        array = zarr.Array.from_dict(group.store_path / name, _document(path / name))
+    except FileNotFoundError:
+        return None
     except Exception as error:  # of any kind, such as for a codec that nobody knows
         raise _damaged(f"{path / name}: its {METADATA} cannot be read", error, "make the store anew") from error
-    return array.with_config({"write_empty_chunks": True}) if isinstance(array, zarr.Array) else None
+    return array if array.read_only else array.with_config({"write_empty_chunks": True})
 
 
 def read_rows(path: Path, array: zarr.Array[Any], rows: slice = slice(None)) -> NDArray[Any]:
@@ -159,10 +163,10 @@ def _check_seal(path: Path, attributes: Mapping[str, Any], remedy: str, growing:
     for name in hashes:
         if name == ATTRIBUTES:
             continue
-        if not (path / name / METADATA).is_file():
-            raise InputError(f"{path}: array {name!r} is missing; the store is damaged, {remedy}")
         try:
             unharmed = _hash_of_array(path / name, growing) == hashes[name]
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: array {name!r} is missing; the store is damaged, {remedy}") from error
         except (OSError, ValueError, KeyError, TypeError):
             unharmed = False
         if not unharmed:
@@ -170,7 +174,8 @@ def _check_seal(path: Path, attributes: Mapping[str, Any], remedy: str, growing:
 
 
 def _document(folder: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+    with open(os.path.join(folder, METADATA), "rb") as file:
+        document: dict[str, Any] = json.load(file)
     return document
 
 

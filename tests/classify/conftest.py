@@ -1,9 +1,12 @@
 """What the tests of answers share: small videos of two classes, their cache, and a run that was trained on others."""
 
+import base64
 import gc
+import json
 import multiprocessing
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
+from hcl.classify.answers import classify
 from hcl.extract.config import ExtractConfig
 from hcl.extract.demo.backgrounds import PLACES
 from hcl.extract.demo.classes import CLASSES as CLASSES_OF_DEMO
@@ -22,6 +27,7 @@ from hcl.extract.pipeline import extraction
 from hcl.extract.system.errors import InputError
 from hcl.train.runs.running import train
 
+ROOT = Path(__file__).parents[2]
 CLASSES = ("clap", "jump", "wave")
 VIDEOS = 4  # of each class
 TRAINING = {
@@ -99,6 +105,12 @@ FLAGS = (
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # a camera that shows a file
 )
 PATIENCE = 30  # seconds
+LOADED = """
+const done = arguments[arguments.length - 1];
+const links = Array.from(document.querySelectorAll("image, img"), (each) => each.getAttribute("href") || each.src);
+const load = (link) => { const image = new Image(); image.src = link; return image.decode(); };
+Promise.all(links.map(load)).then(() => done(true), (error) => done(String(error)));
+"""
 
 
 @pytest.fixture(scope="session")
@@ -161,3 +173,56 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
 
     yield open_page
     browser.get("about:blank")
+
+
+@pytest.fixture
+def stands_alone(show: Callable[..., Any]) -> Callable[[Path], None]:
+    """A function that demands of a page in a browser: nothing asked for, a silent console, pictures that load, no
+    sideways scrolling on a phone.
+    """
+
+    def demand(page: Path) -> None:
+        for width, scheme in ((360, "dark"), (1000, "light")):
+            browser = show(page, width=width, scheme=scheme)
+            assert browser.execute_async_script(LOADED) is True
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            assert browser.get_log("browser") == []
+            asked = asked_for(browser)
+            assert asked[0] == page.as_uri() and all(address.startswith("data:") for address in asked[1:])
+
+    return demand
+
+
+def asked_for(browser: Any) -> list[str]:
+    """The addresses that the page asked for."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+
+
+@pytest.fixture
+def photograph() -> Callable[..., None]:
+    """A function that writes areas of a page, name: (top, height), as small pictures into HCL_SCREENSHOTS.
+
+    Skipped where that names no folder: after `make demo`, HCL_SCREENSHOTS=docs/how-to/pictures pytest -k screenshots
+    """
+    if not os.environ.get("HCL_SCREENSHOTS"):
+        pytest.skip("HCL_SCREENSHOTS names no folder to write screenshots to")
+    folder = (ROOT / os.environ["HCL_SCREENSHOTS"]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(browser: Any, areas: Mapping[str, tuple[int, int]]) -> None:
+        for name, (top, height) in areas.items():
+            clip = {"x": 0, "y": top, "width": 1000, "height": height, "scale": 1}
+            taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+            (folder / name).write_bytes(base64.b64decode(taken["data"]))
+            with Image.open(folder / name) as picture:
+                picture.convert("RGB").quantize(256).save(folder / name, optimize=True)
+
+    return write
+
+
+@pytest.fixture
+def small_extraction(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig) -> None:
+    """Let an extraction be the small one wherever a command asks for the defaults."""
+    settings = {"size": 64, "frames": 4, "weights": small_config.weights, "precision": "float32", "batch_size": 8}
+    monkeypatch.setattr(classify, "ExtractConfig", lambda **given: ExtractConfig(**{**settings, **given}))

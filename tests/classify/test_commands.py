@@ -12,23 +12,10 @@ from click.testing import CliRunner, Result
 
 from hcl.classify.config import ClassifyConfig
 from hcl.cli import main
-from hcl.extract.config import ExtractConfig
 
 
 def hcl(*arguments: object) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig) -> None:
-    """Let an extraction be the small one wherever a command asks for the defaults."""
-    from hcl.classify.answers import classify
-
-    def small(**given: object) -> ExtractConfig:
-        settings = {"size": 64, "frames": 4, "weights": small_config.weights, "precision": "float32", "batch_size": 8}
-        return ExtractConfig(**{**settings, **given})
-
-    monkeypatch.setattr(classify, "ExtractConfig", small)
 
 
 @pytest.fixture
@@ -43,7 +30,7 @@ def shelf(tmp_path: Path, small_videos: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_extraction")
 def test_answers_without_training(shelf: Path) -> None:
     (shelf / "queries" / "broken.mp4").write_bytes(b"no video")
     shutil.copy(shelf / "support" / "jump2" / "0.mp4", shelf / "queries" / "twin.mp4")
@@ -70,7 +57,7 @@ def test_answers_without_training(shelf: Path) -> None:
     assert [row["error"] for row in rows if row["error"]] == [named["broken.mp4"]["error"]]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_extraction")
 def test_a_support_set_answers_as_its_videos_do_and_can_be_changed(shelf: Path) -> None:
     path = shelf / "x.support"
     made = hcl("index", shelf / "support", "--out", path)
@@ -90,7 +77,7 @@ def test_a_support_set_answers_as_its_videos_do_and_can_be_changed(shelf: Path) 
     assert "4 videos of 2 classes: clap2 (2), jump2 (2)" in added.output, added.output
 
 
-@pytest.mark.usefixtures("quick", "text_model")
+@pytest.mark.usefixtures("small_extraction", "text_model")
 def test_a_run_is_found_by_its_support_set(shelf: Path, trained_run: Path) -> None:
     path, run = shelf / "x.support", shelf / "run"
     shutil.copytree(trained_run, run)
@@ -150,7 +137,7 @@ def mistakes(shelf: Path) -> list[tuple[str, list[object]]]:
     ]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_extraction")
 def test_the_likeliest_mistakes_are_told_in_one_line(shelf: Path) -> None:
     for message, command in mistakes(shelf):
         told = hcl(*command)
@@ -159,7 +146,7 @@ def test_the_likeliest_mistakes_are_told_in_one_line(shelf: Path) -> None:
         assert len([line for line in told.output.splitlines() if line.startswith("Error")]) == 1, told.output
 
 
-@pytest.mark.usefixtures("quick", "text_model")
+@pytest.mark.usefixtures("small_extraction", "text_model")
 def test_a_support_set_is_not_mixed_with_another_run_or_backbone(shelf: Path, trained_run: Path) -> None:
     path = shelf / "x.support"
     assert hcl("index", shelf / "support", "--out", path).exit_code == 0
@@ -171,7 +158,7 @@ def test_a_support_set_is_not_mixed_with_another_run_or_backbone(shelf: Path, tr
     assert mixed.exit_code == 2 and "embedded otherwise" in mixed.output
 
 
-def test_hostile_names_are_shown_as_text(shelf: Path, quick: None, write_video: Callable[..., Path]) -> None:
+def test_hostile_names_are_shown_as_text(shelf: Path, small_extraction: None, write_video: Callable[..., Path]) -> None:
     name = "a\n\x1b[2J|=cmd"
     (shelf / "support" / "jump2").rename(shelf / "support" / name)
     table = shelf / "t.csv"

@@ -26,7 +26,7 @@ TRAINING = {
     "--heads": "2",
     "--mlp-dim": "16",
     "--precision": "float32",
-    "--no-tensorboard": None,
+    "--tracker": "none",
 }
 QUICK: dict[str, dict[str, str | None]] = {
     "demo-videos": {"--classes": "10", "--videos-per-class": "2"},

@@ -24,7 +24,7 @@ from hcl.train.fitting.checkpoint import load_checkpoint, save_checkpoint
 from hcl.train.fitting.step import Stepper
 
 RECORD_EVERY = 10  # steps; fetching their losses waits for the device
-FREE_TO_CHANGE = ("device", "map_storage", "num_workers", "checkpoint_every", "tensorboard")  # when a run resumes
+FREE_TO_CHANGE = ("device", "map_storage", "num_workers", "checkpoint_every", "tracker")  # when a run resumes
 
 Validate = Callable[[Trainable], float | Mapping[str, float] | None]  # an accuracy, or that of each of several sets
 

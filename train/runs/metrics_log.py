@@ -1,4 +1,4 @@
-"""The record of a training while it runs: a bar, a line per epoch, metrics.jsonl and TensorBoard."""
+"""The record of a training while it runs: a bar, a line per epoch, metrics.jsonl and a tracker."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from hcl.train.fitting.loop import EpochRecord, StepRecord
 from hcl.train.fitting.set_validation import SetValidation
 from hcl.train.fitting.validation import Validation
 from hcl.train.runs.file_hashes import check_sum, is_recorded
-from hcl.train.runs.run_folder import METRICS, TENSORBOARD
-from hcl.train.runs.tensorboard_log import TensorBoardLog, tensorboard_log
+from hcl.train.runs.run_folder import METRICS
+from hcl.train.runs.scalar_log import ScalarLog, scalar_log
+from hcl.train.runs.trackers import tracker_of
 
 SHOWN_DIGITS = 4  # of a loss beside the bar
 
@@ -32,10 +33,11 @@ def metrics_log(
 
     Args:
         run: the run's folder
-        config: number of steps, and whether TensorBoard is wanted
+        config: number of steps, and which tracker is wanted
         validation: whose accuracies the epochs have
     """
-    scalars = tensorboard_log(run / TENSORBOARD) if config.tensorboard else nullcontext()
+    tracker = tracker_of(run, config)
+    scalars = scalar_log(tracker) if tracker is not None else nullcontext()
     bar = progress_bar(config.epochs * config.steps_per_epoch, "step", "train")
     with bar, scalars as writer:
         yield MetricsLog(run, bar, writer, validation)
@@ -47,7 +49,7 @@ class MetricsLog:
     Args:
         run: folder that metrics.jsonl is written to
         bar: counts steps
-        scalars: for TensorBoard, if it is wanted
+        scalars: for a tracker, if one is wanted
         validation: whose accuracies the epochs have
     """
 
@@ -55,7 +57,7 @@ class MetricsLog:
         self,
         run: Path,
         bar: tqdm[Any],
-        scalars: TensorBoardLog | None,
+        scalars: ScalarLog | None,
         validation: Validation | SetValidation | None,
     ) -> None:
         self._run, self._bar, self._scalars, self._validation = run, bar, scalars, validation

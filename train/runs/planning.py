@@ -30,6 +30,7 @@ from hcl.train.encoders.layer4 import inputs_in, lacks_layer4, shape_of_layer4
 from hcl.train.fitting.loop import FREE_TO_CHANGE
 from hcl.train.runs.run_folder import CONFIG, Run, RunConfig, dated_run, read_config, write_config
 from hcl.train.runs.run_folder import SCHEMA as RUN_SCHEMA
+from hcl.train.runs.trackers import require_tracker
 
 BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base videos
 CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
@@ -91,6 +92,7 @@ def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None
         training = replace(read_config(folder).training, **given)
     else:
         training = preset_config(preset or default_preset(cache), **settings)
+    require_tracker(training.tracker)
     return Run(folder, make_run_config(cache, training))
 
 

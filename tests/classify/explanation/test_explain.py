@@ -1,13 +1,13 @@
 """hcl explain from end to end: of a run with and without texts, untrained, of one support and of a set; mistakes."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from hcl.classify.answers import classify
 from hcl.classify.answers.matcher import PairScores
 from hcl.classify.explanation.explain import PAPER_SUM, WEIGHTED, levels_of_pair, ranked_by_level
 from hcl.cli import main
@@ -19,11 +19,19 @@ def hcl(*arguments: object) -> Result:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig) -> None:
+def here(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig, small_extraction: None) -> None:
     """The folder where the weights lie, of which the run's cache speaks; an extraction is a small one."""
     monkeypatch.chdir(Path(small_config.weights).parent)
-    settings = {"size": 64, "frames": 4, "weights": small_config.weights, "precision": "float32", "batch_size": 8}
-    monkeypatch.setattr(classify, "ExtractConfig", lambda **given: ExtractConfig(**{**settings, **given}))
+
+
+@pytest.mark.usefixtures("here", "text_model")
+def test_the_page_of_a_match_stands_alone_in_a_browser(
+    small_videos: Path, trained_run: Path, tmp_path: Path, stands_alone: Callable[[Path], None]
+) -> None:
+    pair = small_videos / "novel" / "clap2" / "0.mp4", small_videos / "novel" / "wave2" / "1.mp4"
+    given = ("--run", trained_run, "--workers", 1, "--text-model", "none")
+    assert hcl("explain", *pair, *given, "--out", tmp_path / "match.html").exit_code == 0
+    stands_alone(tmp_path / "match.html")
 
 
 @pytest.mark.usefixtures("here", "text_model")

@@ -32,7 +32,7 @@ TRAINING = {
     "val_episodes": 10,
     "device": "cpu",
     "precision": "float32",
-    "tensorboard": False,
+    "tracker": "none",
 }
 
 

@@ -16,27 +16,14 @@ from hcl.classify.selftest.check import Check, check
 from hcl.classify.selftest.page import make_page, write_check_page
 from hcl.classify.selftest.text import as_text
 from hcl.cli import main
-from hcl.extract.config import ExtractConfig
 from hcl.extract.system.errors import InputError
 
 HOSTILE = '<script>alert(1)</script> & "q" \'‮'
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("small_extraction")
 
 
 def hcl(*arguments: object) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, small_config: ExtractConfig) -> None:
-    """Let an extraction be the small one wherever a command asks for the defaults."""
-    from hcl.classify.answers import classify
-
-    def small(**given: object) -> ExtractConfig:
-        settings = {"size": 64, "frames": 4, "weights": small_config.weights, "precision": "float32", "batch_size": 8}
-        return ExtractConfig(**{**settings, **given})
-
-    monkeypatch.setattr(classify, "ExtractConfig", small)
 
 
 @pytest.fixture
@@ -129,6 +116,11 @@ def test_a_hostile_name_is_text(clips: Path, tmp_path: Path) -> None:
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text and "‮" not in text
     assert "‮" not in as_text(called)
+
+
+def test_the_page_stands_alone_in_a_browser(clips: Path, tmp_path: Path, stands_alone: Callable[[Path], None]) -> None:
+    assert hcl("check", clips, "--html", tmp_path / "x.html").exit_code == 0
+    stands_alone(tmp_path / "x.html")
 
 
 MISTAKES = {

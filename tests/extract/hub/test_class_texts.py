@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertModel, BertTokenizer
@@ -90,6 +91,25 @@ def test_embedding_is_the_mean_over_the_tokens(bert: Path) -> None:
         torch.testing.assert_close(torch.from_numpy(row), expected)
     assert found.embeddings.dtype == np.float32
     assert found.model == "tiny bert"
+
+
+@pytest.mark.parametrize("family", ["CLIP", "Siglip"])
+def test_the_embedding_of_a_text_tower_is_its_own(bert: Path, family: str) -> None:
+    text = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    text |= {"vocab_size": len(WORDS), "max_position_embeddings": 12, "projection_size": 8, "eos_token_id": 3}
+    vision = {**text, "image_size": 16, "patch_size": 8}
+    config = getattr(transformers, f"{family}Config")(text_config=text, vision_config=vision)
+    model = getattr(transformers, f"{family}Model")(config).eval()
+    model.save_pretrained(bert)
+    texts = ("play trumpet", "fan down")
+    made = embed_texts(texts, str(bert))
+    padded = {"padding": "max_length", "max_length": 12} if family == "Siglip" else {}
+    tokens = [BertTokenizer.from_pretrained(bert)(text, return_tensors="pt", **padded) for text in texts]
+    with torch.inference_mode():
+        outputs = [model.text_model(**of_text).pooler_output for of_text in tokens]
+        expected = torch.cat([model.text_projection(output) for output in outputs] if family == "CLIP" else outputs)
+    torch.testing.assert_close(torch.from_numpy(made.embeddings), expected)
+    assert not np.allclose(made.embeddings[0], made.embeddings[1])
 
 
 def test_a_text_is_embedded_alike_whatever_stands_beside_it(bert: Path) -> None:

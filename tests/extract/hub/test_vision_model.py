@@ -29,11 +29,13 @@ def tiny_models() -> dict[str, tuple[Any, int]]:
     clip = transformers.CLIPConfig(text_config=text, vision_config=vit(), projection_dim=8)
     siglip = transformers.SiglipConfig(text_config=text, vision_config=vit())
     registers = transformers.Dinov2WithRegistersConfig(**vit(num_register_tokens=3))
+    dinov3 = transformers.DINOv3ViTConfig(**vit(num_register_tokens=4, num_attention_heads=3))
     return {
         "ViT": (transformers.ViTModel(transformers.ViTConfig(**vit())), 1),
         "DeiT": (transformers.DeiTModel(transformers.DeiTConfig(**vit())), 2),
         "DINOv2": (transformers.Dinov2Model(transformers.Dinov2Config(**vit())), 1),
         "DINOv2 with registers": (transformers.Dinov2WithRegistersModel(registers), 4),
+        "DINOv3": (transformers.DINOv3ViTModel(dinov3), 5),
         "CLIP": (transformers.CLIPModel(clip), 1),
         "CLIP's image tower": (transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**vit())), 1),
         "SigLIP": (transformers.SiglipModel(siglip), 0),
@@ -53,7 +55,7 @@ def test_patch_tokens_of_every_family(
     assert (backbone.identity.grid, backbone.identity.channels) == ((size // 8, size // 8), 12)
     pixels = ((frames(3, size) / 255 - torch.tensor(mean)) / torch.tensor(std)).permute(0, 3, 1, 2)
     tower = getattr(model, "vision_model", model)
-    resized = {} if size == 32 or "DINOv2" in family else {"interpolate_pos_encoding": True}
+    resized = {} if size == 32 or "DINO" in family else {"interpolate_pos_encoding": True}
     with torch.inference_mode():
         expected = tower(pixel_values=pixels, **resized).last_hidden_state[:, before:]
     torch.testing.assert_close(backbone(frames(3, size)).float(), expected, rtol=2e-3, atol=2e-3)
@@ -72,6 +74,20 @@ def test_maps_of_a_convolutional_model(
         maps = model(pixel_values=pixels).last_hidden_state
     expected = torch.stack([maps[:, :, i, j] for i in range(6) for j in range(6)], dim=1)
     torch.testing.assert_close(backbone(frames(2, 48)).float(), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_maps_that_are_given_as_tokens(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = transformers.DINOv3ConvNextConfig(hidden_sizes=[8, 8, 8, 16], depths=[1, 1, 1, 1])
+    model = lively(transformers.DINOv3ConvNextModel(config))
+    model.save_pretrained(tmp_path / "model")
+    backbone = load_backbone(str(tmp_path / "model"), size=96, precision="float32", device=CPU)
+    assert (backbone.identity.grid, backbone.identity.channels) == ((3, 3), 16)
+    pixels = ((frames(2, 96) / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = model(pixel_values=pixels).last_hidden_state[:, 1:]
+    torch.testing.assert_close(backbone(frames(2, 96)).float(), expected, rtol=2e-3, atol=2e-3)
 
 
 def test_the_identity_follows_the_weights(lively: Callable[..., Any], tmp_path: Path) -> None:

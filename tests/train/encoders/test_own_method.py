@@ -75,7 +75,7 @@ class Shortened(nn.Module):
     def forward(self, frame_embeddings):
         return {"first": frame_embeddings[:, 0]}
 """
-SMALL = ("--dim", 12, "--heads", 2, "--mlp-dim", 16, "--precision", "float32", "--device", "cpu", "--no-tensorboard")
+SMALL = ("--dim", 12, "--heads", 2, "--mlp-dim", 16, "--precision", "float32", "--device", "cpu", "--tracker", "none")
 SHORT = ("--epochs", 2, "--steps-per-epoch", 3, "--val-episodes", 10, "--classes-per-batch", 3)
 
 

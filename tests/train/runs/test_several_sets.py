@@ -179,7 +179,7 @@ def test_classes_are_merged_and_split_by_a_file_from_the_command_line(two: list[
     rows = {**two[0].class_splits, **OF_B, "c": "novel"}
     file = here / "splits.csv"
     file.write_text("label,split\n" + "".join(f"{name},{split}\n" for name, split in rows.items()))
-    quick = "--epochs 1 --steps-per-epoch 1 --val-episodes 5 --dim 16 --heads 2 --mlp-dim 16 --no-tensorboard".split()
+    quick = "--epochs 1 --steps-per-epoch 1 --val-episodes 5 --dim 16 --heads 2 --mlp-dim 16 --tracker none".split()
     command = ["train", "B.zarr", "A.zarr", "--merge-classes", "--splits", str(file), "--run", "one", *quick]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output

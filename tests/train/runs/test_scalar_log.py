@@ -1,4 +1,4 @@
-"""TensorBoard shows what the metrics hold, once, however often a run was killed, and nothing if it is not wanted."""
+"""A tracker shows what the metrics hold, once, however often a run was killed, and nothing if it is not wanted."""
 
 import itertools
 import json
@@ -8,19 +8,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 from hcl.match.store.locate import STORE
+from hcl.train.config import TrainConfig
 from hcl.train.fitting.loop import EpochRecord, StepRecord
+from hcl.train.runs import trackers
 from hcl.train.runs.run_folder import METRICS, TENSORBOARD
 from hcl.train.runs.running import train
-from hcl.train.runs.tensorboard_log import tensorboard_log
+from hcl.train.runs.scalar_log import scalar_log
+from hcl.train.runs.trackers import TRACKED, TensorBoard, tracker_of
 
 Scalars = dict[str, list[tuple[int, float]]]
 PER_EPOCH, LOOK, LAST = 4, 2, 12  # steps
@@ -85,7 +91,7 @@ class Killed(Exception):
 
 def follow(folder: Path, start: int, stop: int, *, last_told: bool = True) -> None:
     """What `fit` calls back with after a checkpoint at `start`, until the process ends after `stop` steps."""
-    with tensorboard_log(folder) as log:
+    with scalar_log(lambda updates: TensorBoard(folder, updates)) as log:
         for step in range(PER_EPOCH, start + 1, PER_EPOCH):
             log.epoch(of_epoch(step))
         for step in range(start + LOOK, stop + 1, LOOK):
@@ -140,10 +146,10 @@ def interrupted_at(line: str) -> Iterator[None]:
 
 @pytest.mark.usefixtures("cache", "said")
 def test_a_run_can_do_without_and_be_resumed_without() -> None:
-    quick_train("one", tensorboard=False)
+    quick_train("one", tracker="none")
     with interrupted_at("epoch 1: "):
         quick_train("two")
-    quick_train("two", tensorboard=False)
+    quick_train("two", tracker="none")
     assert not Path("one", TENSORBOARD).exists() and Path("two", STORE).is_dir()
     assert len(logged(Path("two", TENSORBOARD))["train/total"]) == 12
 
@@ -151,3 +157,84 @@ def test_a_run_can_do_without_and_be_resumed_without() -> None:
 def test_tensorboard_is_imported_where_it_is_wanted_alone() -> None:
     code = "import sys, hcl.train.runs.running; sys.exit('tensorboard' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class FakeRun:
+    """What wandb.init gives, as far as it is used; a run that is resumed knows its next step."""
+
+    kept: ClassVar[dict[str, dict[int, dict[str, float]]]] = {}
+
+    def __init__(self, identity: str | None) -> None:
+        self.id = identity or f"run{len(self.kept)}"
+        self.history = self.kept.setdefault(self.id, {})
+        self.step = max(self.history, default=-1) + 1
+
+    def log(self, values: dict[str, float], *, step: int) -> None:
+        assert step >= max(self.history, default=0), "its history only grows"
+        self.history.setdefault(step, {}).update(values)
+
+    def finish(self) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("cache", "said")
+def test_a_resumed_run_goes_on_in_weights_and_biases(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def init(**given: Any) -> FakeRun:
+        asked.append(given)
+        return FakeRun(given["id"])
+
+    fake = ModuleType("wandb")
+    fake.init = init  # type: ignore[attr-defined]
+    fake.__spec__ = ModuleSpec("wandb", None)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.setattr(FakeRun, "kept", {})
+    monkeypatch.setenv("WANDB_PROJECT", "clips")
+    quick_train("whole", tracker="wandb")
+    with interrupted_at("epoch 1: "):
+        quick_train("cut", tracker="wandb")
+    quick_train("cut", tracker="wandb")
+    assert [given["name"] for given in asked] == ["whole", "cut", "cut"]
+    assert [given["id"] for given in asked] == [None, None, "run1"]
+    assert {given["project"] for given in asked} == {"clips"} and asked[0]["config"]["tracker"] == "wandb"
+    assert json.loads(Path("cut", TRACKED).read_text())["wandb"] == "run1"
+    whole, cut = FakeRun.kept["run0"], FakeRun.kept["run1"]
+    for history in (whole, cut):
+        assert list(history) == list(range(25))
+        for values in history.values():
+            values.pop("train/waiting", None)
+    before = {name: whole[12][name] for name in whole[12] if name.startswith("validation/")}
+    assert cut == {**whole, 12: before} and set(whole[12]) > {"validation/accuracy", "train/total"}
+
+
+@pytest.mark.usefixtures("cache", "said")
+def test_a_resumed_run_goes_on_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the mlflow extra is not installed")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    with interrupted_at("epoch 1: "):
+        quick_train("cut", tracker="mlflow")
+    quick_train("cut", tracker="mlflow")
+    client, identity = mlflow.MlflowClient(), json.loads(Path("cut", TRACKED).read_text())["mlflow"]
+    steps = [value.step for value in client.get_metric_history(identity, "train/total")]
+    assert steps == list(range(24)) and client.get_run(identity).data.params["dim"] == "16"
+
+
+def test_a_tracker_that_is_not_installed_is_told_before_the_work(cache: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
+    for name in ("wandb", "mlflow"):
+        with pytest.raises(InputError, match=rf'--tracker {name} needs a package .*: pip install "hcl\[{name}\]"'):
+            quick_train("one", tracker=name)
+    assert not Path("one").exists()
+    with pytest.raises(InputError, match="--tracker must be one of tensorboard, wandb, mlflow, none, got 'paper'"):
+        quick_train("one", tracker="paper")
+
+
+def test_a_damaged_record_of_the_tracker_is_named(tmp_path: Path) -> None:
+    (tmp_path / TRACKED).write_text("[]")
+    opening = tracker_of(tmp_path, TrainConfig(tracker="mlflow"))
+    assert opening is not None and tracker_of(tmp_path, TrainConfig(tracker="none")) is None
+    pytest.importorskip("mlflow", reason="the mlflow extra is not installed")
+    with pytest.raises(InputError, match=r"tracker.json: not as it was written; remove it"):
+        opening(0)

@@ -1,22 +1,22 @@
-"""Scalars of a training for TensorBoard, in the folder of its run."""
+"""Scalars of a training for TensorBoard, Weights & Biases or MLflow, each once however often the run was killed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hcl.train.fitting.loop import EpochRecord, StepRecord
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from hcl.train.runs.trackers import ScalarWriter
 
 
 @contextmanager
-def tensorboard_log(folder: Path) -> Iterator[TensorBoardLog]:
-    """Open the log in a folder, where an earlier one is continued; it is closed also after an error."""
-    log = TensorBoardLog(folder)
+def scalar_log(open_writer: Callable[[int], ScalarWriter]) -> Iterator[ScalarLog]:
+    """Open the log of a run, where an earlier one is continued; it is closed also after an error.
+
+    Args:
+        open_writer: given the number of updates at which the first new value stands
+    """
+    log = ScalarLog(open_writer)
     try:
         yield log
         log.finish()
@@ -24,7 +24,7 @@ def tensorboard_log(folder: Path) -> Iterator[TensorBoardLog]:
         log.close()
 
 
-class TensorBoardLog:
+class ScalarLog:
     """Writes scalars, each at the number of updates that the weights had seen by then.
 
     So step 1 is at 0, and the validation after an epoch of 30 steps at 30, as is the first step of the next epoch. A
@@ -32,18 +32,18 @@ class TensorBoardLog:
     only when it comes: until then, the epochs of the checkpoint, which `fit` reports again, are held back.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._writer: SummaryWriter | None = None
+    def __init__(self, open_writer: Callable[[int], ScalarWriter]) -> None:
+        self._open_writer = open_writer
+        self._writer: ScalarWriter | None = None
         self._held_back: list[EpochRecord] = []
 
     def steps(self, records: Sequence[StepRecord], waited: float) -> None:
         """Write the losses of some steps and the share of their time that was spent waiting for batches."""
         writer = self._writer_from(records[0].step - 1)
         for record in records:
-            for name, value in {**record.terms, "learning_rate": record.learning_rate}.items():
-                writer.add_scalar(f"train/{name}", value, record.step - 1)
-        writer.add_scalar("train/waiting", waited, records[-1].step - 1)
+            values = {f"train/{name}": value for name, value in record.terms.items()}
+            further = {"train/waiting": waited} if record is records[-1] else {}
+            writer.add({**values, "train/learning_rate": record.learning_rate, **further}, record.step - 1)
         writer.flush()  # before the checkpoint of these steps, so that a killed run has no gap
 
     def epoch(self, record: EpochRecord) -> None:
@@ -51,9 +51,8 @@ class TensorBoardLog:
         if self._writer is None:
             self._held_back.append(record)
         elif record.validation is not None:
-            self._writer.add_scalar("validation/accuracy", record.validation, record.step)
-            for name, accuracy in record.validation_by_set.items():
-                self._writer.add_scalar(f"validation/accuracy/{name}", accuracy, record.step)
+            of_sets = {f"validation/accuracy/{name}": value for name, value in record.validation_by_set.items()}
+            self._writer.add({"validation/accuracy": record.validation, **of_sets}, record.step)
             self._writer.flush()
 
     def finish(self) -> None:
@@ -62,16 +61,14 @@ class TensorBoardLog:
             self._writer_from(self._held_back[-1].step)
 
     def close(self) -> None:
-        """Close the file, if there is one."""
+        """Close what is open."""
         if self._writer is not None:
             self._writer.close()
 
-    def _writer_from(self, updates: int) -> SummaryWriter:
+    def _writer_from(self, updates: int) -> ScalarWriter:
         """The writer; a new one purges what an earlier run wrote at `updates` or later."""
         if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(self._folder, purge_step=updates)
+            self._writer = self._open_writer(updates)
             held_back, self._held_back = self._held_back, []
             for record in held_back:
                 if record.step >= updates:
