@@ -135,7 +135,7 @@ def train(
     """
     from hcl.train.runs import running
 
-    of_classes = {"splits": splits, "merge_classes": merge_classes, "train_on": train_on}
+    of_classes: dict[str, Any] = {"splits": splits, "merge_classes": merge_classes, "train_on": train_on}
     done = running.train(caches, run=run, preset=preset, settings=settings, **of_classes)
     if done:  # of several processes the main one speaks
         echo(done)

@@ -120,8 +120,8 @@ def what_stands_at(path: Path) -> str:
     if path.is_file():
         kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
         return "a video, of which hcl extract makes a cache" if kind == "video" else "a file"
-    if kind := KINDS.get(schema_of(path)):
-        return kind
+    if known := KINDS.get(schema_of(path)):
+        return known
     if held := sorted(entry.name for entry in islice(path.iterdir(), ENTRIES_SEEN) if schema_of(entry)):
         return f"a folder of runs or stores ({', '.join(held[:3])}); name one of them"
     names = [entry.name for entry in islice(path.glob("**/*"), ENTRIES_SEEN)]

@@ -33,7 +33,7 @@ class OutputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read a path and look at its place."""
-        path = super().convert(value, param, ctx)
+        path: Any = super().convert(value, param, ctx)
         refuse_unwritable(path, param.opts[0] if param else "", kinds=self.kinds)
         return path
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Exported:
     example: Tensor  # of EXAMPLES videos, frames or classes
     input: str
     axes: tuple[str, ...]  # of the input; the first one is free
-    outputs: dict[str, tuple[str, ...]]  # axes of each
+    outputs: Mapping[str, tuple[str, ...]]  # axes of each
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as the file holds them."""
