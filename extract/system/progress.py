@@ -54,5 +54,9 @@ def progress_bar(total: int, unit: str, what: str) -> Bar:
     told: dict[str, Any] = {"total": total, "unit": unit, "desc": what, "disable": hidden}
     if sys.stderr.isatty():
         return tqdm(**told, mininterval=0.2, maxinterval=0.2)
-    every = {"mininterval": SECONDS_IN_A_LOG, "maxinterval": SECONDS_IN_A_LOG, "delay": SECONDS_IN_A_LOG}
+    every: dict[str, Any] = {
+        "mininterval": SECONDS_IN_A_LOG,
+        "maxinterval": SECONDS_IN_A_LOG,
+        "delay": SECONDS_IN_A_LOG,
+    }
     return LogBar(**told, **every, bar_format=LINE)
