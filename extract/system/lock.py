@@ -18,8 +18,8 @@ def sole_writer(
 ) -> Iterator[None]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
-        The lock's file stays beside it. It is removed where nothing was made, with the folders that were made for it, and
-        where the work was refused because of what stands there.
+    The lock's file stays beside it. It is removed where nothing was made, with the folders that were made for it, and
+    where the work was refused because of what stands there.
 
     Args:
         path: of the cache, store or run
