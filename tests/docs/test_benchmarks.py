@@ -24,7 +24,7 @@ FEW = {"base": (3, 2), "val": (2, 2), "novel": (5, 6)}  # classes, and videos of
 WHOLE = "hmdb-arn"  # the one that is run to its end
 QUICK = {
     "extract": "--size 64 --frames 3 --workers 1 --no-text --precision float32 --motion none --views 1",
-    "train": "--epochs 1 --steps-per-epoch 1 --val-episodes 5 --dim 16 --heads 2 --mlp-dim 16 --no-tensorboard",
+    "train": "--epochs 1 --steps-per-epoch 1 --val-episodes 5 --dim 16 --heads 2 --mlp-dim 16 --tracker none",
     "evaluate": "--episodes 10",
 }
 
