@@ -289,7 +289,7 @@ class ZarrCache(FrameMapCache):
             start, stop = chunk * ROWS_PER_CHUNK, min((chunk + 1) * ROWS_PER_CHUNK, array.shape[0])
             block = self._rows(name, slice(start, stop)).copy()
             for place in np.flatnonzero(rows // ROWS_PER_CHUNK == chunk):
-                block[rows[place] - start] = values[place]
+                block[rows[place] - start] = values[int(place)]
             array[start:stop] = block
 
 

@@ -110,7 +110,7 @@ def refuse_unwritable(path: Path, option: str, *, kinds: tuple[str, ...] = ("fil
 
 def misplaced(path: Path, schema: str) -> InputError:
     """The error for a path at which a store of some schema was expected: it says what stands there and who takes it."""
-    return InputError(f"{path}: {what_stands_at(path)}; expected {EXPECTED[schema]}")
+    return InputError(f"{path}: {what_stands_at(path)}; expected {EXPECTED.get(schema, repr(schema))}")
 
 
 def what_stands_at(path: Path) -> str:

@@ -202,8 +202,8 @@ def score_name(name: str) -> str:
 
 
 def level_name(name: str) -> str:
-    """How a level or a sum of levels is shown."""
-    return name.replace("_", " ")
+    """How a level or a sum of levels is shown; the name of somebody's own method as it is."""
+    return name if ":" in name else name.replace("_", " ")
 
 
 def _summary(evaluation: Evaluation) -> str:

@@ -125,9 +125,9 @@ def _refuse_or_plan(
     cache: FrameMapCache, folder: str | Path | None, preset: str | None, settings: Mapping[str, Any]
 ) -> Run:
     """Settle a run, or refuse it; nothing is written."""
+    planned = plan_run(cache, folder, preset, settings)
     if settings.get("weights") not in (None, TrainConfig.weights) and not lacks_layer4(cache.settings):
         raise InputError(f"--weights: {cache.path} holds maps of layer4, which need no weights more; leave it out")
-    planned = plan_run(cache, folder, preset, settings)
     refuse_untrainable(cache, planned.config)
     refuse_other_run(planned)
     _device_of(planned)

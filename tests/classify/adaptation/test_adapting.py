@@ -158,7 +158,7 @@ def test_without_the_base_cache_the_clips_alone_are_learned_from(
 
 
 MISTAKES = {
-    "no run": (lambda run, clips, out: ("nowhere", clips, out), "nowhere: not a run"),
+    "no run": (lambda run, clips, out: ("nowhere", clips, out), "nowhere: no such file or folder; expected a run"),
     "no clips": (lambda run, clips, out: (run, "nowhere", out), "nowhere: no such folder or manifest"),
     "the run itself": (lambda run, clips, out: (run, clips, run), "the run that is adapted stays as it is"),
     "a foreign folder": (lambda run, clips, out: (run, clips, clips), "holds clap2, which no adaptation wrote"),

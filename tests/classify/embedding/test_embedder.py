@@ -138,7 +138,7 @@ def test_what_cannot_be_loaded_is_named(trained_run: Path, small_config: Extract
     weights = load_file(small_config.weights)
     save_file(weights | {"conv1.weight": weights["conv1.weight"] + 1}, wrong, metadata={"architecture": "resnet18"})
     cases: list[tuple[str, Callable[[], object]]] = [
-        ("nowhere: not a run", lambda: VideoEmbedder.load("nowhere")),
+        ("nowhere: no such file or folder; expected a run", lambda: VideoEmbedder.load("nowhere")),
         ("device 'cuda:7' cannot be used", lambda: VideoEmbedder.load(trained_run, device="cuda:7")),
         ("--test-views 5: the run's cache holds 2", lambda: VideoEmbedder.load(trained_run, test_views=5)),
         (

@@ -104,7 +104,7 @@ def test_each_level_and_sum_has_its_most_similar_support() -> None:
         (["VIDEO", "VIDEO", "--out", "none/a.png"], "there is no folder none; make it, or name another file"),
         (["none.mp4", "VIDEO", "--out", "a.png"], "none.mp4: no such video; name a file, or a folder of frames"),
         (["VIDEO", "none.mp4", "--out", "a.png"], "none.mp4: no such video, folder or support set"),
-        (["VIDEO", "VIDEO", "--out", "a.png", "--run", "nowhere"], "nowhere: not a run"),
+        (["VIDEO", "VIDEO", "--out", "a.png", "--run", "nowhere"], "nowhere: no such file or folder; expected a run"),
         (["VIDEO", "VIDEO", "--out", "a.png", "--clip-pairs", "0"], "--clip-pairs must be at least 1"),
         (["BROKEN", "VIDEO", "--out", "a.png"], "the file is empty (0 bytes); name another video"),
         (["VIDEO", "BROKEN", "--out", "a.png"], "the file is empty (0 bytes)"),

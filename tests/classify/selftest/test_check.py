@@ -126,8 +126,12 @@ def test_the_page_stands_alone_in_a_browser(clips: Path, tmp_path: Path, stands_
 MISTAKES = {
     "no such folder": ("nowhere", (), "nowhere: no such folder or manifest"),
     "one class": ("clips/clap2", (), None),
-    "no such run": ("clips", ("--run", "nowhere"), "nowhere: not a run"),
-    "a folder for a page": ("clips", ("--html", "clips"), "name a file in a folder that is there with --html"),
+    "no such run": ("clips", ("--run", "nowhere"), "nowhere: no such file or folder; expected a run"),
+    "a folder for a page": (
+        "clips",
+        ("--html", "clips"),
+        "clips: a folder, expected a file to write",
+    ),
     "a page nowhere": ("clips", ("--html", "no/page.html"), "no folder no"),
 }
 

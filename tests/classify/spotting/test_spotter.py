@@ -136,7 +136,7 @@ def test_the_command_writes_every_form(
         (["VIDEO", "--support", "nowhere"], "nowhere: no such folder or manifest"),
         (["VIDEO", "--support", "EMPTY"], "EMPTY: "),
         (["VIDEO", "--support", "VIDEO"], "neither a folder of class folders nor a .csv manifest"),
-        (["VIDEO", "--support", "SUPPORTS", "--run", "nowhere"], "nowhere: not a run"),
+        (["VIDEO", "--support", "SUPPORTS", "--run", "nowhere"], "nowhere: no such file or folder; expected a run"),
         (["VIDEO", "--support", "SUPPORTS", "--window", "1;2"], "--window: expected seconds such as 1,2,4; got '1;2'"),
         (["VIDEO", "--support", "SUPPORTS", "--window", "0,2"], "--window: lengths from 0.1 to 600 seconds"),
         (["VIDEO", "--support", "SUPPORTS", "--stride", "2"], "--stride must be a share of the window"),

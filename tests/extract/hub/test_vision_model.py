@@ -117,8 +117,8 @@ def test_models_that_cannot_serve_are_refused(tmp_path: Path) -> None:
 
 def test_a_hub_name_without_a_hub_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(InputError, match="resnet51: cannot be had .*give resnet50-v1"):
-        load_backbone("resnet51", size=32, device=CPU)
+    with pytest.raises(InputError, match="nobody/resnet51: cannot be had .*give resnet50-v1"):
+        load_backbone("nobody/resnet51", size=32, device=CPU)
 
 
 @pytest.mark.parametrize(

@@ -418,7 +418,7 @@ def test_it_is_said_where_something_without_training_is_ahead(
         write_known(f"{level}.zarr", embeddings=strong, known=known, level_weights=only | {"weights": {level: 1.0}})
         for level in ("motion", "appearance")
     )
-    says = "without training, ImageNet ResNet, no training .* is ahead here: 100.0 % against"
+    says = "without training, ResNet features, no training .* is ahead here: 100.0 % against"
     found, leading = (evaluate(store, way=5, episodes=60) for store in (behind, ahead))
     for text, expected in (
         (as_text(found), True),

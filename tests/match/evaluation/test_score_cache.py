@@ -105,7 +105,7 @@ def test_older_scores_are_refused_with_the_remedy(tmp_path: Path, write_embeddin
 
 def test_damaged_scores_and_other_folders_are_refused(tmp_path: Path, write_embeddings: Write) -> None:
     store, file = write_embeddings(tmp_path / "store.zarr"), tmp_path / "scores.zarr"
-    with pytest.raises(InputError, match="hcl-embeddings"):
+    with pytest.raises(InputError, match="store.zarr: an embedding store, .*; expected a folder that --score"):
         evaluate(store, episodes=3, score_cache=store)
     with pytest.raises(InputError, match="name another file with --score-cache"):
         evaluate(store, episodes=3, score_cache=store / "zarr.json" / "scores.zarr")
