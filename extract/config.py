@@ -27,7 +27,11 @@ class ExtractConfig:
 
     frames: int = setting(8, "Frames per video: the middles of as many equal segments.", at_least=1)
     size: int = setting(224, "Frames are resized to SIZE x SIZE pixels.", at_least=32)
-    views: int = setting(2, "Views stored per video (frame and crop augmentation).", at_least=1)
+    views: int = setting(
+        2,
+        "Views per video (random frames and crops); the first is the canonical one: the middles of equal segments, uncropped.",
+        at_least=1,
+    )
     flip: bool = setting(False, "Mirror half of the further views; leave off if left and right distinguish classes.")
     motion: str = setting(
         MOTIONS[0],
