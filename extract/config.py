@@ -29,7 +29,7 @@ class ExtractConfig:
     size: int = setting(224, "Frames are resized to SIZE x SIZE pixels.", at_least=32)
     views: int = setting(
         2,
-        "Views per video (random frames and crops); the first is the canonical one: the middles of equal segments, uncropped.",
+        "Views per video (random frames and crops); the first is the canonical one, of whole frames.",
         at_least=1,
     )
     flip: bool = setting(False, "Mirror half of the further views; leave off if left and right distinguish classes.")
