@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -108,7 +108,8 @@ class Matcher:
         count = len(queries)
         rows = np.arange(count).repeat(len(self.support)), np.tile(np.arange(len(self.support)), count) + count
         of_paper = self._prepared.score(compared.embeddings()) if count == 1 else None
-        levels, untrained = self._columns(self._together(compared), np.stack(rows, axis=1), of_paper)
+        together = self._together(compared, self._supports.arrays if of_paper is None else self._known)
+        levels, untrained = self._columns(together, np.stack(rows, axis=1), of_paper)
         total = self._weighing.total(self._counted(levels), untrained)
         shape = (count, len(self.support))
         levels, untrained = levels.reshape(*shape, -1), untrained.reshape(*shape, -1)
@@ -182,13 +183,14 @@ class Matcher:
         spatial = "spatial" in self.matching.trained
         return PreparedSupports(self._supports.embeddings(), self.matching.scoring.of_pairs, spatial=spatial)
 
-    def _together(self, queries: EmbeddedBatch) -> EmbeddedBatch:
-        """The queries, then the supports; the class keys of queries are never read."""
+    def _together(self, queries: EmbeddedBatch, names: Iterable[str]) -> EmbeddedBatch:
+        """The arrays of some names: of the queries, then of the supports; the class keys of queries are never read."""
         keys = self._supports.arrays.get(CLASS_KEYS)
         if keys is not None:
             filled = keys.new_zeros(len(queries), keys.shape[1])
             queries = replace(queries, arrays={**queries.arrays, CLASS_KEYS: filled})
-        return concatenated([_ordered(queries, self._supports), self._supports])
+        chosen = tuple(names)  # patches are large: what is not read is not copied
+        return concatenated([_only(queries, chosen), _only(self._supports, chosen)])
 
     def _columns(
         self, videos: EmbeddedBatch, pairs: NDArray[np.int64], levels: NDArray[np.float32] | None = None
@@ -276,8 +278,8 @@ def without_keys(batch: EmbeddedBatch) -> EmbeddedBatch:
     return replace(batch, arrays={name: array for name, array in batch.arrays.items() if name != CLASS_KEYS})
 
 
-def _ordered(batch: EmbeddedBatch, like: EmbeddedBatch) -> EmbeddedBatch:
-    return replace(batch, arrays={name: batch.arrays[name] for name in like.arrays})
+def _only(batch: EmbeddedBatch, names: Iterable[str]) -> EmbeddedBatch:
+    return replace(batch, arrays={name: batch.arrays[name] for name in names})
 
 
 def _cosines(vectors: Tensor, pairs: NDArray[np.int64]) -> Floats:

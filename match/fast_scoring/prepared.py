@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hcl.match.config import LEVELS, PairSettings
 from hcl.match.embeddings import Embeddings
@@ -27,6 +28,7 @@ class PreparedSupports:
         self.supports, self.settings, self.spatial = supports, settings, spatial
         self._is_searched = settings["patch_selection"] not in NOT_SEARCHED
         self._table: PatchTable | None = None
+        self._both: Embeddings | None = None  # room for a query, then the supports
         if spatial and self._is_searched:
             quiet_sparse_tensors()
             scorer = PairScorer.of(supports, **settings)
@@ -41,7 +43,7 @@ class PreparedSupports:
         Args:
             query: one video; its class key, where the supports have keys, is not read
         """
-        both, count = _joined(query, self.supports), len(self.supports)
+        both, count = self._beside(query), len(self.supports)
         rows = torch.arange(1, count + 1)
         if not self._is_searched:
             pairs = np.stack((np.zeros(count, np.int64), rows.numpy()), axis=1)
@@ -56,17 +58,27 @@ class PreparedSupports:
             scores[:, 2] = scorer.spatial(0, rows, clips, self._table, torch.arange(count)).numpy()
         return scores
 
+    def _beside(self, query: Embeddings) -> Embeddings:
+        """The query, then the supports, which are not copied again; a key that the query lacks is zero."""
+        if self._both is None:
+            keys = self.supports.class_keys
+            self._both = Embeddings(
+                _after_a_place(self.supports.global_, query.global_.dtype),
+                _after_a_place(self.supports.clips, query.clips.dtype),
+                _after_a_place(self.supports.patches, query.patches.dtype),
+                self.supports.clip_frames,
+                None if keys is None else _after_a_place(keys, keys.dtype),
+            )
+        both = self._both
+        for name in ("global_", "clips", "patches"):
+            getattr(both, name)[0] = getattr(query, name)[0]
+        if both.class_keys is not None:
+            both.class_keys[0] = 0 if query.class_keys is None else query.class_keys[0]
+        return both
 
-def _joined(query: Embeddings, supports: Embeddings) -> Embeddings:
-    """The query, then the supports; a key that the query lacks is zero."""
-    keys = supports.class_keys
-    if keys is not None:
-        given = query.class_keys
-        keys = torch.cat((keys.new_zeros(1, keys.shape[1]) if given is None else given, keys))
-    return Embeddings(
-        torch.cat((query.global_, supports.global_)),
-        torch.cat((query.clips, supports.clips)),
-        torch.cat((query.patches, supports.patches)),
-        supports.clip_frames,
-        keys,
-    )
+
+def _after_a_place(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Values (V, ...) behind a first row that is free: (1 + V, ...)."""
+    joined = values.new_zeros((1 + len(values), *values.shape[1:]), dtype=torch.promote_types(values.dtype, dtype))
+    joined[1:] = values
+    return joined
