@@ -16,7 +16,7 @@ from hcl.match.scoring.cosines import l2_normalise, quiet_sparse_tensors
 
 
 class PreparedSupports:
-    """Gives the scores of a query against V support videos, as `score_pairs` does.
+    """Gives the scores of a query against V support videos, as `score_pairs` does; one query at a time, of one thread.
 
     Args:
         supports: V videos, on the CPU
@@ -29,6 +29,7 @@ class PreparedSupports:
         self._is_searched = settings["patch_selection"] not in NOT_SEARCHED
         self._table: PatchTable | None = None
         self._both: Embeddings | None = None  # room for a query, then the supports
+        self._scorer: PairScorer | None = None  # of these
         if spatial and self._is_searched:
             quiet_sparse_tensors()
             scorer = PairScorer.of(supports, **settings)
@@ -50,7 +51,8 @@ class PreparedSupports:
             return score_pairs(both, pairs, **self.settings, spatial=self.spatial)
         scores = np.full((count, len(LEVELS)), np.nan, dtype=np.float32)
         globals_ = l2_normalise(both.global_.float())
-        scorer = PairScorer.of(both, **self.settings)
+        scorer = self._scorer = self._scorer or PairScorer.of(both, **self.settings)
+        scorer.clips[0] = l2_normalise(both.clips[0].float())  # its patches are those of `both`
         clips = scorer.align(0, rows, settle=self._table is not None)
         scores[:, 0] = (globals_[1:] @ globals_[0]).numpy()
         scores[:, 1] = clips.cosines.mean(dim=-1).numpy()

@@ -34,3 +34,13 @@ def test_prepared_scores_are_those_of_pairs(
     np.testing.assert_allclose(
         prepared.score(replace(query, class_keys=None)) if keys else expected, expected, rtol=1e-5, atol=1e-6
     )
+
+
+def test_queries_in_turn_leave_nothing_of_each_other(make_embeddings: Callable[..., Embeddings]) -> None:
+    videos = make_embeddings(8)
+    settings = ScoreConfig(top_clips=3, top_patches=4).of_pairs
+    prepared = PreparedSupports(videos.rows(slice(2, None)), settings)
+    for row in (0, 1, 0):
+        expected = score_pairs(videos, np.array([(row, other) for other in range(2, 8)]), **settings, spatial=True)
+        found = prepared.score(videos.rows(slice(row, row + 1)))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
