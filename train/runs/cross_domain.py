@@ -134,7 +134,8 @@ def text_cosines(
         cache: the other one
     """
     known: dict[str, np.ndarray] = {}
-    for path in config.cache.get("paths", [config.cache["path"]]):
+    paths = config.cache.get("paths", {"": config.cache["path"]})  # of several sets one each, by their names
+    for path in paths.values():
         try:
             of_run = open_cache(Path(path))
             if of_run.text_embeddings is not None and of_run.text_model == cache.text_model:

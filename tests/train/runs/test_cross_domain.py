@@ -116,4 +116,8 @@ def test_texts_of_both_caches_tell_meanings(trained: Path, make_cache: MakeCache
     assert found is not None
     np.testing.assert_allclose(found, expected, atol=1e-6)
     config.cache["path"] = str(tmp_path / "gone.zarr")
+    config.cache["paths"] = {"A": str(tmp_path / "a.zarr")}  # of a run on several sets
+    of_sets = text_cosines(("kick", "sit"), trained_names(config), config, other)
+    assert of_sets is not None and np.array_equal(of_sets, found)
+    del config.cache["paths"]
     assert text_cosines(("kick", "sit"), trained_names(config), config, other) is None
