@@ -192,7 +192,7 @@ def of_hyrsm(checkout: Path) -> Found:
             DATA=SimpleNamespace(NUM_INPUT_FRAMES=FRAMES), TRAIN=SimpleNamespace(NUM_CLASS=4, WAY=WAY)
         )
         other.backbone, other.relu, other.classification_layer = nn.Identity(), nn.ReLU(), nn.Linear(WIDTH, 4)
-        other.pe = lambda frames: frames + intra.positions  # ours: theirs also scales the frames
+        other.pe = intra.positions  # ours: theirs also scales the frames
         other.temporal_atte_before, other.temporal_atte = before, among
         convolution = nn.Conv1d(2 * WIDTH, WIDTH, 1)
         other.layer2 = copied(convolution, weight=inter.fusion.weight[..., None], bias=inter.fusion.bias)

@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hcl.match.scoring.cosines import l2_normalise
+
+POSITION_SCALE = 0.1  # of what stands for the place of a frame, beside its embedding
+
 
 class VideoHead(nn.Module):
     """One embedding per video, the mean over its frames."""
@@ -50,6 +54,38 @@ class Attention(nn.Module):
         gathered = F.scaled_dot_product_attention(queries, keys, values)  # (..., H, n, D / H)
         joined: Tensor = self.out(gathered.transpose(-3, -2).flatten(-2))
         return joined
+
+
+class FramePositions(nn.Module):
+    """Adds to each frame where it stands in its video, by sinusoids of a tenth of their size, as TRX does.
+
+    Args:
+        frames: T
+        width: D
+    """
+
+    positions: Tensor  # (T, D)
+
+    def __init__(self, frames: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("positions", POSITION_SCALE * sinusoids(frames, width), persistent=False)
+
+    def forward(self, frame_embeddings: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        return frame_embeddings + self.positions
+
+
+def frame_distances(queries: Tensor, supports: Tensor) -> Tensor:
+    """1 minus the cosines of all frames of queries with all of supports.
+
+    Args:
+        queries: (..., Q, T, D) frame embeddings
+        supports: (..., N, K, U, D)
+
+    Returns:
+        (..., Q, N, K, T, U)
+    """
+    return 1 - torch.einsum("...qtd,...nkud->...qnktu", l2_normalise(queries), l2_normalise(supports))
 
 
 def sinusoids(frames: int, width: int) -> Tensor:

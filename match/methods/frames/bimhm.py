@@ -9,12 +9,10 @@ that code. It has no weights: any embeddings of frames can be scored by it.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Arrays
-from hcl.match.methods.heads import FrameHead
-from hcl.match.scoring.cosines import l2_normalise
+from hcl.match.methods.heads import FrameHead, frame_distances
 
 
 class BiMhm:
@@ -42,8 +40,7 @@ def set_scores(queries: Tensor, supports: Tensor) -> Tensor:
     Returns:
         (..., Q, N), 0 at most
     """
-    cosines = torch.einsum("...qtd,...nkud->...qnktu", l2_normalise(queries), l2_normalise(supports))
-    return -mean_hausdorff(1 - cosines).mean(dim=-1)
+    return -mean_hausdorff(frame_distances(queries, supports)).mean(dim=-1)
 
 
 def mean_hausdorff(distances: Tensor) -> Tensor:

@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from hcl.match.embeddings import Arrays
 from hcl.match.methods.frames.bimhm import mean_hausdorff
-from hcl.match.methods.heads import Attention, in_blocks, sinusoids
+from hcl.match.methods.heads import Attention, FramePositions, in_blocks
 from hcl.match.methods.matcher import MatcherMethod
 from hcl.match.scoring.cosines import l2_normalise
 
 HEADS = 8
-POSITION_SCALE = 0.1
 FUSED_BYTES = 2**24  # of fused frames at a time; a block has at least one episode
 
 
@@ -53,17 +52,15 @@ class IntraRelation(nn.Module):
         width: D
     """
 
-    positions: Tensor  # (T, D)
-
     def __init__(self, frames: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("positions", POSITION_SCALE * sinusoids(frames, width), persistent=False)
+        self.positions = FramePositions(frames, width)
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, gcd(HEADS, width))
 
     def forward(self, frame_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, D) to "frames" (B, T, D), 0 at least."""
-        placed = frame_embeddings + self.positions
+        placed = self.positions(frame_embeddings)
         normed = self.norm(placed)
         return {"frames": (placed + self.attention(normed, normed)).relu()}
 

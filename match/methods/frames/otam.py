@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Arrays
-from hcl.match.methods.heads import FrameHead
-from hcl.match.scoring.cosines import l2_normalise
+from hcl.match.methods.heads import FrameHead, frame_distances
 
 SMOOTHING = 0.1  # the paper's lambda
 
@@ -46,7 +45,7 @@ def alignment_scores(queries: Tensor, supports: Tensor, smoothing: float = SMOOT
     Returns:
         (..., Q, N)
     """
-    distances = 1 - torch.einsum("...qtd,...nkud->...qnktu", l2_normalise(queries), l2_normalise(supports))
+    distances = frame_distances(queries, supports)
     both_ways = alignment_distance(distances, smoothing) + alignment_distance(distances.mT, smoothing)
     return -both_ways.mean(dim=-1) / 2
 

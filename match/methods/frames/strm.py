@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Arrays
-from hcl.match.methods.frames.trx import POSITION_SCALE, TupleHead, tuple_scores
-from hcl.match.methods.heads import sinusoids
+from hcl.match.methods.frames.trx import TupleHead, tuple_scores
+from hcl.match.methods.heads import FramePositions
 
 SIZE = 2  # frames of a tuple
 SIMILARITY_WEIGHT = 0.1  # lambda
@@ -130,17 +130,15 @@ class FrameEnrichment(nn.Module):
         width: D
     """
 
-    positions: Tensor  # (T, D)
-
     def __init__(self, frames: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("positions", POSITION_SCALE * sinusoids(frames, width), persistent=False)
+        self.positions = FramePositions(frames, width)
         self.over_time = nn.Sequential(nn.Linear(frames, frames), nn.ReLU(), nn.Linear(frames, frames))
         self.over_channels = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        frames = frames + self.positions
+        frames = self.positions(frames)
         frames = frames + self.over_time(frames.mT).mT
         mixed: Tensor = frames + self.over_channels(frames)
         return mixed

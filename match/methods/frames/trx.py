@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Arrays
-from hcl.match.methods.heads import sinusoids
+from hcl.match.methods.heads import FramePositions
 
 SIZES = (2, 3)  # frames of a tuple, the paper's cardinalities
-POSITION_SCALE = 0.1
 REBUILT_BYTES = 2 * 2**20  # of rebuilt tuples, so that they stay in a core's cache; a block has at least one episode
 
 
@@ -89,8 +88,6 @@ class TupleHead(nn.Module):
         InputError: if a video has fewer frames than a tuple
     """
 
-    positions: Tensor  # (T, D)
-
     def __init__(self, frames: int, width: int, sizes: tuple[int, ...] = SIZES, *, name: str) -> None:
         super().__init__()
         if frames < max(sizes):
@@ -102,14 +99,14 @@ class TupleHead(nn.Module):
         self.keys = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in sizes})
         self.values = nn.ModuleDict({str(size): nn.Linear(size * width, width) for size in sizes})
         self.norms = nn.ModuleDict({str(size): nn.LayerNorm(width) for size in sizes})
-        self.register_buffer("positions", POSITION_SCALE * sinusoids(frames, width), persistent=False)
+        self.positions = FramePositions(frames, width)
         for size in sizes:
             tuples = torch.combinations(torch.arange(frames), r=size)  # (n, size)
             self.register_buffer(f"tuples_{size}", tuples, persistent=False)
 
     def forward(self, frame_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, D) to keys and values (B, n, D) of the n tuples of each size."""
-        placed = frame_embeddings + self.positions
+        placed = self.positions(frame_embeddings)
         arrays = {}
         for size in map(str, self.sizes):
             tuples = self.tuples_of(placed, size)
