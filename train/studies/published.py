@@ -14,7 +14,6 @@ from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL, WEIGHTED
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.match.methods.registry import find_method
 from hcl.train.studies.ablation import TABLES, Ablation, ablations
 
 Accuracies = Mapping[int, float]  # the paper's, by number of shots
@@ -98,7 +97,7 @@ SYSTEMS = (
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method with its results, by number of shots; none where it is not built here."""
+    """A method with its results, by number of shots."""
 
     system: System
     accuracies: tuple[Mean, ...]
@@ -124,7 +123,7 @@ class MethodTable:
                 "paper": {str(shot): value for shot, value in self.paper(row).items()},
                 "shots": {
                     str(shot): {"accuracy": accuracy.to_dict(), "difference": difference.to_dict()}
-                    for shot, accuracy, difference in zip(self.shots, row.accuracies, row.differences, strict=False)
+                    for shot, accuracy, difference in zip(self.shots, row.accuracies, row.differences, strict=True)
                 },
             }
             for row in self.rows
@@ -200,24 +199,10 @@ def method_table(number: int, coverage: Coverage, run: Callable[[str], CrossVali
     *_, last = SYSTEMS
     rows = []
     for system in SYSTEMS:
-        if not is_built(system.method):
-            rows.append(MethodRow(system, (), ()))
-        elif system.score in (BASELINE, WEIGHTED) or system.paper.get(coverage.benchmark):
+        if system.score in (BASELINE, WEIGHTED) or system.paper.get(coverage.benchmark):
             found = run(system.method)
             pairs = [(case, system.score) for case in range(len(outcomes))]
             accuracies = tuple(found.accuracy(*pair) for pair in pairs)
             differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
             rows.append(MethodRow(system, accuracies, differences))
-    shown = [row for row in rows if row.accuracies or row.system.paper.get(coverage.benchmark)]
-    return MethodTable(number, coverage, tuple(outcome.case.k_shot for outcome in outcomes), tuple(shown))
-
-
-def is_built(method: str) -> bool:
-    """Whether a method can be trained here."""
-    if method == HCL:
-        return True
-    try:
-        find_method(method)
-    except InputError:
-        return False
-    return True
+    return MethodTable(number, coverage, tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows))

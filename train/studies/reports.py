@@ -94,8 +94,6 @@ def method_text(result: MethodTable) -> str:
 
 def _method_row(row: MethodRow, case: int, paper: float | None) -> tuple[str, ...]:
     published = "" if paper is None else str(paper)
-    if not row.accuracies:
-        return (row.system.name, "not built", "", "", "", "", published)
     accuracy, difference = row.accuracies[case], row.differences[case]
     ours = (row.system.name, f"{accuracy.mean:.1f}", interval_text(accuracy))
     if difference.interval == (0.0, 0.0):
