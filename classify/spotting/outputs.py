@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hcl.classify.spotting.segments import Segment, Spotted
-from hcl.extract.system.console import csv_cell, plain
+from hcl.extract.system.console import csv_cell, csv_text, plain
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.match.reports.report import write_json, write_text
 
@@ -50,14 +48,12 @@ def write_csv(path: Path, found: Iterable[Spotted]) -> None:
     Raises:
         InputError: if it cannot be written
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[tuple[object, ...]] = [COLUMNS]
     for each in found:
         for segment in each.segments:
             numbers = (round(value, DIGITS) for value in (segment.start, segment.end, segment.score))
-            writer.writerow((csv_cell(each.video), csv_cell(segment.label), *numbers))
-    write_text(path, text.getvalue(), "--csv")
+            rows.append((csv_cell(each.video), csv_cell(segment.label), *numbers))
+    write_text(path, csv_text(rows), "--csv")
 
 
 def write_tasks(path: Path, found: Iterable[Spotted]) -> None:

@@ -19,6 +19,7 @@ from hcl.extract.demo.config import DemoConfig
 from hcl.extract.demo.encoding import CONTAINERS, encode, h264_encoder
 from hcl.extract.demo.scenes import draw_video
 from hcl.extract.system.atomic import UNFINISHED, atomic_file
+from hcl.extract.system.console import csv_text
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import progress_bar
 from hcl.extract.system.threads import cores, end_with_parent, main_left_alone
@@ -122,11 +123,8 @@ def _draw(folder: Path, video: DemoVideo) -> None:
 
 
 def _manifest(videos: list[DemoVideo]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((video.path, CLASSES[video.label].name, video.place.name, video.seed) for video in videos)
-    return text.getvalue().encode()
+    rows = ((video.path, CLASSES[video.label].name, video.place.name, video.seed) for video in videos)
+    return csv_text([_COLUMNS, *rows]).encode()
 
 
 def _listed_videos(folder: Path, seed: int) -> Iterator[DemoVideo]:

@@ -4,8 +4,11 @@ A label, a path or a setting may hold anything: control sequences that move the 
 that fake a line of ours, HTML, formulas that a spreadsheet runs.
 """
 
+import csv
 import html
+import io
 import unicodedata
+from collections.abc import Iterable
 
 import click
 
@@ -38,6 +41,13 @@ def markdown(text: object) -> str:
 def csv_cell(text: str) -> str:
     """Write text so that a spreadsheet shows it: a quote goes before what would be a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """The lines of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def from_csv_cell(cell: str) -> str:

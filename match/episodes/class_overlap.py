@@ -4,8 +4,6 @@ Across sets the same action is called "BlowingCandles" and "blowing out candles"
 compared word by word, each word reduced to its stem, and by the cosine of their text embeddings.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from hcl.extract.catalog.csv_files import read_csv
 from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.console import csv_cell, from_csv_cell
+from hcl.extract.system.console import csv_cell, csv_text, from_csv_cell
 from hcl.extract.system.errors import InputError, write_errors
 
 ATTRIBUTE = "overlap"  # of a store: what was found, row by row
@@ -138,15 +136,13 @@ def write_overlap(path: Path, pairs: Sequence[Overlap]) -> None:
     Raises:
         InputError: if the file cannot be written
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for pair in pairs:
         similarity = "" if pair.similarity is None else f"{pair.similarity:.3f}"
-        cells = (csv_cell(pair.label), csv_cell(pair.trained), pair.why, similarity, YES if pair.leave_out else NO)
-        writer.writerow(cells)
+        decided = YES if pair.leave_out else NO
+        rows.append((csv_cell(pair.label), csv_cell(pair.trained), pair.why, similarity, decided))
     with write_errors(path, "name another file with --overlap"), atomic_file(path) as fresh:
-        fresh.write_text(text.getvalue(), encoding="utf-8", newline="")
+        fresh.write_text(csv_text(rows), encoding="utf-8", newline="")
 
 
 def read_overlap(path: Path, labels: Sequence[str]) -> tuple[Overlap, ...]:

@@ -1,9 +1,8 @@
 """A comparison for a paper and for other programs: a LaTeX table in the style of booktabs, and CSV."""
 
-import csv
-import io
+from collections.abc import Sequence
 
-from hcl.extract.system.console import csv_cell, plain
+from hcl.extract.system.console import csv_cell, csv_text, plain
 from hcl.match.evaluation.comparison import Comparison, Entry
 from hcl.match.evaluation.statistics import Accuracy
 from hcl.match.reports.comparison_report import run_name
@@ -53,18 +52,23 @@ def as_latex(comparison: Comparison) -> str:
 def as_csv(comparison: Comparison) -> str:
     """A row for each run and case: accuracies in percent, and the paired difference from the first run."""
     differences = {(of.name, of.case): of for of in comparison.differences}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*COLUMNS, *OF_DIFFERENCE))
+    rows: list[Sequence[object]] = [(*COLUMNS, *OF_DIFFERENCE)]
     for entry in comparison.entries:
         for case, value in entry.accuracies.items():
             leads = entry.name in comparison.leading.get(case, ())
-            row = [csv_cell(entry.name), csv_cell(entry.method), case.k_shot, case.aggregate, *_figures(value), leads]
+            row: list[object] = [
+                csv_cell(entry.name),
+                csv_cell(entry.method),
+                case.k_shot,
+                case.aggregate,
+                *_figures(value),
+                leads,
+            ]
             of = differences.get((entry.name, case))
             pair = of.value if of else None
             row += [csv_cell(of.first), pair.accuracy, *pair.bootstrap95, of.verdict] if of and pair else [""] * 5
-            writer.writerow(row)
-    return out.getvalue()
+            rows.append(row)
+    return csv_text(rows)
 
 
 def _figures(value: Accuracy) -> tuple[float, float, float, float]:

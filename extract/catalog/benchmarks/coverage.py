@@ -1,7 +1,5 @@
 """How much of a benchmark a cache holds: what is missing, and whether published numbers are of the same videos."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.splits import SplitCounts
 from hcl.extract.config import SPLITS
 from hcl.extract.system.atomic import atomic_file
-from hcl.extract.system.console import csv_cell
+from hcl.extract.system.console import csv_cell, csv_text
 from hcl.extract.system.errors import InputError, write_errors
 
 NOT_FOUND = "not found"
@@ -138,9 +136,6 @@ def write_missing(path: Path, missing: Iterable[tuple[str, str, str]]) -> None:
     Raises:
         InputError: if the file cannot be written
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("split", "video", "why"))
-    writer.writerows(tuple(map(csv_cell, row)) for row in missing)
+    text = csv_text([("split", "video", "why"), *(tuple(map(csv_cell, row)) for row in missing)])
     with write_errors(path, "name another file with --missing-list"), atomic_file(path) as fresh:
-        fresh.write_text(text.getvalue(), encoding="utf-8", newline="")
+        fresh.write_text(text, encoding="utf-8", newline="")
