@@ -121,7 +121,15 @@ def inherited_splits(videos: Sequence[Video], cache: ZarrCache, placed: Placed, 
     return {name: splits[old] for name, old in renamed.items() if old in splits}
 
 
-def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mapping[str, str], *, prune: bool) -> Edits:
+def plan_edits(
+    catalog: Catalog,
+    cache: ZarrCache,
+    placed: Placed,
+    splits: Mapping[str, str],
+    *,
+    removed: tuple[int, ...],
+    remaining: set[str],
+) -> Edits:
     """Settle what the cache must say otherwise, so that it says what the catalog does.
 
     Args:
@@ -129,7 +137,8 @@ def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mappi
         cache: as it is
         placed: the catalog's videos in it
         splits: of the catalog's classes
-        prune: whether videos that are not in the catalog are removed
+        removed: rows of the videos that are removed
+        remaining: classes that have a video then, as `labels_that_remain` tells
     """
     facts: dict[str, dict[int, str]] = {"path": {}, "label": {}, "group": {}}
     knows_groups = any(video.group for video in catalog.videos)  # else it says nothing against those of the cache
@@ -138,8 +147,6 @@ def plan_edits(catalog: Catalog, cache: ZarrCache, placed: Placed, splits: Mappi
         for name, of_rows in facts.items() if row >= 0 else []:
             if getattr(cache.videos, name)[row] != getattr(video, name) and (name != "group" or knows_groups):
                 of_rows[row] = getattr(video, name)
-    removed = tuple(sorted(placed.replaced + (placed.gone if prune else ())))
-    remaining = labels_that_remain(catalog.videos, cache, placed, set(removed))
     stored = cache.class_splits
     return Edits(
         **facts,

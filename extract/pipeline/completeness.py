@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hcl.extract.cache.base import DONE, FAILED, FrameMapCache
+from hcl.extract.cache.base import FAILED, FrameMapCache
 from hcl.extract.catalog.benchmarks.coverage import ENDING, Coverage, missing_videos, write_missing
 from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.splits import count_splits
@@ -29,7 +29,7 @@ def refuse_other_benchmark(cache: FrameMapCache, listing: Listing | None) -> Non
 
 def planned_coverage(listing: Listing, catalog: Catalog, cache: FrameMapCache | None) -> Coverage:
     """How much of a benchmark a cache will hold if all videos that were found can be read."""
-    there = _finished(cache) | {video.path for video in catalog.videos}
+    there = finished_videos(cache) | {video.path for video in catalog.videos}
     videos = [video for video in listing.videos if video.line in there]
     present = count_splits((video.label for video in videos), (video.split for video in videos))
     return Coverage(listing.benchmark.name, listing.counts, present)
@@ -52,7 +52,7 @@ def refuse_small_classes(listing: Listing, catalog: Catalog, cache: FrameMapCach
 
 def list_planned(listing: Listing, catalog: Catalog, cache: FrameMapCache | None, path: Path) -> None:
     """Write the videos of a benchmark that were not found to a file."""
-    found = _finished(cache) | {video.path for video in catalog.videos}
+    found = finished_videos(cache) | {video.path for video in catalog.videos}
     write_missing(path, missing_videos(listing, found, {}))
 
 
@@ -71,7 +71,7 @@ def list_missing(cache: FrameMapCache, listing: Listing | None, path: str | Path
         return None
     paths, sources = cache.videos.path, cache.sources
     failed = {name: sources.reason[row] for row, name in enumerate(paths) if sources.status[row] == FAILED}
-    missing = missing_videos(listing, _finished(cache), failed)
+    missing = missing_videos(listing, finished_videos(cache), failed)
     beside = cache.path.with_name(cache.path.name + ENDING)
     if path is None and not missing:
         beside.unlink(missing_ok=True)
@@ -80,8 +80,6 @@ def list_missing(cache: FrameMapCache, listing: Listing | None, path: str | Path
     return Path(path or beside)
 
 
-def _finished(cache: FrameMapCache | None) -> set[str]:
-    """The names of the videos whose maps a cache holds."""
-    if cache is None:
-        return set()
-    return {name for name, status in zip(cache.videos.path, cache.sources.status, strict=True) if status == DONE}
+def finished_videos(cache: FrameMapCache | None) -> set[str]:
+    """The names of the videos whose maps a cache holds; none without a cache."""
+    return {cache.videos.path[row] for row in cache.rows()} if cache else set()

@@ -23,7 +23,7 @@ from hcl.extract.pipeline.changes import (
     refuse_to_prune_all,
 )
 from hcl.extract.pipeline.classes import class_texts, settle_splits, split_origin
-from hcl.extract.pipeline.completeness import refuse_other_benchmark, refuse_small_classes
+from hcl.extract.pipeline.completeness import finished_videos, refuse_other_benchmark, refuse_small_classes
 from hcl.extract.system.errors import InputError
 
 MISSING = "listed, but not there"  # why videos are left aside
@@ -129,17 +129,18 @@ def _plan_with(
     prune: bool,
 ) -> Plan:
     """The plan beside a cache that holds some of the videos."""
-    removed = {*placed.replaced, *(placed.gone if prune else ())}
-    remaining = labels_that_remain(catalog.videos, cache, placed, removed)
+    removed = tuple(sorted(placed.replaced + (placed.gone if prune else ())))
+    remaining = labels_that_remain(catalog.videos, cache, placed, set(removed))
     stored, origin = cache.class_splits, str(cache.settings.get("split_origin", "given"))
     inherited = inherited_splits(catalog.videos, cache, placed, remaining)
     settled = {name: split for name, split in stored.items() if name in remaining} | inherited
     splits = settle_splits(catalog, config, settled, origin)
     shuffled = "seeded" == origin == split_origin(catalog, config) and not set(catalog.class_names) <= set(settled)
     texts = {name: text for name, text in cache.class_texts.items() if name in remaining}
-    edits = plan_edits(catalog, cache, placed, splits, prune=prune)
+    edits = plan_edits(catalog, cache, placed, splits, removed=removed, remaining=remaining)
     damaged = [path for path, row in placed.kept.items() if repair and not cache.intact(row)]
-    after = {row: place for place, row in enumerate(row for row in range(len(cache.videos)) if row not in removed)}
+    set_aside = set(removed)
+    after = {row: place for place, row in enumerate(row for row in range(len(cache.videos)) if row not in set_aside)}
     new = tuple(video for video in catalog.videos if video.path not in placed.rows)
     to_read = {*placed.unread, *damaged}
     again = {video.path: video.source for video in catalog.videos if video.path in to_read}
@@ -172,7 +173,7 @@ def without_missing(videos: Path, catalog: Catalog, cache: ZarrCache | None, *, 
     Raises:
         InputError: if there are any and they are not to be skipped, or if nothing remains
     """
-    done = {cache.videos.path[row] for row in cache.rows()} if cache else set()
+    done = finished_videos(cache)
     missing = [
         video for video in catalog.videos if video.path not in done and not os.path.lexists(video.source)
     ]  # a link that leads nowhere is there, and fails when it is read
