@@ -208,12 +208,12 @@ def level_name(name: str) -> str:
 
 def _summary(evaluation: Evaluation) -> str:
     """All cases side by side: a row a score, a column a case."""
+    cases = evaluation.outcomes
     rows = [
         (score_name(name), *(f"{of.accuracies[name].accuracy:.2f} ± {of.accuracies[name].ci95:.2f}" for of in cases))
-        for cases in (evaluation.outcomes,)
         for name in cases[0].accuracies
     ]
-    headers = ("accuracy % ± 95 % CI (episodes)", *(case_name(of.case, evaluation.plan) for of in evaluation.outcomes))
+    headers = ("accuracy % ± 95 % CI (episodes)", *(case_name(of.case, evaluation.plan) for of in cases))
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
