@@ -28,6 +28,7 @@ from hcl.extract.system.errors import InputError
 from hcl.train.runs.running import train
 
 ROOT = Path(__file__).parents[2]
+LARGEST_PICTURE, PICTURE_WIDTH = 300_000, 1000  # bytes and pixels of a picture in the documents
 CLASSES = ("clap", "jump", "wave")
 VIDEOS = 4  # of each class
 TRAINING = {
@@ -212,11 +213,12 @@ def photograph() -> Callable[..., None]:
 
     def write(browser: Any, areas: Mapping[str, tuple[int, int]]) -> None:
         for name, (top, height) in areas.items():
-            clip = {"x": 0, "y": top, "width": 1000, "height": height, "scale": 1}
+            clip = {"x": 0, "y": top, "width": PICTURE_WIDTH, "height": height, "scale": 1}
             taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
             (folder / name).write_bytes(base64.b64decode(taken["data"]))
             with Image.open(folder / name) as picture:
                 picture.convert("RGB").quantize(256).save(folder / name, optimize=True)
+            assert (folder / name).stat().st_size < LARGEST_PICTURE
 
     return write
 
