@@ -1,17 +1,20 @@
-r"""Every system of the field on one cache and one split, each with the same number of trials to choose its settings.
+r"""Every system of the field on some caches and splits, each with the same number of trials to choose its settings.
 
-    python benchmarks/experiments/systems.py cache.zarr --splits splits.csv --out systems/ --trials 8 --seeds 0 1 2
+    python benchmarks/experiments/systems.py films.zarr=split0.csv films.zarr=split1.csv gestures.zarr=split.csv \
+        --out systems/ --trials 4 --seeds 0 1 2 --group-disjoint
 
 Trials differ in what all systems share (SPACE): the first one has the defaults, the others are drawn by a seed, the
-same for all systems. The trial with the highest accuracy on val classes is chosen; novel classes are read once, by the
-runs of the chosen settings, one a seed. Prints a row a system: accuracies and paired differences from the first system
-with 95 % intervals over seeds, classes, groups and videos, and milliseconds to score one episode. Finished runs are not
-trained again: it may be stopped and go on. Chosen settings and all figures are written to systems.json.
+same for all systems. The trial with the highest accuracy on val classes, the mean over the folds that have some, is
+chosen for all folds; novel classes are read once, by the runs of the chosen settings, one a seed. Prints for each cache
+a row a system: accuracies and paired differences from the first system with 95 % intervals over folds, seeds, classes,
+groups and videos, and milliseconds to score one episode. Finished runs are not trained again: it may be stopped and
+resumes. Chosen settings and all figures are written to systems.json.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -48,29 +51,49 @@ SPACE: dict[str, tuple[Any, ...]] = {
 TIMED = 20  # episodes whose scoring is timed, one at a time
 
 
+@dataclass(frozen=True)
+class Fold:
+    """A cache, and what replaces its splits."""
+
+    cache: Path
+    splits: Path | None
+
+    @classmethod
+    def of(cls, text: str) -> "Fold":
+        """CACHE or CACHE=SPLITS."""
+        cache, _, splits = text.partition("=")
+        return cls(Path(cache), Path(splits) if splits else None)
+
+    @property
+    def name(self) -> str:
+        """Of the folders of its runs."""
+        return self.cache.stem + (f"-{self.splits.stem}" if self.splits else "")
+
+
 def main() -> None:
     """Choose settings, train, evaluate and print, system by system."""
     given = parse()
-    shots = tuple(given.shots)
-    results, figures = {}, {}
+    caches = list(dict.fromkeys(fold.cache for fold in given.folds))
+    results: dict[Path, dict[str, CrossValidation]] = {cache: {} for cache in caches}
+    figures: dict[str, dict[str, Any]] = {}
     for method in given.methods:
         settings, reached = choose(given, method)
-        runs = [train_run(given, method, settings, seed) for seed in given.seeds]
-        results[method] = evaluated(given, runs, shots)
-        figures[method] = {
-            "settings": dict(settings),
-            "val": reached,
-            "ms_per_episode": milliseconds(open_store(runs[0]), given, shots),
-            **results[method].to_dict(),
-        }
+        figures[method] = {"settings": dict(settings), "val": reached, "ms_per_episode": {}, "sets": {}}
+        for cache in caches:
+            folds = [fold for fold in given.folds if fold.cache == cache]
+            runs = [[train_run(given, method, settings, seed, fold) for seed in given.seeds] for fold in folds]
+            result = results[cache][method] = evaluated(given, runs)
+            figures[method]["ms_per_episode"][cache.stem] = milliseconds(open_store(runs[0][0]), given, given.shots)
+            figures[method]["sets"][cache.stem] = result.to_dict()
         (given.out / "systems.json").write_text(json.dumps(figures, indent=2))
-        print(f"\n{table(results, figures, given.methods[0], shots)}", flush=True)
+        for cache in caches:
+            costs = {name: of["ms_per_episode"][cache.stem] for name, of in figures.items()}
+            print(f"\n{cache.stem}\n\n{table(results[cache], costs, given.methods[0], given.shots)}", flush=True)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("--splits", type=Path, help="CSV file with label,split; some classes must be val")
+    parser.add_argument("folds", nargs="+", type=Fold.of, metavar="CACHE[=SPLITS]", help="some need val classes")
     parser.add_argument("--out", type=Path, default=Path("systems"))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), help="the first is what the others differ from")
     parser.add_argument("--trials", type=int, default=8, help="of each system")
@@ -101,11 +124,11 @@ def choose(given: argparse.Namespace, method: str) -> tuple[Mapping[str, Any], l
         return {}, []
     reached = []
     for number, settings in enumerate(trials(given)):
-        run = train_run(given, method, settings, given.seeds[0])
-        validations = [record["validation"] for record in metrics_so_far(run) if record["best"]]
-        if not validations or validations[-1] is None:
-            raise SystemExit(f"{given.cache}: no val classes to choose settings on; name some with --splits")
-        reached.append(float(validations[-1]))
+        of_folds = [val_accuracy(train_run(given, method, settings, given.seeds[0], fold)) for fold in given.folds]
+        measured = [value for value in of_folds if value is not None]
+        if not measured:
+            raise SystemExit("no fold has val classes to choose settings on; name some with CACHE=SPLITS")
+        reached.append(float(np.mean(measured)))
         print(
             f"{method}, trial {number}: {reached[-1]:.1f} % on val classes with {settings or 'the defaults'}",
             flush=True,
@@ -113,21 +136,29 @@ def choose(given: argparse.Namespace, method: str) -> tuple[Mapping[str, Any], l
     return trials(given)[int(np.argmax(reached))], reached
 
 
-def train_run(given: argparse.Namespace, method: str, settings: Mapping[str, Any], seed: int) -> Path:
-    """The run of a system with some settings, trained now or before."""
+def val_accuracy(run: Path) -> float | None:
+    """What the weights that a run kept reach on its val classes, in percent; None without val classes."""
+    validations = [record["validation"] for record in metrics_so_far(run) if record["best"]]
+    return None if not validations or validations[-1] is None else float(validations[-1])
+
+
+def train_run(given: argparse.Namespace, method: str, settings: Mapping[str, Any], seed: int, fold: Fold) -> Path:
+    """The run of a system with some settings on a fold, trained now or before."""
     number = trials(given).index(dict(settings))
-    run: Path = given.out / f"{method}-{number}-seed{seed}"
+    run: Path = given.out / f"{method}-{number}-seed{seed}-{fold.name}"
     if not (run.is_dir() and is_finished(run)):
-        chosen = {"tensorboard": False, **json.loads(given.settings), **settings, "method": method, "seed": seed}
-        train(given.cache, run=run, preset="quick", splits=given.splits, settings=chosen, latest=False)
+        chosen = {"tracker": "none", **json.loads(given.settings), **settings, "method": method, "seed": seed}
+        train(fold.cache, run=run, preset="quick", splits=fold.splits, settings=chosen, latest=False)
     return run
 
 
-def evaluated(given: argparse.Namespace, runs: Sequence[Path], shots: tuple[int, ...]) -> CrossValidation:
-    """Score the same episodes of novel classes by each run."""
+def evaluated(given: argparse.Namespace, runs: Sequence[Sequence[Path]]) -> CrossValidation:
+    """Score the same episodes of novel classes by each run, by fold and seed."""
     episodes = EpisodeConfig(n_way=given.way, episodes=given.episodes, group_disjoint=given.group_disjoint)
-    plan = EvaluationConfig(shots=shots)
-    return CrossValidation((tuple(Evaluator(open_store(run), plan).run(episodes) for run in runs),))
+    plan = EvaluationConfig(shots=tuple(given.shots))
+    return CrossValidation(
+        tuple(tuple(Evaluator(open_store(run), plan).run(episodes) for run in of_fold) for of_fold in runs)
+    )
 
 
 def milliseconds(store: EmbeddingStore, given: argparse.Namespace, shots: Sequence[int]) -> list[float]:
@@ -172,7 +203,9 @@ def lines(results: Mapping[str, CrossValidation]) -> list[tuple[str, str, str | 
     return found
 
 
-def table(results: Mapping[str, CrossValidation], figures: Mapping[str, Any], first: str, shots: Sequence[int]) -> str:
+def table(
+    results: Mapping[str, CrossValidation], costs: Mapping[str, Sequence[float]], first: str, shots: Sequence[int]
+) -> str:
     """A row a system, in Markdown."""
     headers = ["system"]
     for shot in shots:
@@ -190,7 +223,7 @@ def table(results: Mapping[str, CrossValidation], figures: Mapping[str, Any], fi
             row += [f"{accuracy.mean:.1f}", interval_text(accuracy)]
             row += [f"{difference.mean:+.1f}", interval_text(difference, "+")]
             row += ["" if method == first else verdict(*difference.interval)]
-            row += [f"{figures[method]['ms_per_episode'][case]:.2f}"]
+            row += [f"{costs[method][case]:.2f}"]
         rows.append(row)
     return str(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
 
