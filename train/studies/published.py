@@ -1,24 +1,28 @@
-"""The paper's Tables 5 and 6 beside one's own: every method on a published benchmark, trained on the same maps.
+"""The paper's Tables 5 to 7 beside one's own: every method on a published benchmark, trained on the same maps, and
+methods trained on one set and evaluated on another.
 
 Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
 2022; the row without training is of its Table 1. Its methods finetune their backbones, these share a frozen one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL, WEIGHTED
+from hcl.match.episodes.class_overlap import of_attributes, to_attribute
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
+from hcl.train.runs.cross_domain import OtherSet
 from hcl.train.studies.ablation import TABLES, Ablation, ablations
 
 Accuracies = Mapping[int, float]  # the paper's, by number of shots
 
 OF_BENCHMARKS = {5: ("kinetics-cmn", "ssv2-cmn", "ssv2-otam"), 6: ("ucf-arn", "hmdb-arn")}  # by table
+ACROSS, TRAINED_ON = 7, "kinetics-cmn"  # the table of other sets, and what the paper trains on there
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class System:
     method: str  # as `hcl train --method` has it
     score: str  # of its runs
     paper: Mapping[str, Accuracies]  # by benchmark
+    across: Mapping[str, Accuracies] = field(default_factory=dict)  # trained on Kinetics, by benchmark of the other set
 
 
 def _shots(one: float, two: float | None, five: float | None) -> Accuracies:
@@ -42,7 +47,13 @@ SYSTEMS = (
         BASELINE,
         {"kinetics-cmn": _shots(59.9, None, 80.1), "ssv2-otam": _shots(29.5, None, 44.1)},
     ),
-    System("MAML", "maml", "maml", {"kinetics-cmn": _shots(54.2, 65.5, 75.3), "ssv2-cmn": _shots(30.9, 35.1, 41.9)}),
+    System(
+        "MAML",
+        "maml",
+        "maml",
+        {"kinetics-cmn": _shots(54.2, 65.5, 75.3), "ssv2-cmn": _shots(30.9, 35.1, 41.9)},
+        {"ucf-arn": _shots(62.4, None, 80.7), "hmdb-arn": _shots(43.9, None, 59.3)},
+    ),
     System(
         "ProtoNet",
         "protonet",
@@ -54,6 +65,7 @@ SYSTEMS = (
             "ucf-arn": _shots(67.2, None, 93.0),
             "hmdb-arn": _shots(44.2, None, 72.0),
         },
+        {"ucf-arn": _shots(67.8, None, 84.2), "hmdb-arn": _shots(48.5, None, 63.0)},
     ),
     System(
         "TARN",
@@ -91,6 +103,7 @@ SYSTEMS = (
             "ucf-arn": _shots(82.6, None, 94.5),
             "hmdb-arn": _shots(59.1, None, 76.3),
         },
+        {"ucf-arn": _shots(76.1, None, 90.6), "hmdb-arn": _shots(54.2, None, 69.5)},
     ),
 )
 
@@ -100,16 +113,19 @@ class MethodRow:
     """A method with its results, by number of shots."""
 
     system: System
+    paper: Accuracies  # on the same benchmark
     accuracies: tuple[Mean, ...]
     differences: tuple[Mean, ...]  # from the last row, over the same episodes
 
 
 @dataclass(frozen=True)
 class MethodTable:
-    """One of the paper's tables for one benchmark, filled in."""
+    """One of the paper's tables for one benchmark, or for one pair of sets, filled in."""
 
     number: int
-    coverage: Coverage
+    title: str
+    sources: tuple[Coverage, ...]  # how much there is of the published benchmarks
+    facts: Mapping[str, Any]  # what it is of, in plain types
     shots: tuple[int, ...]
     rows: tuple[MethodRow, ...]
 
@@ -120,7 +136,7 @@ class MethodTable:
                 "row": row.system.name,
                 "method": row.system.method,
                 "score": row.system.score,
-                "paper": {str(shot): value for shot, value in self.paper(row).items()},
+                "paper": {str(shot): value for shot, value in row.paper.items()},
                 "shots": {
                     str(shot): {"accuracy": accuracy.to_dict(), "difference": difference.to_dict()}
                     for shot, accuracy, difference in zip(self.shots, row.accuracies, row.differences, strict=True)
@@ -128,15 +144,14 @@ class MethodTable:
             }
             for row in self.rows
         ]
-        return {"table": self.number, "benchmark": self.coverage.summary(), "rows": rows}
-
-    def paper(self, row: MethodRow) -> Accuracies:
-        """What the paper reports of a row on this benchmark."""
-        return row.system.paper.get(self.coverage.benchmark, {})
+        return {"table": self.number, **self.facts, "rows": rows}
 
 
 def paper_tables(
-    numbers: Sequence[int], cache: FrameMapCache, run: Callable[..., CrossValidation]
+    numbers: Sequence[int],
+    cache: FrameMapCache,
+    run: Callable[..., CrossValidation],
+    others: Sequence[OtherSet] = (),
 ) -> Iterator[Ablation | MethodTable]:
     """Fill in tables of the paper, those of methods first; what is trained alike is run once.
 
@@ -144,23 +159,32 @@ def paper_tables(
         numbers: of the tables
         cache: that is trained on
         run: trains and evaluates with given fields of TrainConfig, in a folder of the given name; with `own_splits` on
-            the cache's own split in place of folds
+            the cache's own split in place of folds, with `on` on another set
+        others: sets that Table 7 evaluates on
 
     Raises:
-        InputError: if there is no such table, or the cache holds no benchmark of it; nothing is run then
+        InputError: if there is no such table, the cache holds no benchmark of it, or it lacks another set; nothing is
+            run then
     """
-    known = (*TABLES, *OF_BENCHMARKS)
+    known = (*TABLES, *OF_BENCHMARKS, ACROSS)
     if unknown := [number for number in numbers if number not in known]:
+        raise InputError(f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}")
+    if (ACROSS in numbers) != bool(others):
         raise InputError(
-            f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}; Table 7 is:"
-            " hcl evaluate RUN --on OTHER_CACHE"
+            f"--table {ACROSS} evaluates on another set, which --on names, such as: --table {ACROSS} --on ucf101.zarr"
         )
     of_methods = [number for number in numbers if number in OF_BENCHMARKS]
-    if of_methods:
-        coverage = benchmark_of(cache, of_methods)
-        of_method = lru_cache(lambda name: run(f"method-{name}", {"method": name}, own_splits=True))
-        for number in of_methods:
+    coverage = benchmark_of(cache, of_methods) if of_methods else None
+
+    @lru_cache
+    def of_method(name: str, on: OtherSet | None = None) -> CrossValidation:
+        return run(f"method-{name}", {"method": name}, own_splits=True, **({} if on is None else {"on": on}))
+
+    for number in of_methods:
+        if coverage is not None:
             yield method_table(number, coverage, of_method)
+    for other in others:
+        yield table_across(cache, other, partial(of_method, on=other))
     if ablated := [number for number in numbers if number in TABLES]:
         yield from ablations(ablated, run)
 
@@ -194,15 +218,62 @@ def method_table(number: int, coverage: Coverage, run: Callable[[str], CrossVali
         coverage: of the benchmark
         run: trains and evaluates a method on the published split, once; it is called again for rows of one method
     """
-    reference = run(HCL)
+    papers = [(system, system.paper.get(coverage.benchmark, {})) for system in SYSTEMS]
+    shots, rows = _fill_in(papers, run)
+    title = f"methods on {coverage.benchmark}, published split, the same maps and episodes"
+    return MethodTable(number, title, (coverage,), {"benchmark": coverage.summary()}, shots, rows)
+
+
+def table_across(cache: FrameMapCache, other: OtherSet, run: Callable[[str], CrossValidation]) -> MethodTable:
+    """Fill in Table 7 for a pair of sets: trained on the base classes of one, evaluated on classes of the other.
+
+    The paper's numbers stand beside Kinetics to UCF-101 or HMDB-51 alone.
+
+    Args:
+        cache: that is trained on, with its own split
+        other: the other set
+        run: trains a method and evaluates it on the other set, once; it is called again for rows of one method
+    """
+    here, there = cache.coverage, other.cache.coverage
+    on = there.benchmark if here and there and here.benchmark == TRAINED_ON else ""
+    papers = [
+        (system, system.across.get(on, {}))
+        for system in SYSTEMS
+        if system.across or system.score in (BASELINE, WEIGHTED)
+    ]
+    shots, rows = _fill_in(papers, run)
+    store = run(HCL).evaluations[0][0].store
+    facts = {
+        "trained_on": str(cache.path),
+        "on": str(other.cache.path),
+        "benchmarks": {name: of.summary() for name, of in (("trained_on", here), ("on", there)) if of},
+        "overlap": to_attribute(of_attributes(store.attributes)),
+    }
+    title = f"methods trained on {_set_name(cache)}, on {_set_name(other.cache)}, the same maps and episodes"
+    return MethodTable(ACROSS, title, tuple(of for of in (here, there) if of), facts, shots, rows)
+
+
+def _set_name(cache: FrameMapCache) -> str:
+    return cache.coverage.benchmark if cache.coverage else cache.path.name
+
+
+def _fill_in(
+    papers: Sequence[tuple[System, Accuracies]], run: Callable[[str], CrossValidation]
+) -> tuple[tuple[int, ...], tuple[MethodRow, ...]]:
+    """Run the methods that the paper reports, and those that it does not but that cost nothing beside them.
+
+    Returns:
+        the numbers of shots, and the rows
+    """
+    reference, (*_, last) = run(HCL), SYSTEMS
     outcomes = reference.evaluations[0][0].outcomes
-    *_, last = SYSTEMS
+    has_none = not any(paper for _, paper in papers)
     rows = []
-    for system in SYSTEMS:
-        if system.score in (BASELINE, WEIGHTED) or system.paper.get(coverage.benchmark):
+    for system, paper in papers:
+        if system.score in (BASELINE, WEIGHTED) or paper or has_none:
             found = run(system.method)
             pairs = [(case, system.score) for case in range(len(outcomes))]
             accuracies = tuple(found.accuracy(*pair) for pair in pairs)
             differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
-            rows.append(MethodRow(system, accuracies, differences))
-    return MethodTable(number, coverage, tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows))
+            rows.append(MethodRow(system, paper, accuracies, differences))
+    return tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows)
