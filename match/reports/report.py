@@ -13,7 +13,7 @@ from tabulate import tabulate
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
-from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
+from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, ZERO_SHOT, EvaluationConfig
 from hcl.match.episodes.class_overlap import of_attributes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.episodes.level_table import Case
@@ -24,6 +24,7 @@ from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
 
 UNTRAINED = "ResNet features, no training (cosine of mean maps)"
+BY_NAME = "zero-shot: names of the classes, no supports"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
@@ -197,7 +198,8 @@ def score_name(name: str) -> str:
     """How a score is shown."""
     if name == WEIGHTED:
         return "all levels, weighted"
-    return UNTRAINED if name == BASELINE else level_name(name).replace("+", " + ")
+    named = {BASELINE: UNTRAINED, ZERO_SHOT: BY_NAME}
+    return named[name] if name in named else level_name(name).replace("+", " + ")
 
 
 def level_name(name: str) -> str:
