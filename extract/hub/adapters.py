@@ -58,7 +58,7 @@ class TubeletTokens(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """(N, F, 3, size, size) -> (N, T, C, h, w)."""
         tokens: Tensor = self.model(clips).last_hidden_state  # (N, T * P, C)
-        return tokens.unflatten(1, (self.steps, *self.grid)).movedim(-1, 2)
+        return tokens.reshape(len(tokens), self.steps, *self.grid, -1).movedim(-1, 2)
 
 
 class ModelMaps(nn.Module):

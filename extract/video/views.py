@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +158,7 @@ def flow_image(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[n
 
     cv2.setNumThreads(1)
     grey = [cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY) for image in (before, after)]
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # a new one each time: it keeps no state
+    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # a new one each time: it keeps no state
     shifts = search.calc(*grey, None) / (FLOW_REACH * max(before.shape[:2]))  # (H, W, 2) to the right and down
     lengths = np.linalg.norm(shifts, axis=2, keepdims=True)
     levels = GREY + 127 * np.concatenate((shifts, lengths), axis=2)

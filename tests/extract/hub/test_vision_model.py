@@ -62,11 +62,20 @@ def test_patch_tokens_of_every_family(
     torch.testing.assert_close(backbone(frames(3, size)).float(), expected, rtol=2e-3, atol=2e-3)
 
 
-def test_maps_of_a_convolutional_model(
-    frames: Callable[..., Tensor], lively: Callable[..., Any], tmp_path: Path
-) -> None:
+def convolutional_model(family: str) -> Any:
+    """Two stages, of which the second gives 16 channels and an eighth of the side."""
+    if family == "ConvNeXt":
+        sizes = {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2}
+        return transformers.ConvNextModel(transformers.ConvNextConfig(**sizes))
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
-    model = lively(transformers.ResNetModel(config))
+    return transformers.ResNetModel(config)
+
+
+@pytest.mark.parametrize("family", ["ResNet", "ConvNeXt"])
+def test_maps_of_a_convolutional_model(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], family: str, tmp_path: Path
+) -> None:
+    model = lively(convolutional_model(family))
     model.save_pretrained(tmp_path / "model")
     backbone = load_backbone(str(tmp_path / "model"), size=48, precision="float32", device=CPU)
     assert (backbone.identity.grid, backbone.identity.channels) == ((6, 6), 16)
