@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.cache.video_table import Rows
+from hcl.extract.system.errors import InputError
 from hcl.match.config import KNOWN_LEVELS
 from hcl.match.embeddings import ZERO_SHOT_AXES
 from hcl.match.episodes.drawing import Episodes
@@ -95,9 +96,15 @@ def zero_shot_scores(store: EmbeddingStore, episodes: Episodes) -> NDArray[np.fl
 
     Returns:
         (E, N * M, N), in [-1, 1]
+
+    Raises:
+        InputError: if the embeddings of images and of texts are of different widths
     """
     count, n_way, n_query = episodes.query.shape
     arrays = store.arrays((IMAGE, TEXT), np.arange(len(store.videos)))
+    if arrays[IMAGE].ndim != 2 or arrays[IMAGE].shape != arrays[TEXT].shape:
+        shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        raise InputError(f"{store.path}: {shapes} are not of one model; write the store anew with: hcl embed")
     images, texts = (l2_normalise(arrays[name].double()).numpy() for name in (IMAGE, TEXT))
     queries, classes = images[episodes.query.reshape(count, n_way * n_query)], texts[episodes.support[:, :, 0]]
     return np.asarray(np.einsum("eqd,end->eqn", queries, classes))
