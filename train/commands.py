@@ -275,7 +275,7 @@ def ablate(
     from hcl.train.studies import reports
     from hcl.train.studies.ablation import refuse_other_methods
     from hcl.train.studies.crossval import cross_validate
-    from hcl.train.studies.published import paper_tables
+    from hcl.train.studies.method_tables import paper_tables
 
     arguments = study_arguments(given)
     settings = arguments.pop("settings")

@@ -18,7 +18,7 @@ from hcl.match.reports.report import (
     score_name,
 )
 from hcl.train.studies.ablation import Ablation, AblationRow
-from hcl.train.studies.published import MethodRow, MethodTable
+from hcl.train.studies.method_tables import MethodRow, MethodTable
 
 
 def crossval_text(result: CrossValidation, quote: Quote = plain) -> str:
