@@ -11,7 +11,7 @@ DECODERS = ("auto", "decord", "pyav")
 SPLITS = ("base", "val", "novel")
 SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
-MOTIONS = ("rgbdiff", "flow", "none")
+MOTIONS = ("rgbdiff", "none")
 BENCHMARKS = ("kinetics-cmn", "ssv2-cmn", "ssv2-otam", "hmdb-arn", "ucf-arn")
 LAYERS = ("layer4", "layer3", "layer3-pooled", "layer3+layer4")  # what a ResNet gives; the first is the default
 
@@ -36,8 +36,7 @@ class ExtractConfig:
     motion: str = setting(
         MOTIONS[0],
         "What is mapped beside each frame. rgbdiff: the difference of the frames shortly before and after it, which"
-        ' shows what moves; flow: the optical flow between these two (pip install "hcl[flow]"); none: nothing, for half'
-        " the time and disk.",
+        " shows what moves; none: nothing, for half the time and disk.",
         choices=MOTIONS,
     )
     view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)

@@ -31,7 +31,6 @@ from hcl.extract.pipeline.preparation import maps_settings
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.threads import cores
-from hcl.extract.video.views import refuse_motion
 from hcl.match.config import HCL
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.data.map_source import ViewMaps
@@ -76,7 +75,6 @@ class VideoEmbedder:
     ) -> None:
         self.encoder, self.backbone, self.config, self.settings = encoder, backbone, config, settings
         self.layer4, self.run, self.device = layer4, run, backbone.device
-        refuse_motion(config.motion)
         self.task = DecodeTask.of(config)
         self._idle = _Idle()
         self._end = weakref.finalize(self, self._idle.close)

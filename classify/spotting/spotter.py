@@ -139,7 +139,7 @@ class Spotter:
 
     def _mapped(self, video: Path, end: list[StreamEnd]) -> Iterator[MappedSample]:
         embedder = self.answerer.embedder
-        task = StreamTask(grids=self.grids, size=embedder.config.size, motion=embedder.config.motion)
+        task = StreamTask(grids=self.grids, size=embedder.config.size, motion=embedder.config.motion != "none")
         samples = self._samples(video, task, end)
         return map_samples(samples, embedder.backbone, embedder.config.batch_size)
 

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.video.views import motion_image
+from hcl.extract.video.views import difference_image
 
 TOLERANCE = 1e-3  # seconds: containers round time stamps, Matroska to a millisecond
 
@@ -72,7 +72,7 @@ class Sample:
     grid: int  # which of the grids
     number: int  # of the instant
     frames: tuple[int, ...]  # the frame, and those before and after it where motion is shown
-    images: NDArray[np.uint8]  # (I, size, size, 3): the frame, and its motion image where motion is shown
+    images: NDArray[np.uint8]  # (I, size, size, 3): the frame, and its difference image where motion is shown
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class StreamEnd:
 
 
 def sample_stream(
-    frames: Iterable[TimedFrame], grids: Sequence[Grid], *, motion: str, last: Callable[[], float]
+    frames: Iterable[TimedFrame], grids: Sequence[Grid], *, motion: bool, last: Callable[[], float]
 ) -> Iterator[Sample | StreamEnd]:
     """Sample a stream at the instants of some grids; each instant shows the last frame that began by then.
 
     Args:
         frames: in the order in which they are shown, one or more
         grids: of instants; the samples of each come in order
-        motion: what goes with each frame, see ExtractConfig
+        motion: whether a difference image goes with each frame
         last: tells, at the end, how many seconds the last frame is shown
     """
     sampler = _Sampler(grids, motion)
@@ -103,7 +103,7 @@ def sample_stream(
 class _Sampler:
     """The frames that may still be needed, and the instants that wait for the frames after them."""
 
-    def __init__(self, grids: Sequence[Grid], motion: str) -> None:
+    def __init__(self, grids: Sequence[Grid], motion: bool) -> None:
         self._grids, self._motion = grids, motion
         self._kept: deque[TimedFrame] = deque()
         self._next = [0] * len(grids)  # instants
@@ -137,16 +137,16 @@ class _Sampler:
     def _complete(self, seconds: float) -> Iterator[Sample]:
         for place, grid in enumerate(self._grids):
             waiting = self._waiting[place]
-            while waiting and (self._motion == "none" or waiting[0][1].seconds + grid.reach <= seconds):
+            while waiting and (not self._motion or waiting[0][1].seconds + grid.reach <= seconds):
                 number, frame = waiting.popleft()
                 yield self._sample(place, number, frame)
 
     def _sample(self, place: int, number: int, frame: TimedFrame) -> Sample:
-        if self._motion == "none":
+        if not self._motion:
             return Sample(place, number, (frame.number,), frame.image[None])
         before, after = self._around(frame, self._grids[place].reach)
-        change = motion_image(self._motion, before.image, after.image)
-        return Sample(place, number, (frame.number, before.number, after.number), np.stack((frame.image, change)))
+        difference = difference_image(before.image, after.image)
+        return Sample(place, number, (frame.number, before.number, after.number), np.stack((frame.image, difference)))
 
     def _around(self, frame: TimedFrame, reach: float) -> tuple[TimedFrame, TimedFrame]:
         stamps, place = [kept.seconds for kept in self._kept], frame.number - self._kept[0].number

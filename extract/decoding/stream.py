@@ -59,7 +59,7 @@ class StreamTask:
 
     grids: tuple[Grid, ...]
     size: int  # pixels; frames are resized to size x size
-    motion: str  # what goes with each frame, see ExtractConfig
+    motion: bool  # whether a difference image goes with each frame
     mib: int = 2 * MIB_PER_VIDEO  # that the process may grow by
     seconds: float = ExtractConfig.video_timeout  # of processor time from one sample to the next
 

@@ -74,7 +74,7 @@ class DecodeTask:
             decoder=config.decoder,
             frame_names=config.frame_names,
             views=ViewChoice.of(config),
-            mib_per_video=config.inputs * MIB_PER_VIDEO,  # a motion image needs two further frames at full size
+            mib_per_video=config.inputs * MIB_PER_VIDEO,  # a difference image needs two further frames at full size
             seconds_per_video=config.video_timeout,
         )
 
@@ -122,12 +122,9 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
     def choose(frame_count: int) -> tuple[int, ...]:
         return tuple(sorted({number for view in views_of(frame_count) for number in view.numbers}))
 
-    def show(view: View) -> np.ndarray:
-        return view_images(video, view, task.size, motion=task.views.motion)
-
     try:
         video = read_chosen_frames(path, choose, decoder=task.decoder, frame_names=task.frame_names)
-        images = np.stack([show(view) for view in views_of(video.frame_count)])
+        images = np.stack([view_images(video, view, task.size) for view in views_of(video.frame_count)])
     except VideoError as error:
         return Answer(Failed(row, str(error), source), is_last)
     except MemoryError:

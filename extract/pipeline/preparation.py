@@ -14,7 +14,6 @@ from hcl.extract.pipeline.classes import split_origin
 from hcl.extract.pipeline.plan import Plan, make_plan
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
-from hcl.extract.video.views import refuse_motion
 
 DEFAULTS = {  # settings that a cache names only where they differ
     "backbone_layer": LAYERS[0],
@@ -74,7 +73,6 @@ def prepare(
     Raises:
         InputError: if the videos, the settings or the cache do not allow the extraction
     """
-    refuse_motion(config.motion)
     cache = ZarrCache.open(path, mode=mode) if path.exists() else None
     if cache is None:
         _refuse_name(path)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hcl.extract.config import ExtractConfig
-from hcl.extract.system.errors import InputError
 from hcl.extract.video.frames import VideoFrames, middle_frames
 
 LEAST_AREA = 0.5  # of a crop, as a share of the frame's
 GREY, CONTRAST = 128, 2  # of difference images
-FLOW_REACH = 1 / 16  # of the side of an image: the shift that is shown as black or white
 ASPECTS = 3 / 4, 4 / 3  # of a crop's width to its height, each as a share of the frame's
 
 
@@ -94,17 +90,16 @@ def _draw_box(rng: np.random.Generator) -> tuple[float, float, float, float]:
             return float(left), float(top), float(left + width), float(top + height)
 
 
-def view_images(video: VideoFrames, view: View, size: int, *, motion: str = "rgbdiff") -> np.ndarray:
+def view_images(video: VideoFrames, view: View, size: int) -> np.ndarray:
     """Resize a view's part of its frames by antialiased bilinear filtering, and show what moves beside them.
 
     Args:
         video: with all frames of the view
         view: of it
         size: pixels
-        motion: how it is shown, see `motion_image`
 
     Returns:
-        (T, I, size, size, 3) uint8: each frame, and its motion image where the view shows motion
+        (T, I, size, size, 3) uint8: each frame, and its difference image where the view shows motion
     """
     height, width = video.images.shape[1:3]
     box = tuple(min(share, 1.0) * side for share, side in zip(view.box, (width, height) * 2, strict=True))
@@ -112,18 +107,12 @@ def view_images(video: VideoFrames, view: View, size: int, *, motion: str = "rgb
     small: dict[int, np.ndarray] = {}
     for number in sorted(view.numbers):  # short videos repeat frames
         image = Image.fromarray(video.images[places[number]])
-        shown = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-        small[number] = shown[:, ::-1] if view.is_mirrored else shown  # before the flow, which turns with it
+        small[number] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
     images = np.stack([small[number] for number in view.indices])[:, None]
     if view.around:
-        shown = np.stack([motion_image(motion, small[before], small[after]) for before, after in view.around])
-        images = np.concatenate((images, shown[:, None]), axis=1)
-    return images
-
-
-def motion_image(motion: str, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Show what moves from a frame (size, size, 3) to another: `difference_image` or `flow_image`."""
-    return {"rgbdiff": difference_image, "flow": flow_image}[motion](before, after)
+        differences = [difference_image(small[before], small[after]) for before, after in view.around]
+        images = np.concatenate((images, np.stack(differences)[:, None]), axis=1)
+    return images[:, :, :, ::-1] if view.is_mirrored else images
 
 
 def difference_image(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -138,39 +127,3 @@ def difference_image(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDA
     difference = after.astype(np.int16) - before
     shown: NDArray[np.uint8] = np.clip(GREY + CONTRAST * difference, 0, 255).astype(np.uint8)
     return shown
-
-
-def flow_image(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Show where the pixels of a frame go to: grey (128) where nothing moves.
-
-    The flow is that of Kroeger et al., Fast Optical Flow using Dense Inverse Search, 2016, as OpenCV computes it on one
-    thread. Red is how far a pixel goes to the right, green how far down, blue how far in any direction. A shift of 1/16
-    of the side is 127 steps from grey and larger ones are cut: on clips of gestures one frame in ten has 5 % of its
-    pixels beyond it, on clips of whole bodies one in a hundred, where 3 pixels of 224 must still be seen.
-
-    Args:
-        before, after: (H, W, 3) uint8 RGB
-
-    Returns:
-        as they are
-    """
-    import cv2  # here: no other motion needs it
-
-    cv2.setNumThreads(1)
-    grey = [cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY) for image in (before, after)]
-    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # a new one each time: it keeps no state
-    shifts = search.calc(*grey, None) / (FLOW_REACH * max(before.shape[:2]))  # (H, W, 2) to the right and down
-    lengths = np.linalg.norm(shifts, axis=2, keepdims=True)
-    levels = GREY + 127 * np.concatenate((shifts, lengths), axis=2)
-    shown: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return shown
-
-
-def refuse_motion(motion: str) -> None:
-    """Refuse a kind of motion whose package is missing, before any video is read.
-
-    Raises:
-        InputError: for flow without OpenCV
-    """
-    if motion == "flow" and find_spec("cv2") is None:
-        raise InputError('--motion flow needs OpenCV: pip install opencv-python-headless, or "hcl[flow]"')

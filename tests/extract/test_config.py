@@ -24,7 +24,7 @@ def test_flips_without_further_views_are_refused() -> None:
         ({"split_seed": -1}, "--split-seed must be at least 0, got -1"),
         ({"backbone_layer": "layer2"}, "--backbone-layer must be one of layer4, layer3, .*, got 'layer2'"),
         ({"cache_dtype": "int4"}, "--cache-dtype must be one of float16, uint8, got 'int4'"),
-        ({"motion": "warp"}, "--motion must be one of rgbdiff, flow, none, got 'warp'"),
+        ({"motion": "flow"}, "--motion must be one of rgbdiff, none, got 'flow'"),
         ({"decoder": "opencv"}, "--decoder must be one of auto, decord, pyav, got 'opencv'"),
     ],
 )

@@ -270,7 +270,7 @@ EXTRACT = [
     ("tiny frames", "extract videos c.zarr --size 8", ("--size must be at least 32, got 8",)),
     ("no views", "extract videos c.zarr --views 0", ("--views must be at least 1, got 0",)),
     ("mirrored, of one view", "extract videos c.zarr --views 1 --flip", ("--flip mirrors further views", "--views 2")),
-    ("a motion that there is not", "extract videos c.zarr --motion warp", ("--motion", "rgbdiff", "flow")),
+    ("a motion that there is not", "extract videos c.zarr --motion flow", ("--motion", "rgbdiff")),
     ("a layer that there is not", "extract videos c.zarr --backbone-layer layer5", ("--backbone-layer", "layer3")),
     ("a type that there is not", "extract videos c.zarr --cache-dtype int4", ("--cache-dtype", "uint8")),
     ("an option that there is not", "extract videos c.zarr --fps 8", ("No such option", "--fps", "hcl extract --help")),

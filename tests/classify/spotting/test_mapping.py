@@ -23,16 +23,16 @@ def pictures(count: int) -> list[np.ndarray]:
     return list(np.random.default_rng(0).integers(0, 255, (count, 64, 64, 3), dtype=np.uint8))
 
 
-def samples(images: list[np.ndarray], rate: float, grids: list[Grid], *, motion: str) -> list[Sample]:
+def samples(images: list[np.ndarray], rate: float, grids: list[Grid], *, motion: bool) -> list[Sample]:
     frames = (TimedFrame(k, k / rate, lambda image=image: image) for k, image in enumerate(images))
     messages = sample_stream(frames, grids, motion=motion, last=lambda: 1 / rate)
     return [message for message in messages if isinstance(message, Sample)]
 
 
-@pytest.mark.parametrize("motion", ["rgbdiff", "none"])
+@pytest.mark.parametrize("motion", [True, False])
 @pytest.mark.parametrize("rate", [2.0, 10.0])
 def test_maps_are_those_of_each_picture_and_none_is_mapped_twice(
-    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, motion: str, rate: float
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, motion: bool, rate: float
 ) -> None:
     mapped: list[np.ndarray] = []
     whole = mapping.map_videos
@@ -65,6 +65,6 @@ def test_maps_of_no_more_use_are_forgotten(backbone: Backbone, monkeypatch: pyte
         held.append(len(self.maps))
 
     monkeypatch.setattr(mapping._Pictures, "finished", watched)
-    given = samples(pictures(60), 10.0, [Grid(1.0, 8)], motion="rgbdiff")
+    given = samples(pictures(60), 10.0, [Grid(1.0, 8)], motion=True)
     assert len(list(map_samples(iter(given), backbone, 4))) == len(given)
     assert 0 < max(held) < 40 < len(held)

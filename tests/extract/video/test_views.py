@@ -12,18 +12,9 @@ from PIL import Image
 
 from hcl.extract.decoding.source import read_source
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
-from hcl.extract.system.errors import InputError
 from hcl.extract.video.frames import VideoFrames, middle_frames
 from hcl.extract.video.reading import read_frames
-from hcl.extract.video.views import (
-    View,
-    ViewChoice,
-    difference_image,
-    draw_views,
-    flow_image,
-    refuse_motion,
-    view_images,
-)
+from hcl.extract.video.views import View, ViewChoice, difference_image, draw_views, view_images
 
 CONTENT = hashlib.sha256(b"a video").hexdigest()
 
@@ -77,7 +68,7 @@ def test_a_view_shows_its_part_of_the_frames() -> None:
     np.testing.assert_array_equal(view_images(video, mirrored, 32)[:, 0], images[:, :, ::-1])
 
 
-@pytest.mark.parametrize("motion", ["none", "rgbdiff", "flow"])
+@pytest.mark.parametrize("motion", ["none", "rgbdiff"])
 @pytest.mark.parametrize("frames", [1, 3, 60])
 def test_all_views_are_read_at_once_and_the_first_is_as_alone(
     tmp_path: Path, write_video: Any, frames: int, motion: str
@@ -102,11 +93,10 @@ def test_all_views_are_read_at_once_and_the_first_is_as_alone(
         small = [image[:, ::-1] if view.is_mirrored else image for image in small]
         for place, (index, shown) in enumerate(zip(view.indices, images, strict=True)):
             np.testing.assert_array_equal(shown[0], small[index])
-            assert len(shown) == (1 if motion == "none" else 2)
-            if motion != "none":
+            assert len(shown) == (2 if motion == "rgbdiff" else 1)
+            if motion == "rgbdiff":
                 before, after = view.around[place]
-                expected = {"rgbdiff": difference_by_loop, "flow": flow_image}[motion](small[before], small[after])
-                np.testing.assert_array_equal(shown[1], expected)
+                np.testing.assert_array_equal(shown[1], difference_by_loop(small[before], small[after]))
 
 
 def difference_by_loop(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -139,54 +129,3 @@ def test_difference_images_show_what_moves_and_in_which_direction() -> None:
     assert (np.delete(difference.reshape(-1, 3), 6, axis=0) == 128).all()
     black, white = np.zeros_like(still), np.full_like(still, 255)
     assert (difference_image(black, white) == 255).all() and (difference_image(white, black) == 0).all()
-
-
-def texture(*, right: int, down: int, side: int = 96) -> np.ndarray:
-    """(side, side, 3): a smooth pattern without edges, shifted in a circle."""
-    noise = np.random.default_rng(0).normal(size=(side, side))
-    waves = np.fft.fftfreq(side)
-    smooth = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-200 * (waves[:, None] ** 2 + waves**2))).real
-    grey = np.clip(128 + 50 * smooth / smooth.std(), 0, 255).astype(np.uint8)
-    return np.repeat(np.roll(grey, (down, right), axis=(0, 1))[..., None], 3, axis=2)
-
-
-@pytest.mark.parametrize(("right", "down"), [(0, 0), (3, 0), (0, -2), (-4, 3), (5, 5)])
-def test_the_flow_image_of_a_shifted_picture_shows_the_shift(right: int, down: int) -> None:
-    """127 steps from grey for each sixteenth of the side, 6 pixels here, to the right, down and in any direction."""
-    shown = flow_image(texture(right=0, down=0), texture(right=right, down=down))
-    assert shown.dtype == np.uint8 and shown.shape == (96, 96, 3)
-    inner = np.median(shown[16:-16, 16:-16].reshape(-1, 3), axis=0)
-    shifts = np.array([right, down, (right**2 + down**2) ** 0.5])
-    np.testing.assert_allclose(inner, np.minimum(128 + 127 * shifts / 6, 255), atol=4)
-
-
-def test_the_flow_image_of_a_far_shift_is_cut_and_the_same_whenever_it_is_made() -> None:
-    before, after = texture(right=0, down=0), texture(right=-9, down=9)
-    shown = flow_image(before, after)
-    assert np.median(shown[20:-20, 20:-20].reshape(-1, 3), axis=0).tolist() == [0, 255, 255]
-    flow_image(after, before)
-    np.testing.assert_array_equal(flow_image(before, after), shown)
-    np.testing.assert_array_equal(
-        flow_image(before[:, ::-1], after[:, ::-1]), flow_image(before[:, ::-1].copy(), after[:, ::-1].copy())
-    )
-
-
-def test_a_mirrored_view_shows_the_flow_of_the_mirrored_frames() -> None:
-    """What went to the right goes to the left there: the image alone, mirrored, would say otherwise."""
-    video = VideoFrames(np.stack([texture(right=0, down=0), texture(right=4, down=0)]), (0, 1), 2, "pyav")
-    view = View((0,), around=((0, 1),))
-    plain, mirrored = (
-        view_images(video, View((0,), is_mirrored=turned, around=view.around), 96, motion="flow")[0, 1]
-        for turned in (False, True)
-    )
-    red = [np.median(image[16:-16, 16:-16, 0]) for image in (plain, mirrored)]
-    np.testing.assert_allclose(red, [128 + 85, 128 - 85], atol=4)
-
-
-def test_flow_without_opencv_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    for motion in ("none", "rgbdiff", "flow"):
-        refuse_motion(motion)
-    monkeypatch.setattr("hcl.extract.video.views.find_spec", lambda name: None)
-    refuse_motion("rgbdiff")
-    with pytest.raises(InputError, match=r'--motion flow needs OpenCV: pip install .*"hcl\[flow\]"'):
-        refuse_motion("flow")
