@@ -43,8 +43,8 @@ class ExtractConfig:
     backbone: str | None = setting(
         None,
         "resnet50-v1 (stride 2 in the 1x1 convolutions), resnet50 (torchvision's v1.5), resnet18|34|101, or a vision"
-        " model of transformers (folder or name).  [default: the one named in the weights file; resnet50-v1 for the"
-        " shipped weights]",
+        " or video model of transformers (folder or name).  [default: the one named in the weights file; resnet50-v1"
+        " for the shipped weights]",
     )
     weights: str = setting("default", "default (shipped), IMAGENET1K_V1, IMAGENET1K_V2, or a file.")
     backbone_layer: str = setting(

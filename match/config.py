@@ -8,6 +8,7 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import ADVANCED, INPUT, check_distinct, check_settings, setting
 
 HCL, BASELINE = "hcl", "resnet"  # methods: ours, and the ImageNet ResNet without training, which any store serves
+ZERO_SHOT = "zero_shot"  # a score: by the names of the classes alone, where images and texts were embedded alike
 LEVELS = ("global", "temporal", "spatial")  # of scores, Eq. 2 to 4
 ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
 KNOWN_LEVELS = (  # of scores that need no gradients; those of differences where a cache has maps of them

@@ -26,6 +26,10 @@ KNOWN_AXES = {  # what is known of a video without gradients, beside the arrays 
     "untrained_difference": ("video", "axis"),
     "untrained_difference_motion": ("video", "frame and axis"),
 }
+ZERO_SHOT_AXES = {  # of a model of images and texts, beside the arrays of every method
+    "image_embedding": ("video", "text space"),
+    "class_text": ("video", "text space"),
+}
 MEAN_MAP = {"mean_map": ("video", "channel")}  # of the ResNet without training, beside the arrays of every method
 
 

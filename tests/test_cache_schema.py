@@ -17,7 +17,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import Video
 from hcl.match.config import HCL, EpisodeConfig, ScoreConfig
-from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, Embeddings
+from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, ZERO_SHOT_AXES, Embeddings
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.evaluation.level_weights import ATTRIBUTE as LEVEL_WEIGHTS
@@ -64,7 +64,9 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
     """A cache with everything that may be absent."""
-    made = ZarrCache.create(tmp_path / "full.zarr", {"split_origin": "given"}, shape=(2, 3, 4), views=3, dtype="uint8")
+    made = ZarrCache.create(
+        tmp_path / "full.zarr", {"split_origin": "given"}, shape=(2, 3, 4), views=3, dtype="uint8", embedding=5
+    )
     made.set_text_model(np.zeros((0, 5), np.float32), {"model": "m", "sha256": "s"})
     return made.path
 
@@ -79,8 +81,9 @@ def stores(tmp_path: Path) -> list[Path]:
     for name, method in {HCL: None, **BASELINES}.items():
         axes = {} if method is None else {array: of for array, of in method.axes.items() if array not in MEAN_MAP}
         known = {array: torch.zeros(*[1] * len(of)) for array, of in KNOWN_AXES.items()}
+        by_name = {array: torch.zeros(1, 5) for array in ZERO_SHOT_AXES}
         arrays = (
-            {**embeddings.arrays(), **known}
+            {**embeddings.arrays(), **known, **by_name}
             if method is None
             else {array: torch.zeros(*[1] * len(axes[array])) for array in axes}
         )
@@ -101,7 +104,7 @@ def scores(tmp_path: Path, stores: list[Path]) -> Path:
 
 def test_every_array_of_the_cache_is_documented_and_the_other_way_round(cache: Path) -> None:
     arrays = documented("hcl-cache")
-    for name in ("views", "scales", "quantisation_error"):
+    for name in ("views", "scales", "quantisation_error", "image_embedding"):
         del arrays[name]
     assert written(cache) == arrays
 
@@ -129,7 +132,7 @@ def test_every_array_of_a_support_set_is_documented_and_every_attribute(stores: 
     videos = replace(store.videos, content=tuple(f"c{row}" for row in rows))
     path = tmp_path / "x.support"
     write_support(path, SupportSet(videos, ("",) * len(videos), batch, Origin("", "", {}, 1)))
-    arrays_of_hcl = {*HCL_AXES, *KNOWN_AXES, *MEAN_MAP}
+    arrays_of_hcl = {*HCL_AXES, *KNOWN_AXES, *MEAN_MAP, *ZERO_SHOT_AXES}
     columns = {name: shape for name, shape in written(path).items() if name not in arrays_of_hcl}
     assert columns == documented("hcl-support")
     assert {name: shape for name, shape in written(path).items() if name in arrays_of_hcl}.items() <= documented(

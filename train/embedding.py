@@ -76,7 +76,8 @@ def embedded_batches(
         source: of the maps
         rows: (V,), of the cache
         views: of each video, the first so many
-        mean_maps: False leaves them out (their width is 0), and with them a run of the backbone's layer 4
+        mean_maps: False leaves them out (their width is 0), and with them a run of the backbone's layer 4 and what
+            needs no encoder at all
         known_levels: False leaves out the vectors of the levels that need no gradients, and a run of layer 4
 
     Yields:
@@ -86,7 +87,8 @@ def embedded_batches(
         batch = rows[start : start + VIDEOS_PER_BATCH]
         text = source.class_texts(batch)
         of_views = (source.read(batch, view) for view in range(views))
-        yield embed_views(encoder, of_views, text, mean_maps=mean_maps, known_levels=known_levels)
+        embedded = embed_views(encoder, of_views, text, mean_maps=mean_maps, known_levels=known_levels)
+        yield replace(embedded, arrays={**embedded.arrays, **(source.zero_shot(batch) if mean_maps else {})})
 
 
 def embed_views(

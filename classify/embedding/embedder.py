@@ -79,6 +79,11 @@ class VideoEmbedder:
         self._idle = _Idle()
         self._end = weakref.finalize(self, self._idle.close)
 
+    @property
+    def time_steps(self) -> int:
+        """T of the maps: the frames of a video, or fewer where the backbone maps several together."""
+        return self.backbone.identity.steps or self.config.frames
+
     @classmethod
     def load(
         cls,

@@ -96,6 +96,7 @@ def plain_backbone(config: ExtractConfig, device: torch.device) -> Backbone:
         config.backbone,
         config.weights,
         size=config.size,
+        frames=config.frames,
         precision=config.precision,
         backbone_layer=config.backbone_layer,
         device=device,

@@ -99,7 +99,7 @@ def _drawn(
     rows = others or list(range(len(supports)))  # a query beside itself tells nothing, unless nothing else is there
     ranked = ranked_by_level(scores, matching.trained, rows, is_weighed=len(supports) >= FEWEST_WEIGHED)
     best = ranked[-1][1]
-    count = embedder.config.frames
+    count = embedder.time_steps
     pictures: dict[str, bytes] = {}
     shown = {row: _support_frames(supports, row, count, pictures) for row in {row for _, row, _ in ranked}}
     embedded = supports.compared(asked.batch).embeddings(), supports.compared(supports.batch).embeddings()

@@ -157,9 +157,9 @@ def make_matches(
 
 
 def frames_of(store: EmbeddingStore, config: RunConfig | None) -> int:
-    """T, the frames that were taken of each video."""
+    """T, the frames that were taken of each video, or its time steps where several frames were mapped together."""
     if config is not None:
-        return int(config.cache["settings"].get("frames", FRAMES))
+        return int(config.encoder.get("frames") or config.cache["settings"].get("frames", FRAMES))
     clips = store.attributes.get("clip_frames")
     return 1 + max(frame for clip in clips for frame in clip) if clips else FRAMES
 

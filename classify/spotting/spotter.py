@@ -35,10 +35,17 @@ class Spotter:
         config: which windows, and which segments are given
 
     Raises:
-        InputError: if the supports are of one class, so that nothing tells where it is not
+        InputError: if the supports are of one class, so that nothing tells where it is not, or the backbone maps whole
+            clips alone
     """
 
     def __init__(self, answerer: Answerer, config: SpotConfig) -> None:
+        backbone = answerer.embedder.backbone
+        if backbone.clip_frames:
+            raise InputError(
+                f"--backbone {backbone.identity.name}: maps whole clips, and a long video is read frame by frame;"
+                " search with a backbone of images"
+            )
         self.answerer, self.config = answerer, config
         self.lengths = config.windows or window_lengths(_durations(answerer.support.sources))
         frames = answerer.embedder.config.frames

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hcl.extract.backbones.resnet import BesideItsInput
 from hcl.extract.system.errors import InputError, first_line
 
+Output = Tensor | tuple[Tensor, Tensor]  # of a network: maps, or maps and embeddings of whole images
 AGREEMENT = 0.99  # least cosine to the plain trunk on the trial images; rounding alone stays far above
 
 
@@ -102,22 +103,26 @@ def _fused_part(part: nn.Module, sizes: dict[nn.Module, torch.Size]) -> nn.Modul
 
 
 @torch.inference_mode()
-def compiled(network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
+def _maps_of(output: Output) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output
+
+
+def compiled(network: nn.Module, images: Tensor) -> Callable[[Tensor], Output]:
     """Compile a frozen network for calls of one shape, and try it: fewer passes over a GPU's memory.
 
     Args:
-        network: (N, 3, size, size) -> (N, C, h, w)
+        network: (N, 3, size, size) -> (N, C, h, w), with embeddings beside them or not
         images: (N, 3, size, size), normalised, of the shape of all later calls
 
     Raises:
         InputError: if torch cannot compile here, or what it compiled computes something else
     """
-    run: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False)
+    run: Callable[[Tensor], Output] = torch.compile(network, dynamic=False)
     try:
-        maps = run(images)
+        maps = _maps_of(run(images))
     except RuntimeError as error:
         raise InputError(f"the backbone cannot be compiled here ({first_line(error)}); leave out --compile") from error
-    cosines = torch.cosine_similarity(maps.flatten(1).float(), network(images).flatten(1).float(), dim=1)
+    cosines = torch.cosine_similarity(maps.flatten(1).float(), _maps_of(network(images)).flatten(1).float(), dim=1)
     if not cosines.min() > AGREEMENT:
         raise InputError(
             f"the compiled backbone gives other maps than the plain one (cosine {cosines.min():.4f},"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.edits import EDITS, NO_SPLIT, REMOVED, edited, edits_of
-from hcl.extract.cache.layout import ChunkKey, MapLayout, maps_key
+from hcl.extract.cache.layout import EMBEDDING, ChunkKey, MapLayout, maps_key
 from hcl.extract.cache.quantisation import restore
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.catalog.benchmarks.coverage import Coverage
@@ -84,8 +84,14 @@ class FrameMapCache(ABC):
     def attributes(self) -> dict[str, Any]:
         """All attributes, in plain types."""
 
-    def _layout_of(self, maps: Sequence[int] | None, views: Sequence[int] | None, dtype: object) -> MapLayout:
-        """Understand the shapes of the arrays `maps` and `views`, as far as they can be those of a cache.
+    def _layout_of(
+        self,
+        maps: Sequence[int] | None,
+        views: Sequence[int] | None,
+        dtype: object,
+        embedding: Sequence[int] | None = None,
+    ) -> MapLayout:
+        """Understand the shapes of the arrays of maps, as far as they can be those of a cache.
 
         Raises:
             InputError: if they cannot
@@ -93,7 +99,8 @@ class FrameMapCache(ABC):
         further = views[1] if views is not None and len(views) == 5 else 0
         try:
             frames, patches, channels = maps[1:] if maps is not None else ()
-            layout = MapLayout((frames, patches, channels), further + 1, str(dtype))
+            width = embedding[-1] if embedding is not None and len(embedding) == 3 else 0
+            layout = MapLayout((frames, patches, channels), further + 1, str(dtype), width)
             sizes = {name: math.prod(array.shape) for name, array in layout.arrays.items()}
             if min(sizes.values()) < 1 or max(sizes.values()) > MOST_VALUES:
                 raise ValueError(f"{max(sizes.values())} values in a chunk")
@@ -387,6 +394,14 @@ class FrameMapCache(ABC):
             return maps
         restore(self.chunk(maps_key(row, view)), self.chunk(("scales", (row, view))), maps)
         return maps
+
+    def image_embedding(self, row: int) -> NDArray[np.float16]:
+        """Read the embeddings (T, E) of the frames of a finished video as wholes, which some backbones give.
+
+        Raises:
+            InputError: if they are damaged
+        """
+        return self.chunk((EMBEDDING, (row,)))
 
     def chunk(self, key: ChunkKey) -> NDArray[Any]:
         """Read a chunk of the maps as it is stored.

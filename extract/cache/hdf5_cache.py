@@ -10,7 +10,7 @@ import h5py
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import REMAKE, SCHEMA, VERSION, FrameMapCache
-from hcl.extract.cache.layout import ChunkKey, MapLayout
+from hcl.extract.cache.layout import EMBEDDING, ChunkKey, MapLayout
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, check_version, first_line, misplaced
 
@@ -28,7 +28,8 @@ class Hdf5Cache(FrameMapCache):
         self._attributes: dict[str, Any] = json.loads(file.attrs[ATTRIBUTES])
         self._hashes: dict[str, str] = json.loads(file.attrs[SEAL])
         maps, views = file["maps"], file["views"] if "views" in self._hashes else None
-        self._layout = self._layout_of(maps.shape, None if views is None else views.shape, maps.dtype)
+        embedding = file[EMBEDDING].shape if EMBEDDING in self._hashes else None
+        self._layout = self._layout_of(maps.shape, None if views is None else views.shape, maps.dtype, embedding)
         self._check_seal()
 
     @classmethod

@@ -12,6 +12,9 @@ from hcl.extract.decoding.source import Source
 ChunkKey = tuple[str, tuple[int, ...]]  # an array, and the place of one of its chunks: the video, and the view
 
 
+EMBEDDING = "image_embedding"  # an array: embeddings of whole frames in the space of a model's texts
+
+
 @dataclass(frozen=True)
 class MapRecord:
     """One finished video: its maps, or the reason why it has none."""
@@ -23,6 +26,7 @@ class MapRecord:
     source: Source = Source()
     reason: str = ""  # why it failed
     views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
+    embedding: NDArray[np.float16] | None = None  # (T, E) of the frames as wholes, where the backbone embeds them
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,10 @@ class MapLayout:
     shape: tuple[int, int, int]  # (T, P, C) of a view
     views: int = 1
     dtype: str = "float16"
+    embedding: int = 0  # E, width of the embeddings of whole frames; 0: there are none
 
     def __post_init__(self) -> None:
-        if self.views < 1 or self.dtype not in CACHE_DTYPES:
+        if self.views < 1 or self.embedding < 0 or self.dtype not in CACHE_DTYPES:
             raise ValueError(f"{self.views = } must be at least 1, {self.dtype = } one of {CACHE_DTYPES}")
 
     @property
@@ -63,6 +68,8 @@ class MapLayout:
             arrays["scales"] = MapArray(
                 (2, self.shape[2]), "float32", ("video", "view", "scale", "channel"), self.views
             )
+        if self.embedding:
+            arrays[EMBEDDING] = MapArray((self.shape[0], self.embedding), "float16", ("video", "frame", "embedding"))
         return arrays
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord, maps_key
+from hcl.extract.cache.layout import EMBEDDING, ChunkKey, MapLayout, MapRecord, maps_key
 from hcl.extract.system.errors import InputError
 
 STEPS = 255
@@ -26,9 +26,13 @@ def encode_views(record: MapRecord, layout: MapLayout) -> tuple[dict[ChunkKey, N
     views = canonical if record.views is None else np.concatenate([canonical, record.views])
     if views.shape != (layout.views, *layout.shape):
         raise ValueError(f"{views.shape = } in a cache of {layout}")
-    if not layout.is_quantised:
-        return {maps_key(record.row, view): maps for view, maps in enumerate(views)}, 0.0
     chunks: dict[ChunkKey, NDArray[Any]] = {}
+    if layout.embedding:
+        if record.embedding is None or record.embedding.shape != layout.arrays[EMBEDDING].shape:
+            raise ValueError(f"{record.embedding = } in a cache of {layout} with {layout.embedding = }")
+        chunks[EMBEDDING, (record.row,)] = record.embedding
+    if not layout.is_quantised:
+        return chunks | {maps_key(record.row, view): maps for view, maps in enumerate(views)}, 0.0
     restored = np.empty_like(views)
     for view, maps in enumerate(views):
         codes, scales = quantise(maps)

@@ -24,7 +24,7 @@ from hcl.extract.cache.base import (
 )
 from hcl.extract.cache.chunk_reader import read_chunk
 from hcl.extract.cache.edits import EDITS, REMOVED, Edits, edits_of
-from hcl.extract.cache.layout import ChunkKey, MapLayout, MapRecord
+from hcl.extract.cache.layout import EMBEDDING, ChunkKey, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
 from hcl.extract.catalog.benchmarks.listing import Listing
@@ -45,7 +45,8 @@ class ZarrCache(FrameMapCache):
         maps, further = self._array("maps"), "views" in sealed_arrays(group)
         opened = {"maps": maps, **({"views": self._array("views")} if further else {})}
         views = opened["views"].shape if further else None
-        self._layout = self._layout_of(maps.shape, views, maps.dtype)
+        embedding = self._array(EMBEDDING).shape if EMBEDDING in sealed_arrays(group) else None
+        self._layout = self._layout_of(maps.shape, views, maps.dtype, embedding)
         self._map_arrays = {name: opened[name] if name in opened else self._array(name) for name in self._layout.arrays}
         self._orders = {name: stored_order(array) for name, array in self._map_arrays.items()}
 
@@ -67,6 +68,7 @@ class ZarrCache(FrameMapCache):
         shape: tuple[int, int, int],
         views: int = 1,
         dtype: str = "float16",
+        embedding: int = 0,
     ) -> "ZarrCache":
         """Make an empty cache atomically: it is built beside `path` and renamed into place.
 
@@ -76,6 +78,7 @@ class ZarrCache(FrameMapCache):
             shape: (T, P, C) of a view's maps
             views: of each video
             dtype: one of CACHE_DTYPES
+            embedding: width of the embeddings of whole frames; 0: there are none
 
         Raises:
             InputError: if something is there already or the place cannot be written
@@ -85,7 +88,7 @@ class ZarrCache(FrameMapCache):
         with write_errors(path, "check the folder and its permissions"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_folder(path) as fresh:
-                _write_empty(fresh, settings, MapLayout(shape, views, dtype))
+                _write_empty(fresh, settings, MapLayout(shape, views, dtype, embedding))
         return cls.open(path, mode="r+")
 
     @classmethod

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hcl.extract.hub.loading import Unavailable, load_model, load_pretrained, model_folder, quiet
+from hcl.extract.hub.loading import Unavailable, files_hash, load_model, load_pretrained, model_folder, quiet
 from hcl.extract.system.errors import InputError
 
 BERT = "bert-base-uncased"
@@ -70,11 +70,7 @@ def embed_texts(texts: Sequence[str], model: str = "auto") -> ClassTexts:
             or a hub name
     """
     folder, shown = _find_model(model)
-    rows = _embed(texts, folder)
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return ClassTexts(tuple(texts), rows, shown, digest.hexdigest())
+    return ClassTexts(tuple(texts), _embed(texts, folder), shown, files_hash(folder))
 
 
 def _find_model(model: str) -> tuple[Path, str]:

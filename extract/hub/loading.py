@@ -1,5 +1,6 @@
 """Models of transformers from a folder, the hub's cache or one bounded download: no code, no pickles, no chatter."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -85,12 +86,27 @@ def load_pretrained(kind: str, folder: Path, **options: Any) -> Any:
             ) from error
 
 
-def load_model(folder: Path) -> Any:
-    """Load a model frozen, in float32, from safetensors alone; every weight that counts must be in its files."""
+def files_hash(folder: Path) -> str:
+    """A SHA-256 of a model's weights, as they lie in its files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            while part := file.read(2**22):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def load_model(folder: Path, **settings: Any) -> Any:
+    """Load a model frozen, in float32, from safetensors alone; every weight that counts must be in its files.
+
+    Args:
+        folder: of the model
+        settings: of its configuration, in place of those in its file
+    """
     import torch
 
     options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-    model, info = load_pretrained("AutoModel", folder, **options)
+    model, info = load_pretrained("AutoModel", folder, **options, **settings)
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)  # poolers are of no use here
     if missing:
         raise InputError(f"{folder}: its weights lack {missing[0]} ({len(missing)} in all); download the model again")

@@ -1,68 +1,109 @@
-"""Vision models of transformers as backbones: patch tokens (ViT, DINOv2 and 3, CLIP) or maps (ResNet)."""
+"""Vision models of transformers as backbones: patch tokens (ViT, DINOv2 and 3, CLIP), maps (ResNet), or tubelets."""
 
 import inspect
 import json
+from dataclasses import dataclass
 from math import isfinite, isqrt
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hcl.extract.config import BACKBONES
-from hcl.extract.hub.loading import Unavailable, load_model, model_folder, quiet
+from hcl.extract.hub.adapters import ModelMaps, PatchTokens, PatchTokensBesideImage, TubeletTokens
+from hcl.extract.hub.loading import Unavailable, files_hash, load_model, load_pretrained, model_folder, quiet
 from hcl.extract.system.errors import InputError, first_line
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G and B in [0, 1]
-SUPPORTED_MODELS = "one that gives patch tokens (ViT, DeiT, DINOv2, DINOv3, CLIP, SigLIP) or maps (ResNet, ConvNeXt)"
+SUPPORTED_MODELS = (
+    "one that gives patch tokens (ViT, DeiT, DINOv2, DINOv3, CLIP, SigLIP), maps (ResNet, ConvNeXt) or tubelets"
+    " (VideoMAE, V-JEPA 2)"
+)
+VIDEO_MODELS = ("videomae", "vjepa2")  # types of models whose tokens are of several frames
+PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 
 
-class PatchTokens(nn.Module):
-    """Patch tokens laid out as maps; class and register tokens stand before them and are dropped."""
+@dataclass(frozen=True)
+class VisionModel:
+    """A frozen vision model as a backbone takes it."""
 
-    def __init__(self, model: Any, grid: tuple[int, int], resizes: bool) -> None:
-        super().__init__()
-        self.model, self.grid = model, grid
-        self.options = {"interpolate_pos_encoding": True} if resizes else {}
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, size, size) -> (N, C, h, w)."""
-        tokens = self.model(pixel_values=images, **self.options).last_hidden_state  # (N, 1 + registers + P, C)
-        patches: Tensor = tokens[:, -self.grid[0] * self.grid[1] :].transpose(1, 2)  # (N, C, P)
-        return patches.reshape(len(images), -1, *self.grid)
+    network: nn.Module  # one of the adapters
+    normalisation: Normalisation | None  # of its images; None: it does not say
+    clip_frames: int = 0  # frames that are mapped together; 0: each by itself
+    towers_sha256: str = ""  # of the files of a model of images and texts; "": it has no text tower
 
 
-class ModelMaps(nn.Module):
-    """The last maps of a convolutional model."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, size, size) -> (N, C, h, w)."""
-        maps: Tensor = self.model(pixel_values=images).last_hidden_state
-        return maps
-
-
-def load_vision_model(name: str, size: int) -> tuple[nn.Module, Normalisation | None]:
-    """Load a vision model of transformers: its network and its images' mean and standard deviation, if it says them.
+def load_vision_model(name: str, size: int, frames: int) -> VisionModel:
+    """Load a vision model of transformers.
 
     Args:
         name: a folder or a hub name
         size: height and width of the images in pixels
+        frames: of a video, which a video model maps together
+
+    Raises:
+        InputError: if it cannot be had, or does not map such images
     """
     try:
         folder = model_folder(name)
     except Unavailable as error:
         choices = f"give {', '.join(BACKBONES)}, a model's folder or its hub name"
         raise InputError(f"--backbone {name}: cannot be had ({error}); {choices}") from error
+    config = load_pretrained("AutoConfig", folder)
+    if config.model_type in VIDEO_MODELS:
+        return VisionModel(_video_adapter(folder, config, name, size, frames), _normalisation(folder), frames)
     model = load_model(folder)
-    model = getattr(model, "vision_model", model)  # CLIP and its like: leave the text tower
-    return _adapter(model, name, size), _normalisation(folder)
+    tower = getattr(model, "vision_model", model)  # CLIP and its like: leave the text tower
+    adapter = _adapter(tower, name, size)
+    beside = _embedding_adapter(model, adapter, size)
+    if beside is None:
+        return VisionModel(adapter, _normalisation(folder))
+    return VisionModel(beside, _normalisation(folder), towers_sha256=files_hash(folder))
 
 
-def _adapter(model: Any, name: str, size: int) -> nn.Module:
+def _embedding_adapter(model: Any, adapter: nn.Module, size: int) -> nn.Module | None:
+    """Beside the patches, the embedding of the image, of a model whose text tower embeds texts; None of any other."""
+    if not (
+        isinstance(adapter, PatchTokens) and hasattr(model, "vision_model") and hasattr(model, "get_text_features")
+    ):
+        return None
+    projection = getattr(model, "visual_projection", nn.Identity())  # SigLIP's pooled patches are in that space
+    beside = PatchTokensBesideImage(adapter.model, adapter.grid, bool(adapter.options), projection)
+    image = torch.zeros(1, 3, size, size)
+    with torch.inference_mode(), quiet():
+        own = model.get_image_features(pixel_values=image, **adapter.options)
+        own = getattr(own, "pooler_output", own)  # which of the two depends on the version
+        return beside if torch.allclose(beside(image)[1], own, rtol=1e-3, atol=1e-5) else None
+
+
+def _video_adapter(folder: Path, config: Any, name: str, size: int, frames: int) -> nn.Module:
+    """Load a model of tubelets for clips of so many frames of such a size.
+
+    VideoMAE's positions are of the clips that it was trained on; those of V-JEPA 2 turn with the place, of any clip.
+
+    Raises:
+        InputError: if it does not take such clips
+    """
+    tubelet, patch = config.tubelet_size, config.patch_size
+    if not isinstance(patch, int) or frames % tubelet or size % patch:
+        raise InputError(
+            f"--backbone {name}: its tokens are of {tubelet} frames and {patch} pixels; give multiples with --frames"
+            " and --size"
+        )
+    if config.model_type == "videomae":
+        if (config.num_frames, config.image_size) != (frames, size):
+            raise InputError(
+                f"--backbone {name}: takes clips of {config.num_frames} frames of {config.image_size} pixels; give"
+                f" --frames {config.num_frames} --size {config.image_size}"
+            )
+        model = load_model(folder)
+    else:
+        model = load_model(folder, crop_size=size).encoder  # without the predictor, which is for training
+    return TubeletTokens(model, frames // tubelet, (size // patch, size // patch))
+
+
+def _adapter(model: Any, name: str, size: int) -> PatchTokens | ModelMaps:
     """Look at what the model makes of one image and choose the adapter of its family."""
     inputs = inspect.signature(model.forward).parameters
     resizes = "interpolate_pos_encoding" in inputs and getattr(model.config, "image_size", size) != size
@@ -98,7 +139,7 @@ def _normalisation(folder: Path) -> Normalisation | None:
     Raises:
         InputError: if a value is none that images can be scaled by
     """
-    for file in (folder / "preprocessor_config.json", folder / "processor_config.json"):
+    for file in (folder / name for name in PROCESSORS):
         if not file.is_file():
             continue
         content = _processor(file)
@@ -131,7 +172,8 @@ def _processor(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read ({first_line(error)}); download the model again") from error
-    content = content.get("image_processor", content) if isinstance(content, dict) else content
+    for kind in ("image_processor", "video_processor"):
+        content = content.get(kind, content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds no settings of an image processor; download the model again")
     return content

@@ -94,12 +94,14 @@ def forecast(
 
 def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> float:
     """Estimate by measuring: one batch of the backbone, and all views of a few videos spread over the set."""
-    images = np.zeros((1, config.batch_size, 1, config.size, config.size, 3), np.uint8)
+    frames = backbone.clip_frames or 1
+    calls = max(1, config.batch_size // frames)
+    images = np.zeros((calls, frames, 1, config.size, config.size, 3), np.uint8)
     batch = [Decoded(0, images, frame_count=1, decoder="")]
     list(map_videos(batch, backbone, config.batch_size))  # the first call sets up buffers
     start = time.perf_counter()
     list(map_videos(batch, backbone, config.batch_size))
-    per_video = (time.perf_counter() - start) * config.views * config.frames * config.inputs / config.batch_size
+    per_video = (time.perf_counter() - start) * config.views * config.frames * config.inputs / (calls * frames)
     chosen = sorted({int(place) for place in np.linspace(0, len(plan.pending) - 1, SAMPLED)}) if plan.pending else []
     task = DecodeTask.of(config)
     start = time.perf_counter()

@@ -68,7 +68,12 @@ def extract(
         plan, config = prepared.plan, prepared.config
         texts = _texts_for(prepared.cache, plan, config)  # before a cache is made: it may be refused
         cache = prepared.cache or ZarrCache.create(
-            path, prepared.settings, shape=prepared.maps_shape, views=config.views, dtype=config.cache_dtype
+            path,
+            prepared.settings,
+            shape=prepared.maps_shape,
+            views=config.views,
+            dtype=config.cache_dtype,
+            embedding=prepared.backbone.identity.embedding,
         )
         with _told_if_unwritable(path):
             _settle_text_model(cache, texts)

@@ -23,6 +23,7 @@ DEFAULTS = {  # settings that a cache names only where they differ
     "views": 1,
     "view_seed": None,
     "flip": None,
+    "image_embedding": None,
 }
 SHOWN_ALONE = ("split_origin", "weights")  # the weights' contents are compared, not the name of their file
 
@@ -41,7 +42,11 @@ class Preparation:
     def maps_shape(self) -> tuple[int, int, int]:
         """(T, P, C) of the maps of a view."""
         identity = self.backbone.identity
-        return self.config.frames, identity.grid[0] * identity.grid[1], self.config.inputs * identity.channels
+        return (
+            identity.steps or self.config.frames,
+            identity.grid[0] * identity.grid[1],
+            self.config.inputs * identity.channels,
+        )
 
 
 def prepare(
@@ -109,6 +114,7 @@ def choose_backbone(config: ExtractConfig) -> Backbone:
         config.backbone,
         config.weights,
         size=config.size,
+        frames=config.frames,
         precision=config.precision,
         backbone_layer=config.backbone_layer,
         compile_for=config.batch_size if config.compile else 0,
@@ -135,6 +141,7 @@ def maps_settings(config: ExtractConfig, backbone: Backbone) -> dict[str, Any]:
         "precision": str(backbone.dtype).removeprefix("torch."),
         **({"backbone_layer": config.backbone_layer} if config.backbone_layer != DEFAULTS["backbone_layer"] else {}),
         **({"motion": config.motion} if config.motion != DEFAULTS["motion"] else {}),
+        **({"image_embedding": identity.towers_sha256} if identity.embedding else {}),
         **({"compiled": True} if config.compile else {}),
         **({"cache_dtype": config.cache_dtype} if config.cache_dtype != DEFAULTS["cache_dtype"] else {}),
         **({"views": config.views, "view_seed": config.view_seed, "flip": config.flip} if config.views > 1 else {}),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.errors import InputError
 from hcl.match.confidence.fitting import choose_temperatures, choose_threshold
-from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, ZERO_SHOT, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.aggregation import PROTOTYPE, true_places
 from hcl.match.episodes.drawing import Episodes, EpisodeSet, draw_set
 from hcl.match.episodes.episode_file import EpisodeList
@@ -28,7 +28,7 @@ from hcl.match.evaluation.class_scoring import (
     score_levels,
 )
 from hcl.match.evaluation.confidence import calibration_of, open_set_of
-from hcl.match.evaluation.known_levels import known_levels
+from hcl.match.evaluation.known_levels import has_zero_shot, known_levels, zero_shot_scores
 from hcl.match.evaluation.level_weights import levels_to_centre, weigh
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.evaluation.score_cache import ScoreCache, read_scores, score_settings, write_scores
@@ -190,7 +190,7 @@ class Evaluator:
         )
 
     def _score(self, episodes: Episodes, cases: Sequence[Case]) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
-        """Score classes by the method and by the ImageNet ResNet without training, which comes first.
+        """Score classes by the method and by what needs no training, which comes first: the backbone, and names.
 
         Returns:
             the episodes that are scored whole, the scores in each case, and the spread of the levels
@@ -203,7 +203,8 @@ class Evaluator:
             scores = method_scores(self.store, self.method, episodes, cases)
             of_method = {case: {self.method: scores[case]} for case in cases}
         untrained = method_scores(self.store, BASELINE, episodes, cases)
-        return episodes, {case: {BASELINE: untrained[case]} | of_method[case] for case in cases}, spread
+        by_name = {ZERO_SHOT: zero_shot_scores(self.store, episodes)} if has_zero_shot(self.store) else {}
+        return episodes, {case: {BASELINE: untrained[case]} | by_name | of_method[case] for case in cases}, spread
 
     def _score_levels(
         self, episodes: Episodes, cases: Sequence[Case]

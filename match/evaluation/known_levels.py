@@ -1,4 +1,9 @@
-"""Scores of pairs of videos by what is known of them without gradients: the levels beside the paper's three."""
+"""Scores by what is known of videos without gradients: the levels beside the paper's three, and names of classes.
+
+Names are compared where a model embeds images and texts in one space, and no support is looked at. The class is the one
+whose text is nearest to the mean of the frames' embeddings, by the cosine: Radford et al., Learning Transferable Visual
+Models From Natural Language Supervision, 2021, section 3.1, with a video in place of an image.
+"""
 
 from collections.abc import Sequence
 
@@ -8,11 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.cache.video_table import Rows
+from hcl.extract.system.errors import InputError
 from hcl.match.config import KNOWN_LEVELS
+from hcl.match.embeddings import ZERO_SHOT_AXES
+from hcl.match.episodes.drawing import Episodes
 from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.store.embedding_store import EmbeddingStore
 
 QUERIES_AT_A_TIME = 256
+IMAGE, TEXT = ZERO_SHOT_AXES  # arrays
 
 
 def known_levels(store: EmbeddingStore) -> tuple[str, ...]:
@@ -71,3 +80,31 @@ def domain_shift(store: EmbeddingStore, rows: Rows) -> float:
     """
     vectors = store.arrays(("untrained",), np.unique(rows))["untrained"].double()
     return float(torch.linalg.vector_norm(vectors.mean(dim=0)) ** 2)
+
+
+def has_zero_shot(store: EmbeddingStore) -> bool:
+    """Whether a store has embeddings of images and of class texts from one model."""
+    return {IMAGE, TEXT} <= set(store.names)
+
+
+def zero_shot_scores(store: EmbeddingStore, episodes: Episodes) -> NDArray[np.float64]:
+    """Score classes by the cosine of a query's mean image embedding with the embedding of the class's text.
+
+    Args:
+        store: that `has_zero_shot`
+        episodes: rows of the store; of the supports, the class of the first is read
+
+    Returns:
+        (E, N * M, N), in [-1, 1]
+
+    Raises:
+        InputError: if the embeddings of images and of texts are of different widths
+    """
+    count, n_way, n_query = episodes.query.shape
+    arrays = store.arrays((IMAGE, TEXT), np.arange(len(store.videos)))
+    if arrays[IMAGE].ndim != 2 or arrays[IMAGE].shape != arrays[TEXT].shape:
+        shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        raise InputError(f"{store.path}: {shapes} are not of one model; write the store anew with: hcl embed")
+    images, texts = (l2_normalise(arrays[name].double()).numpy() for name in (IMAGE, TEXT))
+    queries, classes = images[episodes.query.reshape(count, n_way * n_query)], texts[episodes.support[:, :, 0]]
+    return np.asarray(np.einsum("eqd,end->eqn", queries, classes))

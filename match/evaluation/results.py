@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.system.errors import InputError
-from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig, ScoreConfig
+from hcl.match.config import BASELINE, ZERO_SHOT, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.drawing import Episodes
 from hcl.match.episodes.level_table import Case
 from hcl.match.episodes.video_pool import LeftOut
@@ -18,6 +18,7 @@ from hcl.match.store.embedding_store import COVERAGE, LEFT_OUT, EmbeddingStore
 
 CONFUSED_SHOWN = 10  # pairs of classes
 LENGTHY = ("arrays", "clip_frames", LEFT_OUT, COVERAGE)  # attributes of a store that no report repeats
+APART = (BASELINE, ZERO_SHOT)  # scores that are no level of the method
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ class Outcome:
         return {
             "shot": self.case.k_shot,
             "aggregate": self.case.aggregate,
-            "levels": {name: value.to_dict() for name, value in self.accuracies.items() if name != BASELINE},
+            "levels": {name: value.to_dict() for name, value in self.accuracies.items() if name not in APART},
             "headline": self.headline,
             "baseline": self.accuracies[BASELINE].to_dict(),
+            **({ZERO_SHOT: self.accuracies[ZERO_SHOT].to_dict()} if ZERO_SHOT in self.accuracies else {}),
             "per_class": {
                 name: value if value == value else None for name, value in zip(self.class_names, values, strict=True)
             },

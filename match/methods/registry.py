@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hcl.extract.system.errors import InputError, first_line
 from hcl.match.config import HCL
-from hcl.match.embeddings import MEAN_MAP, Arrays
+from hcl.match.embeddings import MEAN_MAP, ZERO_SHOT_AXES, Arrays
 from hcl.match.methods.frames.bimhm import BiMhm
 from hcl.match.methods.frames.ctx import Ctx
 from hcl.match.methods.frames.hyrsm import HyRsm
@@ -30,7 +30,15 @@ from hcl.match.methods.video.pal import Pal
 from hcl.match.methods.video.protonet import ProtoNet
 
 GROUP = "hcl.methods"  # of entry points
-TAKEN = ("path", "label", "split", "group", "content", *MEAN_MAP)  # names of arrays that every store has
+TAKEN = (
+    "path",
+    "label",
+    "split",
+    "group",
+    "content",
+    *MEAN_MAP,
+    *ZERO_SHOT_AXES,
+)  # names of arrays that every store has
 
 
 class Method(Protocol):

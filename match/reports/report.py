@@ -13,7 +13,7 @@ from tabulate import tabulate
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import write_errors
-from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, EvaluationConfig
+from hcl.match.config import BASELINE, HCL, LEVELS, UNTRAINED_LEVELS, WEIGHTED, ZERO_SHOT, EvaluationConfig
 from hcl.match.episodes.class_overlap import of_attributes
 from hcl.match.episodes.episode_file import EpisodeList, write_episodes
 from hcl.match.episodes.level_table import Case
@@ -22,9 +22,9 @@ from hcl.match.evaluation.level_weights import NEAR, LevelWeights, foreign_shift
 from hcl.match.evaluation.results import Evaluation, Outcome
 from hcl.match.reports.confidence_report import Quote as Quote
 from hcl.match.reports.confidence_report import confidence_parts
-from hcl.match.store.embedding_store import EmbeddingStore
 
 UNTRAINED = "ResNet features, no training (cosine of mean maps)"
+BY_NAME = "zero-shot: names of the classes, no supports"
 WITHOUT_TRAINING = (BASELINE, *UNTRAINED_LEVELS)  # scores
 UNTRAINED_RUN = "ImageNet ResNet"  # the same where names are short
 
@@ -71,7 +71,7 @@ def as_text(evaluation: Evaluation, quote: Quote = plain) -> str:
         quote: what makes labels and paths safe: `plain` for a terminal, `markdown` for a file
     """
     parts = [_head(evaluation, quote), *choice_lines(evaluation.left_out, evaluation.trained_on, quote)]
-    parts += [table] if (table := overlap_table(evaluation.store, quote)) else []
+    parts += [table] if (table := overlap_table(evaluation.store.attributes, quote)) else []
     parts += map(quote, evaluation.store.coverage.sentences() if evaluation.store.coverage else [])
     parts += [_summary(evaluation)] if len(evaluation.outcomes) > 1 else []
     for outcome in evaluation.outcomes:
@@ -100,15 +100,15 @@ def choice_lines(left_out: LeftOut, trained_on: Sequence[str], quote: Quote = pl
     return list(map(quote, left_out.sentences() + known))
 
 
-def overlap_table(store: EmbeddingStore, quote: Quote = plain) -> str:
-    """Which classes of another set overlap those that a run was trained on; "" where that was not looked for."""
+def overlap_table(attributes: Mapping[str, Any], quote: Quote = plain) -> str:
+    """Which classes of another set overlap those that a run was trained on, as a store's attributes say; "" if none."""
     rows = [
         (
             *map(quote, (pair.label, pair.trained, pair.why)),
             "" if pair.similarity is None else f"{pair.similarity:.2f}",
             "left out" if pair.leave_out else "kept",
         )
-        for pair in of_attributes(store.attributes)
+        for pair in of_attributes(attributes)
     ]
     headers = ("class here", "trained class", "in common", "similarity", "")
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) if rows else ""
@@ -198,7 +198,8 @@ def score_name(name: str) -> str:
     """How a score is shown."""
     if name == WEIGHTED:
         return "all levels, weighted"
-    return UNTRAINED if name == BASELINE else level_name(name).replace("+", " + ")
+    named = {BASELINE: UNTRAINED, ZERO_SHOT: BY_NAME}
+    return named[name] if name in named else level_name(name).replace("+", " + ")
 
 
 def level_name(name: str) -> str:

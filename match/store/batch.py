@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError
 from hcl.match.config import HCL
-from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, Arrays, Clips, Embeddings
+from hcl.match.embeddings import HCL_AXES, KNOWN_AXES, MEAN_MAP, ZERO_SHOT_AXES, Arrays, Clips, Embeddings
 from hcl.match.methods.registry import find_method
 
 
@@ -50,7 +50,7 @@ def array_axes(method: str) -> Axes:
     Raises:
         InputError: if there is no such method
     """
-    return {**({**HCL_AXES, **KNOWN_AXES} if method == HCL else find_method(method).axes), **MEAN_MAP}
+    return {**({**HCL_AXES, **KNOWN_AXES} if method == HCL else find_method(method).axes), **MEAN_MAP, **ZERO_SHOT_AXES}
 
 
 @dataclass(frozen=True)

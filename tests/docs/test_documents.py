@@ -223,3 +223,8 @@ def find(name: str) -> object:
                 value = getattr(value, part, None)
             return value
     return None
+
+
+def test_a_method_of_ones_own_is_shown_in_under_30_lines() -> None:
+    first = next(block for block in blocks_of(ROOT / "docs" / "how-to" / "new-method.md") if block.kind == "python")
+    assert "class_scores" in first.text and len(first.text.splitlines()) < 30

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.cache.base import FrameMapCache
+from hcl.match.embeddings import ZERO_SHOT_AXES
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import Layer4, load_layer4
@@ -77,6 +78,20 @@ class MapSource:
         with_none = np.vstack([self._text_embeddings, np.zeros((1, self._text_embeddings.shape[1]), np.float32)])
         classes = [self._class_numbers.get(self.cache.videos.label[row], -1) for row in rows]
         return torch.from_numpy(with_none[classes]).to(self.device)
+
+    def zero_shot(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        """What says, on the CPU, which class each of V videos looks like by its name alone: the arrays of a store.
+
+        The mean of the frames' embeddings (V, E), and the embedding of the text of the video's class (V, E), where one
+        model gave both; empty where none did.
+        """
+        cache, text = self.cache, self.class_texts(rows)
+        named = cache.settings.get("image_embedding")
+        if not cache.layout.embedding or text is None or named != (cache.text_model or {}).get("sha256"):
+            return {}
+        frames = np.stack([cache.image_embedding(int(row)) for row in rows])  # (V, T, E)
+        images = torch.from_numpy(frames.astype(np.float32).mean(axis=1))
+        return dict(zip(ZERO_SHOT_AXES, (images, text.cpu()), strict=True))
 
     def of_sets(self) -> dict[str, MapSource]:
         """A source for each of several caches that are seen as one, by set; they share layer 4. None for one cache."""

@@ -7,17 +7,18 @@ without those that both have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.progress import logger
-from hcl.match.config import BASELINE
+from hcl.extract.system.settings import list_differences
+from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
 from hcl.match.episodes.class_overlap import (
     ATTRIBUTE,
     Floats,
@@ -28,13 +29,72 @@ from hcl.match.episodes.class_overlap import (
     to_attribute,
     write_overlap,
 )
+from hcl.match.episodes.video_pool import make_split_pool
 from hcl.match.store.embedding_store import TRAINED_CLASSES, EmbeddingStore
 from hcl.match.store.locate import latest_run, latest_run_of
-from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.runs.embed_cache import embed_cache, refuse_other_maps
 from hcl.train.runs.file_hashes import file_hash
 from hcl.train.runs.run_folder import CONFIG, WEIGHTS, RunConfig, read_config
 
 FOLDER = "on"  # in a run's folder: the stores of other caches
+
+
+@dataclass(frozen=True)
+class OtherSet:
+    """Another set that the runs of a study are evaluated on."""
+
+    cache: FrameMapCache
+    overlap: Path  # CSV file of the classes that overlap the trained ones; written if it is not there
+    device: str = "auto"
+
+    def refuse(self, config: RunConfig, episodes: EpisodeConfig, plan: EvaluationConfig) -> None:
+        """Refuse a set that a run does not fit, or from which the episodes cannot be drawn, before it is trained.
+
+        Args:
+            config: of the run
+            episodes: to be drawn, of as many supports as the plan has at most
+            plan: with the split
+
+        Raises:
+            InputError: the message names the remedy
+        """
+        refuse_other_maps(self.cache, config)
+        videos = self.cache.videos.take(self.cache.rows(plan.split))
+        with write_errors(self.overlap.parent, "name another folder with --out"):
+            self.overlap.parent.mkdir(parents=True, exist_ok=True)
+        pairs = decide_overlap(sorted(set(videos.label)), config, self.cache, self.overlap)
+        trained = [pair.label for pair in pairs if pair.leave_out]
+        where = f"{self.cache.path}, without the classes of {self.overlap}"
+        make_split_pool(videos, plan.split, episodes, where=where, trained=trained, min_videos=plan.min_videos)
+
+    def store(self, run: Path, split: str) -> EmbeddingStore:
+        """Embed a split by a run."""
+        return store_on(run, self.cache.path, split=split, overlap=self.overlap, device=self.device)
+
+
+def other_sets(trained: FrameMapCache, paths: Sequence[Path], folder: Path, *, device: str) -> tuple[OtherSet, ...]:
+    """Open the sets that a study evaluates on, and name the file of each one's overlapping classes.
+
+    Args:
+        trained: that is trained on
+        paths: of the caches of the others
+        folder: of the study and of these files
+        device: "auto", "cpu" or "cuda"
+
+    Raises:
+        InputError: if two are called alike, or the maps of one are not those of the trained one
+    """
+    names = [_stem(path) for path in paths]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"--on: two caches are called {twice[0]}; rename one of them")
+    found = []
+    for path, name in zip(paths, names, strict=True):
+        cache = open_cache(path)
+        then, now = map_settings(trained.settings), map_settings(cache.settings)
+        if differences := list_differences(then, now, there=f"in {trained.path}", here="there"):
+            raise InputError(f"--on {path}: other maps: {differences}; extract both with the same settings")
+        found.append(OtherSet(cache, folder / f"overlap-{name}.csv", device))
+    return tuple(found)
 
 
 def store_on(
@@ -68,19 +128,20 @@ def store_on(
     if not (run / CONFIG).is_file() and (run / "zarr.json").is_file():
         raise InputError(f"{run}: an embedding store; --on embeds by an encoder, so name the folder of a run")
     config, opened = read_config(run), open_cache(Path(cache))
-    target = run / FOLDER / f"{_stem(opened)}-{split}-{_key(run, opened)}.zarr"
+    target = run / FOLDER / f"{_stem(opened.path)}-{split}-{_key(run, opened)}.zarr"
     if not (target / "zarr.json").is_file():
         with write_errors(target.parent, f"embed it elsewhere with: hcl embed {cache} --run {run} --out STORE"):
             target.parent.mkdir(exist_ok=True)
         embed_cache(cache, target, run=run, split=split, device=device)
     store = EmbeddingStore.open(target)
-    pairs = decide_overlap(sorted(set(store.videos.label)), config, opened, Path(overlap) if overlap else None)
+    labels = sorted(set(opened.videos.take(opened.rows(split)).label))
+    pairs = decide_overlap(labels, config, opened, Path(overlap) if overlap else None)
     trained = [pair.label for pair in pairs if pair.leave_out]
     return replace(store, attributes={**store.attributes, TRAINED_CLASSES: trained, ATTRIBUTE: to_attribute(pairs)})
 
 
-def _stem(cache: FrameMapCache) -> str:
-    return cache.path.name.removesuffix(".zarr").removesuffix(".h5")
+def _stem(cache: Path) -> str:
+    return cache.name.removesuffix(".zarr").removesuffix(".h5")
 
 
 def _key(run: Path, cache: FrameMapCache) -> str:

@@ -159,12 +159,14 @@ def _backbone(config: RunConfig) -> Exported:
     settings = config.cache["settings"]
     weights, sha256, size = str(settings["weights"]), settings["weights_sha256"], int(settings["size"])
     layer = settings.get("backbone_layer", LAYERS[0])
-    frozen = frozen_network(settings["backbone"], weights, size=size, backbone_layer=layer)
+    frozen = frozen_network(settings["backbone"], weights, size=size, frames=settings["frames"], backbone_layer=layer)
     if frozen.sha256 != sha256:
         raise InputError(
             f"{weights}: other weights than those of the run's cache (SHA-256 {frozen.sha256[:12]}..., expected"
             f" {sha256[:12]}...); put these in their place"
         )
+    if frozen.clip_frames:
+        raise InputError(f"{frozen.name}: maps whole clips, not images; export --part encoder alone")
     example = torch.zeros(EXAMPLES, size, size, 3, dtype=torch.uint8)
     outputs = {"maps": ("frames", "patches", "channels")}
     return Exported(PlainBackbone(frozen), example, "images", ("frames", "height", "width", "RGB"), outputs)

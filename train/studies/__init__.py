@@ -1,4 +1,5 @@
-"""Cross-validate over the classes of a cache and repeat the paper's ablations, Tables 1 to 4: each fold has other novel
-classes, is trained with each seed and evaluated. In: a cache and settings of the training. Out: accuracies and paired
-differences over folds and seeds, with intervals, as values, plain types, tables or text; the runs stay in a folder.
+"""Cross-validate over the classes of a cache and repeat the paper's tables, its ablations on folds and its methods on
+published splits or across sets; each run is trained with each seed and evaluated. In: a cache and settings of the
+training. Out: accuracies and paired differences over folds and seeds, with intervals, as values, plain types, tables or
+text; the runs stay in a folder.
 """

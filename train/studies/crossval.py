@@ -20,7 +20,10 @@ from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.results import Evaluation
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
+from hcl.train.config import preset_config
 from hcl.train.runs import running
+from hcl.train.runs.cross_domain import OtherSet
+from hcl.train.runs.planning import default_preset, make_run_config
 from hcl.train.studies.folds import CrossvalConfig, make_folds
 
 
@@ -34,6 +37,7 @@ def cross_validate(
     *,
     preset: str | None = None,
     own_splits: bool = False,
+    on: OtherSet | None = None,
 ) -> CrossValidation:
     """Split the classes of a cache into folds; train and evaluate each fold with each seed.
 
@@ -48,6 +52,7 @@ def cross_validate(
         settings: fields of TrainConfig; None leaves the preset's value
         preset: as for a training
         own_splits: train and evaluate on the cache's own splits in place of folds
+        on: evaluate on this other set, without the classes that overlap the trained ones
 
     Raises:
         InputError: if there are too few classes or videos, before anything is trained, or the folder holds a run of
@@ -62,9 +67,13 @@ def cross_validate(
     refuse_folder(folder)
     for fold, splits in enumerate(folds):
         of_fold = cache.with_splits(splits)
-        refuse_undrawable(of_fold, episodes, plan, where=f"{path}, fold {fold}")
+        if on is None:
+            refuse_undrawable(of_fold, episodes, plan, where=f"{path}, fold {fold}")
         for seed in config.seeds:
             running.refuse_run(of_fold, folder / f"fold{fold}-seed{seed}", preset, {**settings, "seed": seed})
+        if on is not None:
+            of_runs = make_run_config(of_fold, preset_config(preset or default_preset(of_fold), **settings))
+            on.refuse(of_runs, replace(episodes, k_shot=max(plan.shots)), plan)
     evaluations = []
     for fold, splits in enumerate(folds):
         splits_file = folder / f"fold{fold}.csv"
@@ -74,7 +83,8 @@ def cross_validate(
             run = folder / f"fold{fold}-seed{seed}"
             given = {**settings, "seed": seed}
             running.train_once(path, run=run, preset=preset, splits=splits_file, settings=given)
-            of_seeds.append(evaluate_run(run, episodes, plan))
+            store = EmbeddingStore.open(run / STORE) if on is None else on.store(run, plan.split)
+            of_seeds.append(evaluate_store(store, episodes, plan))
         evaluations.append(tuple(of_seeds))
     return CrossValidation(tuple(evaluations))
 
@@ -107,9 +117,9 @@ def class_order(cache: FrameMapCache, seed: int) -> list[str]:
     return [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
 
 
-def evaluate_run(run: Path, episodes: EpisodeConfig, plan: EvaluationConfig) -> Evaluation:
+def evaluate_store(store: EmbeddingStore, episodes: EpisodeConfig, plan: EvaluationConfig) -> Evaluation:
     """Evaluate the embeddings of one run, whole or not at all: part of the episodes cannot be averaged over folds."""
-    evaluation = Evaluator(EmbeddingStore.open(run / STORE), plan).run(episodes)
+    evaluation = Evaluator(store, plan).run(episodes)
     if evaluation.interrupted:
         raise KeyboardInterrupt
     return evaluation

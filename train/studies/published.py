@@ -1,24 +1,18 @@
-"""The paper's Tables 5 and 6 beside one's own: every method on a published benchmark, trained on the same maps.
+"""What the paper reports of methods in its Tables 5 to 7, and what they are called here.
 
 Sipeng Zheng, Shizhe Chen, Qin Jin: Few-shot Action Recognition with Hierarchical Matching and Contrastive Learning,
-2022; the row without training is of its Table 1. Its methods finetune their backbones, these share a frozen one.
+2022; the row without training is of its Table 1.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.catalog.benchmarks.coverage import Coverage
-from hcl.extract.system.errors import InputError
 from hcl.match.config import ALL_LEVELS, BASELINE, HCL, WEIGHTED
-from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.train.studies.ablation import TABLES, Ablation, ablations
 
 Accuracies = Mapping[int, float]  # the paper's, by number of shots
 
 OF_BENCHMARKS = {5: ("kinetics-cmn", "ssv2-cmn", "ssv2-otam"), 6: ("ucf-arn", "hmdb-arn")}  # by table
+ACROSS, TRAINED_ON = 7, "kinetics-cmn"  # the table of other sets, and what the paper trains on there
 
 
 @dataclass(frozen=True)
@@ -29,6 +23,7 @@ class System:
     method: str  # as `hcl train --method` has it
     score: str  # of its runs
     paper: Mapping[str, Accuracies]  # by benchmark
+    across: Mapping[str, Accuracies] = field(default_factory=dict)  # trained on Kinetics, by benchmark of the other set
 
 
 def _shots(one: float, two: float | None, five: float | None) -> Accuracies:
@@ -42,7 +37,13 @@ SYSTEMS = (
         BASELINE,
         {"kinetics-cmn": _shots(59.9, None, 80.1), "ssv2-otam": _shots(29.5, None, 44.1)},
     ),
-    System("MAML", "maml", "maml", {"kinetics-cmn": _shots(54.2, 65.5, 75.3), "ssv2-cmn": _shots(30.9, 35.1, 41.9)}),
+    System(
+        "MAML",
+        "maml",
+        "maml",
+        {"kinetics-cmn": _shots(54.2, 65.5, 75.3), "ssv2-cmn": _shots(30.9, 35.1, 41.9)},
+        {"ucf-arn": _shots(62.4, None, 80.7), "hmdb-arn": _shots(43.9, None, 59.3)},
+    ),
     System(
         "ProtoNet",
         "protonet",
@@ -54,6 +55,7 @@ SYSTEMS = (
             "ucf-arn": _shots(67.2, None, 93.0),
             "hmdb-arn": _shots(44.2, None, 72.0),
         },
+        {"ucf-arn": _shots(67.8, None, 84.2), "hmdb-arn": _shots(48.5, None, 63.0)},
     ),
     System(
         "TARN",
@@ -91,118 +93,6 @@ SYSTEMS = (
             "ucf-arn": _shots(82.6, None, 94.5),
             "hmdb-arn": _shots(59.1, None, 76.3),
         },
+        {"ucf-arn": _shots(76.1, None, 90.6), "hmdb-arn": _shots(54.2, None, 69.5)},
     ),
 )
-
-
-@dataclass(frozen=True)
-class MethodRow:
-    """A method with its results, by number of shots."""
-
-    system: System
-    accuracies: tuple[Mean, ...]
-    differences: tuple[Mean, ...]  # from the last row, over the same episodes
-
-
-@dataclass(frozen=True)
-class MethodTable:
-    """One of the paper's tables for one benchmark, filled in."""
-
-    number: int
-    coverage: Coverage
-    shots: tuple[int, ...]
-    rows: tuple[MethodRow, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything in plain types; accuracies, differences and intervals in percent."""
-        rows = [
-            {
-                "row": row.system.name,
-                "method": row.system.method,
-                "score": row.system.score,
-                "paper": {str(shot): value for shot, value in self.paper(row).items()},
-                "shots": {
-                    str(shot): {"accuracy": accuracy.to_dict(), "difference": difference.to_dict()}
-                    for shot, accuracy, difference in zip(self.shots, row.accuracies, row.differences, strict=True)
-                },
-            }
-            for row in self.rows
-        ]
-        return {"table": self.number, "benchmark": self.coverage.summary(), "rows": rows}
-
-    def paper(self, row: MethodRow) -> Accuracies:
-        """What the paper reports of a row on this benchmark."""
-        return row.system.paper.get(self.coverage.benchmark, {})
-
-
-def paper_tables(
-    numbers: Sequence[int], cache: FrameMapCache, run: Callable[..., CrossValidation]
-) -> Iterator[Ablation | MethodTable]:
-    """Fill in tables of the paper, those of methods first; what is trained alike is run once.
-
-    Args:
-        numbers: of the tables
-        cache: that is trained on
-        run: trains and evaluates with given fields of TrainConfig, in a folder of the given name; with `own_splits` on
-            the cache's own split in place of folds
-
-    Raises:
-        InputError: if there is no such table, or the cache holds no benchmark of it; nothing is run then
-    """
-    known = (*TABLES, *OF_BENCHMARKS)
-    if unknown := [number for number in numbers if number not in known]:
-        raise InputError(
-            f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}; Table 7 is:"
-            " hcl evaluate RUN --on OTHER_CACHE"
-        )
-    of_methods = [number for number in numbers if number in OF_BENCHMARKS]
-    if of_methods:
-        coverage = benchmark_of(cache, of_methods)
-        of_method = lru_cache(lambda name: run(f"method-{name}", {"method": name}, own_splits=True))
-        for number in of_methods:
-            yield method_table(number, coverage, of_method)
-    if ablated := [number for number in numbers if number in TABLES]:
-        yield from ablations(ablated, run)
-
-
-def benchmark_of(cache: FrameMapCache, numbers: Sequence[int]) -> Coverage:
-    """How much of a published benchmark a cache holds, where tables are of that benchmark.
-
-    Args:
-        cache: with the published splits
-        numbers: of the tables
-
-    Raises:
-        InputError: if it holds none, or another one
-    """
-    coverage = cache.coverage
-    for number in numbers:
-        if coverage is None or coverage.benchmark not in OF_BENCHMARKS[number]:
-            held = f"the benchmark {coverage.benchmark}" if coverage else "no published benchmark"
-            names = ", ".join(OF_BENCHMARKS[number])
-            raise InputError(f"{cache.path}: holds {held}, Table {number} is of {names}; see hcl extract --benchmark")
-    if coverage is None:
-        raise ValueError(f"{numbers = }")
-    return coverage
-
-
-def method_table(number: int, coverage: Coverage, run: Callable[[str], CrossValidation]) -> MethodTable:
-    """Fill in one of the tables for the benchmark of a cache.
-
-    Args:
-        number: of the table
-        coverage: of the benchmark
-        run: trains and evaluates a method on the published split, once; it is called again for rows of one method
-    """
-    reference = run(HCL)
-    outcomes = reference.evaluations[0][0].outcomes
-    *_, last = SYSTEMS
-    rows = []
-    for system in SYSTEMS:
-        if system.score in (BASELINE, WEIGHTED) or system.paper.get(coverage.benchmark):
-            found = run(system.method)
-            pairs = [(case, system.score) for case in range(len(outcomes))]
-            accuracies = tuple(found.accuracy(*pair) for pair in pairs)
-            differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
-            rows.append(MethodRow(system, accuracies, differences))
-    return MethodTable(number, coverage, tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows))

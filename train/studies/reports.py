@@ -7,9 +7,18 @@ from hcl.match.config import BASELINE
 from hcl.match.episodes.video_pool import LeftOut
 from hcl.match.evaluation.comparison import verdict
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
-from hcl.match.reports.report import UNTRAINED_RUN, Quote, behind_text, case_name, counted, queries_name, score_name
+from hcl.match.reports.report import (
+    UNTRAINED_RUN,
+    Quote,
+    behind_text,
+    case_name,
+    counted,
+    overlap_table,
+    queries_name,
+    score_name,
+)
 from hcl.train.studies.ablation import Ablation, AblationRow
-from hcl.train.studies.published import MethodRow, MethodTable
+from hcl.train.studies.method_tables import MethodRow, MethodTable
 
 
 def crossval_text(result: CrossValidation, quote: Quote = plain) -> str:
@@ -79,14 +88,15 @@ def ablation_text(result: Ablation) -> str:
 
 
 def method_text(result: MethodTable) -> str:
-    """One of the paper's tables of methods on a benchmark, a part for each number of shots."""
+    """One of the paper's tables of methods, on a benchmark or across sets, a part for each number of shots."""
     parts = [
-        f"Table {result.number}: methods on {result.coverage.benchmark}, published split, the same maps and episodes;"
-        " differences are paired, from the last row",
-        *map(plain, result.coverage.sentences()),
+        plain(f"Table {result.number}: {result.title}; differences are paired, from the last row"),
+        *(plain(line) for coverage in result.sources for line in coverage.sentences()),
     ]
+    if table := overlap_table(result.facts):
+        parts.append(table)
     for case, shot in enumerate(result.shots):
-        rows = [_method_row(row, case, result.paper(row).get(shot)) for row in result.rows]
+        rows = [_method_row(row, case, row.paper.get(shot)) for row in result.rows]
         headers = (f"{shot}-shot", "%", "95 %", "difference", "95 %", "", "paper")
         parts.append(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hcl.extract.backbones.backbone import load_backbone
 from hcl.extract.backbones.resnet import MEAN, STD
+from hcl.extract.hub.loading import files_hash
 from hcl.extract.hub.vision_model import _normalisation
 from hcl.extract.system.errors import InputError
 
@@ -61,11 +62,20 @@ def test_patch_tokens_of_every_family(
     torch.testing.assert_close(backbone(frames(3, size)).float(), expected, rtol=2e-3, atol=2e-3)
 
 
-def test_maps_of_a_convolutional_model(
-    frames: Callable[..., Tensor], lively: Callable[..., Any], tmp_path: Path
-) -> None:
+def convolutional_model(family: str) -> Any:
+    """Two stages, of which the second gives 16 channels and an eighth of the side."""
+    if family == "ConvNeXt":
+        sizes = {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2}
+        return transformers.ConvNextModel(transformers.ConvNextConfig(**sizes))
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
-    model = lively(transformers.ResNetModel(config))
+    return transformers.ResNetModel(config)
+
+
+@pytest.mark.parametrize("family", ["ResNet", "ConvNeXt"])
+def test_maps_of_a_convolutional_model(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], family: str, tmp_path: Path
+) -> None:
+    model = lively(convolutional_model(family))
     model.save_pretrained(tmp_path / "model")
     backbone = load_backbone(str(tmp_path / "model"), size=48, precision="float32", device=CPU)
     assert (backbone.identity.grid, backbone.identity.channels) == ((6, 6), 16)
@@ -88,6 +98,95 @@ def test_maps_that_are_given_as_tokens(
     with torch.inference_mode():
         expected = model(pixel_values=pixels).last_hidden_state[:, 1:]
     torch.testing.assert_close(backbone(frames(2, 96)).float(), expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("size", [32, 48])
+@pytest.mark.parametrize("family", ["CLIP", "SigLIP"])
+def test_images_are_embedded_as_the_model_does_beside_its_patches(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], family: str, size: int, tmp_path: Path
+) -> None:
+    """By what the model itself compares with texts, of each of more frames than a call takes."""
+    model, _ = tiny_models()[family]
+    lively(model).save_pretrained(tmp_path / "model")
+    backbone = load_backbone(str(tmp_path / "model"), size=size, precision="float32", device=CPU)
+    images = frames(11, size)
+    maps, embeddings = backbone.map_and_embed(images)
+    assert embeddings is not None and backbone.identity.embedding == embeddings.shape[1]
+    assert backbone.identity.towers_sha256 == files_hash(tmp_path / "model")
+    pixels = ((images / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        own = model.get_image_features(pixel_values=pixels, interpolate_pos_encoding=size != 32)
+    torch.testing.assert_close(embeddings.float(), getattr(own, "pooler_output", own), rtol=2e-3, atol=2e-3)
+    assert torch.equal(maps, backbone(images)) and not torch.allclose(embeddings[0], embeddings[1])
+
+
+@pytest.mark.parametrize("family", ["DINOv2", "CLIP's image tower"])
+def test_models_without_a_text_tower_embed_no_images(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], family: str, tmp_path: Path
+) -> None:
+    lively(tiny_models()[family][0]).save_pretrained(tmp_path / "model")
+    backbone = load_backbone(str(tmp_path / "model"), size=32, precision="float32", device=CPU)
+    assert backbone.map_and_embed(frames(1, 32))[1] is None
+    assert (backbone.identity.embedding, backbone.identity.towers_sha256) == (0, "")
+
+
+def tiny_video_model(family: str) -> Any:
+    """For clips of 4 frames of 32 pixels, in tubelets of 2 frames and 8 pixels."""
+    if family == "VideoMAE":
+        return transformers.VideoMAEModel(transformers.VideoMAEConfig(**vit(num_frames=4, use_mean_pooling=False)))
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 8}
+    predictor = {"pred_hidden_size": 12, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
+    config = transformers.VJEPA2Config(**sizes, **predictor, crop_size=32, frames_per_clip=4)
+    return transformers.VJEPA2Model(config)
+
+
+@pytest.mark.parametrize(
+    ("family", "count", "size"), [("VideoMAE", 4, 32), ("V-JEPA 2", 4, 32), ("V-JEPA 2", 8, 48), ("V-JEPA 2", 2, 16)]
+)
+def test_tubelets_are_maps_of_time_steps(
+    frames: Callable[..., Tensor], lively: Callable[..., Any], family: str, count: int, size: int, tmp_path: Path
+) -> None:
+    """The token of step t, row i and column j is the number t h w + i w + j; V-JEPA 2 takes clips of other sizes."""
+    model = lively(tiny_video_model(family))
+    model.save_pretrained(tmp_path / "model")
+    mean, std = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+    settings = json.dumps({"image_mean": mean, "image_std": std})
+    (tmp_path / "model" / "video_preprocessor_config.json").write_text(settings)
+    backbone = load_backbone(str(tmp_path / "model"), size=size, frames=count, precision="float32", device=CPU)
+    side, steps = size // 8, count // 2
+    assert (backbone.identity.grid, backbone.identity.steps) == ((side, side), steps)
+    clips = frames(3 * count, size).reshape(3, count, size, size, 3)
+    found = backbone(clips).float()
+    if family == "V-JEPA 2":  # as one that was made for clips of this size
+        config = transformers.VJEPA2Config.from_pretrained(tmp_path / "model", crop_size=size, frames_per_clip=count)
+        model = transformers.VJEPA2Model.from_pretrained(tmp_path / "model", config=config)
+    pixels = ((clips / 255 - torch.tensor(mean)) / torch.tensor(std)).movedim(-1, 2)
+    with torch.inference_mode():
+        options = {} if family == "VideoMAE" else {"skip_predictor": True}
+        tokens = model.eval()(pixels, **options).last_hidden_state
+    assert tokens.shape[1] == steps * side * side
+    for t in range(steps):
+        for i in range(side):
+            for j in range(side):
+                expected = tokens[:, t * side * side + i * side + j]
+                torch.testing.assert_close(found[:, t, i * side + j], expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "count", "size", "message"),
+    [
+        ("VideoMAE", 8, 32, "takes clips of 4 frames of 32 pixels; give --frames 4 --size 32"),
+        ("VideoMAE", 4, 48, "takes clips of 4 frames of 32 pixels"),
+        ("V-JEPA 2", 5, 32, "its tokens are of 2 frames and 8 pixels; give multiples with --frames and --size"),
+        ("V-JEPA 2", 4, 36, "its tokens are of 2 frames and 8 pixels"),
+    ],
+)
+def test_clips_that_a_video_model_does_not_take_are_refused(
+    lively: Callable[..., Any], family: str, count: int, size: int, message: str, tmp_path: Path
+) -> None:
+    lively(tiny_video_model(family)).save_pretrained(tmp_path / "model")
+    with pytest.raises(InputError, match=message):
+        load_backbone(str(tmp_path / "model"), size=size, frames=count, device=CPU)
 
 
 def test_the_identity_follows_the_weights(lively: Callable[..., Any], tmp_path: Path) -> None:

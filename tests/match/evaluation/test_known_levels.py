@@ -7,8 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from hcl.extract.system.errors import InputError
 from hcl.match.config import KNOWN_LEVELS
-from hcl.match.evaluation.known_levels import domain_shift, known_levels, known_scores, pair_cosines
+from hcl.match.episodes.drawing import Episodes
+from hcl.match.evaluation.known_levels import (
+    domain_shift,
+    has_zero_shot,
+    known_levels,
+    known_scores,
+    pair_cosines,
+    zero_shot_scores,
+)
 from hcl.match.store.embedding_store import EmbeddingStore
 
 WriteKnown = Callable[..., EmbeddingStore]
@@ -61,3 +70,27 @@ def test_the_domain_shift_is_the_squared_length_of_the_mean(write_known: WriteKn
     vectors = store.arrays(["untrained"], np.arange(30))["untrained"].numpy()
     expected = sum(float(value) ** 2 for value in vectors[[2, 4, 20]].mean(axis=0))
     assert domain_shift(store, np.array([4, 2, 4, 20, 4])) == pytest.approx(expected, rel=1e-5)  # each counts once
+
+
+def test_zero_shot_scores_equal_loops_and_read_no_support_but_its_class(write_known: WriteKnown) -> None:
+    images, texts = random(0, 30, 7), random(1, 6, 7).repeat_interleave(5, dim=0)
+    texts[:5] = 0  # a class without a text: the cosine with it is 0
+    store = write_known(known={"image_embedding": images, "class_text": texts})
+    assert has_zero_shot(store) and not has_zero_shot(write_known("none.zarr", known={}))
+    support = np.array([[[0, 1], [5, 6], [29, 28]], [[11, 10], [16, 17], [3, 4]]])  # (E, N, K)
+    query = np.array([[[2, 3], [7, 9], [25, 26]], [[12, 13], [15, 19], [0, 1]]])  # (E, N, M)
+    found = zero_shot_scores(store, Episodes(support, query))
+    assert found.shape == (2, 6, 3)
+    for episode in range(2):
+        for place, row in enumerate(query[episode].ravel()):
+            expected = [cosine(images[row].numpy(), texts[first].numpy()) for first in support[episode, :, 0]]
+            np.testing.assert_allclose(found[episode, place], expected, rtol=1e-5, atol=1e-6)
+    swapped = zero_shot_scores(store, Episodes(support[:, :, ::-1].copy(), query))
+    np.testing.assert_array_equal(swapped, found)
+
+
+def test_images_and_texts_of_different_models_are_refused(write_known: WriteKnown) -> None:
+    store = write_known(known={"image_embedding": random(0, 30, 7), "class_text": random(1, 30, 6)})
+    episodes = Episodes(np.array([[[0], [5]]]), np.array([[[1], [6]]]))
+    with pytest.raises(InputError, match=r"image_embedding \(30, 7\) and class_text \(30, 6\) are not of one model"):
+        zero_shot_scores(store, episodes)
