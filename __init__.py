@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hcl.classify.answers.classifier import FewShotClassifier
-    from hcl.classify.searching.searcher import Searcher, near_duplicates, search
+    from hcl.classify.answers.searching.searcher import Searcher, near_duplicates, search
     from hcl.extract.cache.formats import open_cache
     from hcl.extract.system.errors import InputError
     from hcl.match.embeddings import Embeddings
@@ -50,14 +50,14 @@ _HOMES = {
     "Embeddings": "hcl.match.embeddings",
     "FewShotClassifier": "hcl.classify.answers.classifier",
     "InputError": "hcl.extract.system.errors",
-    "Searcher": "hcl.classify.searching.searcher",
+    "Searcher": "hcl.classify.answers.searching.searcher",
     "draw_episodes": "hcl.match.episodes.drawing",
     "evaluate": "hcl.match.evaluation.evaluate",
     "load_encoder": "hcl.train.runs.run_folder",
     "match": "hcl.match.scoring.scores",
-    "near_duplicates": "hcl.classify.searching.searcher",
+    "near_duplicates": "hcl.classify.answers.searching.searcher",
     "open_cache": "hcl.extract.cache.formats",
-    "search": "hcl.classify.searching.searcher",
+    "search": "hcl.classify.answers.searching.searcher",
 }
 
 

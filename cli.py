@@ -12,11 +12,11 @@ import click
 import cloup
 
 from hcl.classify.adaptation.commands import adapt
+from hcl.classify.answers.searching.commands import search
 from hcl.classify.app.commands import app
 from hcl.classify.commands import classify, index
 from hcl.classify.explanation.commands import explain
 from hcl.classify.pages.commands import report
-from hcl.classify.searching.commands import search
 from hcl.classify.selftest.commands import check
 from hcl.classify.spotting.commands import spot
 from hcl.extract.commands import convert, demo_videos, extract

@@ -12,9 +12,9 @@ from torch import Tensor
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import Bar
 from hcl.match.scoring.cosines import l2_normalise
-from hcl.match.search.graph_file import CONNECTIVITY, GraphShape
-from hcl.match.search.nearest import NOWHERE, Nearest
-from hcl.match.search.source import SearchSource
+from hcl.match.store.search.graph_file import CONNECTIVITY, GraphShape
+from hcl.match.store.search.nearest import NOWHERE, Nearest
+from hcl.match.store.search.source import SearchSource
 
 EXPANSION_ADD, EXPANSION_SEARCH = 128, 128  # candidates that are looked at; more: better and slower
 VIDEOS_AT_A_TIME = 4096  # that are read and added

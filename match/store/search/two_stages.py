@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import Rows
 from hcl.match.config import LEVELS, PairSettings
 from hcl.match.embeddings import Embeddings
-from hcl.match.search.levels import Scores, scores_with, total_of
-from hcl.match.search.nearest import NOWHERE, Index
-from hcl.match.search.source import SearchSource
+from hcl.match.store.search.levels import Scores, scores_with, total_of
+from hcl.match.store.search.nearest import NOWHERE, Index
+from hcl.match.store.search.source import SearchSource
 
 
 @dataclass(frozen=True)

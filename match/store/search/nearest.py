@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import Rows
 from hcl.match.scoring.cosines import l2_normalise
-from hcl.match.search.source import SearchSource, global_blocks
+from hcl.match.store.search.source import SearchSource, global_blocks
 
 KEPT_BYTES = 2**30  # of global embeddings that stay in memory between searches; larger ones are read each time
 QUERIES_AT_A_TIME = 512  # whose products with a block are held: 128 MiB at D = 256

@@ -11,10 +11,10 @@ import torch
 from hcl.match.config import ScoreConfig
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.scores import match
-from hcl.match.search.nearest import ExactIndex
-from hcl.match.search.source import StoreSource
-from hcl.match.search.two_stages import TwoStages
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search.nearest import ExactIndex
+from hcl.match.store.search.source import StoreSource
+from hcl.match.store.search.two_stages import TwoStages
 
 VIDEOS = 40
 

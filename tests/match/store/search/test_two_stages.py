@@ -11,13 +11,13 @@ import torch
 from hcl.extract.cache.video_table import Rows
 from hcl.match.embeddings import Embeddings
 from hcl.match.scoring.scores import match
-from hcl.match.search import nearest, source
-from hcl.match.search.config import SearchConfig
-from hcl.match.search.nearest import NOWHERE, ExactIndex
-from hcl.match.search.opening import open_archive
-from hcl.match.search.source import StoreSource
-from hcl.match.search.two_stages import TwoStages
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search import nearest, source
+from hcl.match.store.search.config import SearchConfig
+from hcl.match.store.search.nearest import NOWHERE, ExactIndex
+from hcl.match.store.search.opening import open_archive
+from hcl.match.store.search.source import StoreSource
+from hcl.match.store.search.two_stages import TwoStages
 
 from .conftest import VIDEOS, all_scores
 

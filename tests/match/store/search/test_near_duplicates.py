@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.match.search import levels as levels_module
-from hcl.match.search import near_duplicates as module
-from hcl.match.search import source
-from hcl.match.search.config import SearchConfig
-from hcl.match.search.near_duplicates import groups_of, near_duplicates
-from hcl.match.search.opening import open_archive
-from hcl.match.search.two_stages import TwoStages
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search import levels as levels_module
+from hcl.match.store.search import near_duplicates as module
+from hcl.match.store.search import source
+from hcl.match.store.search.config import SearchConfig
+from hcl.match.store.search.near_duplicates import groups_of, near_duplicates
+from hcl.match.store.search.opening import open_archive
+from hcl.match.store.search.two_stages import TwoStages
 
 from .conftest import VIDEOS, all_scores
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from hcl.extract.cache.video_table import Rows
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import LEVELS
-from hcl.match.search.levels import Scores, scores_within, total_of
-from hcl.match.search.nearest import NOWHERE
-from hcl.match.search.source import global_blocks
-from hcl.match.search.two_stages import TwoStages
+from hcl.match.store.search.levels import Scores, scores_within, total_of
+from hcl.match.store.search.nearest import NOWHERE
+from hcl.match.store.search.source import global_blocks
+from hcl.match.store.search.two_stages import TwoStages
 
 QUERIES_AT_A_TIME = 4096
 SLACK = 0.03  # of an index of i8, whose rounding moves cosines: six standard deviations; what passes is scored exactly

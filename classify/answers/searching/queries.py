@@ -12,8 +12,8 @@ from hcl.classify.answers.queries import list_queries
 from hcl.classify.embedding.videos import Video, name_of
 from hcl.extract.catalog.videos import readable
 from hcl.extract.system.errors import InputError
-from hcl.match.search.opening import row_numbered, row_of
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search.opening import row_numbered, row_of
 
 Asked = Video | int  # a file, a folder of frames, frames, what the store calls a video, or its row
 

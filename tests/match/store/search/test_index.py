@@ -14,14 +14,14 @@ from hcl.extract.system.atomic import with_hash
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
 from hcl.match.embeddings import Embeddings
-from hcl.match.search import graph_index, index_folder
-from hcl.match.search.config import EXACT_VIDEOS, SearchConfig
-from hcl.match.search.graph_file import LIST_BYTES, NODE_BYTES, GraphShape, check_graph_file
-from hcl.match.search.index_folder import build_index, open_index
-from hcl.match.search.nearest import NOWHERE, ExactIndex
-from hcl.match.search.opening import open_archive
-from hcl.match.search.source import StoreSource
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search import graph_index, index_folder
+from hcl.match.store.search.config import EXACT_VIDEOS, SearchConfig
+from hcl.match.store.search.graph_file import LIST_BYTES, NODE_BYTES, GraphShape, check_graph_file
+from hcl.match.store.search.index_folder import build_index, open_index
+from hcl.match.store.search.nearest import NOWHERE, ExactIndex
+from hcl.match.store.search.opening import open_archive
+from hcl.match.store.search.source import StoreSource
 
 pytest.importorskip("usearch", reason="the search extra is not installed")
 VIDEOS = 40

@@ -8,13 +8,13 @@ from pathlib import Path
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ScoreConfig
-from hcl.match.search.config import EXACT, SearchConfig
-from hcl.match.search.graph_index import usearch_index
-from hcl.match.search.index_folder import index_folder, open_or_build
-from hcl.match.search.nearest import ExactIndex, Index
-from hcl.match.search.source import StoreSource
-from hcl.match.search.two_stages import TwoStages
 from hcl.match.store.embedding_store import REMEDY, EmbeddingStore, open_store
+from hcl.match.store.search.config import EXACT, SearchConfig
+from hcl.match.store.search.graph_index import usearch_index
+from hcl.match.store.search.index_folder import index_folder, open_or_build
+from hcl.match.store.search.nearest import ExactIndex, Index
+from hcl.match.store.search.source import StoreSource
+from hcl.match.store.search.two_stages import TwoStages
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from hcl.extract.system.atomic import HASH, atomic_folder, document_hash, refuse
 from hcl.extract.system.errors import InputError, check_version, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import logger, progress_bar
-from hcl.match.search.config import GRAPHS
-from hcl.match.search.graph_file import GraphShape, check_graph_file
-from hcl.match.search.graph_index import GraphIndex, usearch_index, write_graph
-from hcl.match.search.source import SearchSource
+from hcl.match.store.search.config import GRAPHS
+from hcl.match.store.search.graph_file import GraphShape, check_graph_file
+from hcl.match.store.search.graph_index import GraphIndex, usearch_index, write_graph
+from hcl.match.store.search.source import SearchSource
 
 SCHEMA, VERSION = "hcl-search-index", 1
 DESCRIPTION = "index.json"

@@ -11,10 +11,10 @@ import cloup
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options, typed_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED
-from hcl.match.search.config import AUTO, EXACT, SearchConfig
+from hcl.match.store.search.config import AUTO, EXACT, SearchConfig
 
 FAILED = 1  # exit code where some videos could not be read
-OF_PAIRS, OF_QUERIES = ("threshold", "neighbours"), ("short_list", "run", "semantic_attention")
+OF_PAIRS, OF_QUERIES = ("threshold", "neighbours"), ("short_list", "run", "weights", "semantic_attention")
 
 
 @cloup.command(short_help="Find similar videos in an archive, or its near-duplicates.")
@@ -25,7 +25,10 @@ OF_PAIRS, OF_QUERIES = ("threshold", "neighbours"), ("short_list", "run", "seman
         INPUT: [
             cloup.option(
                 "--run", type=PATH, help="Run whose encoder embeds queries.  [default: the one that made STORE]"
-            )
+            ),
+            cloup.option(
+                "--weights", default="default", help="Weights of the backbone.  [default: as the run has them]"
+            ),
         ],
         COMPUTED: [
             cloup.option("--pairs", is_flag=True, help="Find the near-duplicates within STORE; takes no QUERY."),
@@ -48,6 +51,7 @@ def search(
     store: Path,
     queries: tuple[str, ...],
     run: Path | None,
+    weights: str,
     pairs: bool,
     json_file: Path | None,
     csv_file: Path | None,
@@ -61,10 +65,11 @@ def search(
     within STORE instead. Without either, --index f16 or i8 builds the index.
     """
     _check(ctx, bool(queries), pairs)
-    from hcl.classify.searching import results
-    from hcl.classify.searching.searcher import Searcher
+    from hcl.classify.answers.searching import results
+    from hcl.classify.answers.searching.searcher import Searcher
 
-    with Searcher(store, run=run, index_folder=index_folder, workers=workers, **given) as searcher:
+    given |= {"run": run, "weights": weights, "index_folder": index_folder, "workers": workers}
+    with Searcher(store, **given) as searcher:
         if pairs:
             found = searcher.near_duplicates()
             echo(results.pairs_table(found, searcher.config.top))

@@ -9,19 +9,19 @@ from typing import Any, Self
 
 import numpy as np
 
+from hcl.classify.answers.searching.queries import Asked, Query, resolve_queries
+from hcl.classify.answers.searching.query_embedder import QueryEmbedder
+from hcl.classify.answers.searching.results import Hit, NearDuplicate, SearchResult
 from hcl.classify.embedding.videos import BrokenVideo, Video
-from hcl.classify.searching.queries import Asked, Query, resolve_queries
-from hcl.classify.searching.query_embedder import QueryEmbedder
-from hcl.classify.searching.results import Hit, NearDuplicate, SearchResult
 from hcl.extract.config import ExtractConfig
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
-from hcl.match.search.config import SearchConfig
-from hcl.match.search.near_duplicates import near_duplicates as find_pairs
-from hcl.match.search.nearest import NOWHERE
-from hcl.match.search.opening import open_archive
-from hcl.match.search.two_stages import Found
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search.config import SearchConfig
+from hcl.match.store.search.near_duplicates import near_duplicates as find_pairs
+from hcl.match.store.search.nearest import NOWHERE
+from hcl.match.store.search.opening import open_archive
+from hcl.match.store.search.two_stages import Found
 
 AT_A_TIME = 32  # queries for which the first stage goes over the videos once
 
@@ -38,6 +38,7 @@ class Searcher:
         run: whose encoder embeds queries that are no videos of the store; None: the one that the store names
         index_folder: that holds the index on disk; None: beside the store
         workers: decoding processes; 0: one per core
+        weights: of the backbone, where those that the run names are a file that is not there
         settings: fields of `SearchConfig`
 
     Raises:
@@ -51,6 +52,7 @@ class Searcher:
         run: str | Path | None = None,
         index_folder: Path | None = None,
         workers: int = 0,
+        weights: str = ExtractConfig.weights,
         **settings: Any,
     ) -> None:
         try:
@@ -58,7 +60,8 @@ class Searcher:
         except TypeError as error:
             raise InputError(f"no such setting of a search: {error}") from error
         self.archive = open_archive(store, self.config, folder=index_folder)
-        self.store, self._run, self._workers = self.archive.store, run, workers
+        self.store, self._run = self.archive.store, run
+        self._extraction = ExtractConfig(workers=workers, weights=weights)
         self._embedder: QueryEmbedder | None = None
 
     def search(self, queries: Sequence[Asked]) -> list[SearchResult]:
@@ -147,8 +150,8 @@ class Searcher:
         if not videos:
             return
         if self._embedder is None:
-            extraction = ExtractConfig(workers=self._workers)
-            self._embedder = QueryEmbedder(self.store, self._run, extraction=extraction, device=self.config.device)
+            given = {"extraction": self._extraction, "device": self.config.device}
+            self._embedder = QueryEmbedder(self.store, self._run, **given)
         for result in self._embedder.embedder.embed(videos):
             is_broken = isinstance(result, BrokenVideo)
             yield result if is_broken else (self._embedder.embeddings(result.batch), result.content)
@@ -176,7 +179,7 @@ def search(
         store: an embedding store, or a run
         query: a path or a row of the store, a video file, or frames (T, H, W, 3) uint8 RGB
         run: whose encoder embeds a query that is no video of the store; None: the one that the store names
-        settings: fields of `hcl.match.search.config.SearchConfig`, such as top=20, short_list=200, index="exact"
+        settings: fields of `hcl.match.store.search.config.SearchConfig`, such as top=20, short_list=200, index="exact"
 
     Raises:
         InputError: if anything of it cannot be used, or the video cannot be read
@@ -195,7 +198,7 @@ def near_duplicates(store: str | Path | EmbeddingStore, **settings: Any) -> list
 
     Args:
         store: an embedding store, or a run
-        settings: fields of `hcl.match.search.config.SearchConfig`, such as threshold=0.9, neighbours=20, index="exact"
+        settings: fields of `hcl.match.store.search.config.SearchConfig`, such as threshold=0.9, neighbours=20
 
     Raises:
         InputError: if anything of it cannot be used

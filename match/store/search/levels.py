@@ -13,7 +13,7 @@ from hcl.extract.cache.video_table import Rows
 from hcl.match.config import LEVELS, PairSettings
 from hcl.match.embeddings import Embeddings
 from hcl.match.fast_scoring.pair_scores import score_pairs
-from hcl.match.search.source import SearchSource, videos_per_block
+from hcl.match.store.search.source import SearchSource, videos_per_block
 
 Scores = NDArray[np.float32]  # (n, 3) global, temporal, spatial; NaN where a level is left out
 
