@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def _resolved(asked: Asked, store: EmbeddingStore) -> list[Query]:
     if row is not None:
         return [_of_row(row, store)]
     if os.path.exists(asked):
-        return [Query(name_of(0, path), video=path) for path in list_queries([asked])]
+        return [Query(name_of(0, path), video=path) for path in list_queries([Path(asked)])]
     if text.isdecimal():
         return [_of_row(int(text), store)]
     raise InputError(

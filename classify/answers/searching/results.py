@@ -11,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import csv_cell, csv_text, plain
 from hcl.extract.system.errors import write_errors
@@ -31,6 +32,13 @@ class Hit:
     temporal: float
     spatial: float  # NaN where a level was not trained
     same_content: bool  # byte-identical to the query
+
+    @classmethod
+    def of(cls, videos: VideoTable, row: int, score: float, levels: Sequence[float], *, rank: int, content: str) -> Hit:
+        """Name a stored video; `content` is that of the query."""
+        same = bool(content) and videos.content[row] == content
+        global_, temporal, spatial = levels
+        return cls(rank, videos.path[row], videos.label[row], row, score, global_, temporal, spatial, same)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types; None for a level that was left out."""
@@ -66,6 +74,17 @@ class NearDuplicate:
     temporal: float
     spatial: float
     same_content: bool  # byte-identical
+
+    @classmethod
+    def of(
+        cls, videos: VideoTable, rows: Sequence[int], score: float, levels: Sequence[float], *, group: int
+    ) -> NearDuplicate:
+        """Name two stored videos."""
+        one, other = rows
+        named = (videos.path[one], videos.label[one], one, videos.path[other], videos.label[other], other)
+        same = bool(videos.content[one]) and videos.content[one] == videos.content[other]
+        global_, temporal, spatial = levels
+        return cls(group, *named, score, global_, temporal, spatial, same)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types; None for a level that was left out."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -90,19 +91,13 @@ class Searcher:
         """
         if self.config.semantic_attention:
             raise InputError("near-duplicates are found without semantic attention; leave it out")
-        config, videos = self.config, self.store.videos
+        config = self.config
         pairs = find_pairs(self.archive.stages, threshold=config.threshold, neighbours=config.neighbours)
         numbers = {group: number for number, group in enumerate(dict.fromkeys(pairs.groups.tolist()), start=1)}
-        found = zip(
-            pairs.rows.tolist(), pairs.levels.tolist(), pairs.total.tolist(), pairs.groups.tolist(), strict=True
-        )
+        columns = pairs.rows.tolist(), pairs.levels.tolist(), pairs.total.tolist(), pairs.groups.tolist()
         return [
-            NearDuplicate(
-                *(numbers[group], videos.path[one], videos.label[one], one),
-                *(videos.path[other], videos.label[other], other, total, *levels),
-                same_content=bool(videos.content[one]) and videos.content[one] == videos.content[other],
-            )
-            for (one, other), levels, total, group in found
+            NearDuplicate.of(self.store.videos, rows, total, levels, group=numbers[group])
+            for rows, levels, total, group in zip(*columns, strict=True)
         ]
 
     def close(self) -> None:
@@ -120,54 +115,56 @@ class Searcher:
 
     def _search(self, asked: Sequence[Query]) -> list[SearchResult]:
         """Embed a few queries, search for all of them at once, and keep their order."""
-        embedded = self._embedded([query.video for query in asked if query.video is not None])
-        ready: dict[int, tuple[Embeddings, str]] = {}
-        broken: dict[int, str] = {}
-        for number, query in enumerate(asked):
-            if query.row is not None:
-                content = self.store.videos.content[query.row]
-                ready[number] = self.archive.stages.source.embeddings(np.array([query.row])), content
-                continue
-            result = next(embedded)
-            if isinstance(result, BrokenVideo):
-                broken[number] = result.reason
-            else:
-                ready[number] = result
-        rows = [asked[number].row for number in ready]
+        ready = self._embedded(asked)
+        whole = [number for number, each in enumerate(ready) if isinstance(each, _Ready)]
         found = self.archive.stages.search(
-            [embeddings for embeddings, _ in ready.values()],
+            [each.embeddings for each in ready if isinstance(each, _Ready)],
             top=self.config.top,
             short_list=self.config.short_list,
-            without=[NOWHERE if row is None else row for row in rows],
+            without=[NOWHERE if (row := asked[number].row) is None else row for number in whole],
         )
-        hits = {n: self._hits(each, ready[n][1]) for n, each in zip(ready, found, strict=True)}
+        of_query = dict(zip(whole, found, strict=True))
         return [
-            SearchResult(query.name, hits.get(number, ()), broken.get(number, "")) for number, query in enumerate(asked)
+            SearchResult(query.name, self._hits(of_query[number], each.content))
+            if isinstance(each, _Ready)
+            else SearchResult(query.name, error=each.reason)
+            for number, (query, each) in enumerate(zip(asked, ready, strict=True))
         ]
 
-    def _embedded(self, videos: Sequence[Video]) -> Any:
-        """The embeddings and the content of each video, or why there are none, in order."""
-        if not videos:
-            return
+    def _embedded(self, asked: Sequence[Query]) -> list[_Ready | BrokenVideo]:
+        """The embeddings of each query, read or made, or why there are none."""
+        videos = [query.video for query in asked if query.video is not None]
+        made = self._made(videos) if videos else iter(())
+        return [next(made) if query.row is None else self._stored(query.row) for query in asked]
+
+    def _stored(self, row: int) -> _Ready:
+        embeddings = self.archive.stages.source.embeddings(np.array([row]))
+        return _Ready(embeddings, self.store.videos.content[row])
+
+    def _made(self, videos: Sequence[Video]) -> Iterator[_Ready | BrokenVideo]:
         if self._embedder is None:
-            given = {"extraction": self._extraction, "device": self.config.device}
-            self._embedder = QueryEmbedder(self.store, self._run, **given)
+            device = self.config.device
+            self._embedder = QueryEmbedder(self.store, self._run, extraction=self._extraction, device=device)
         for result in self._embedder.embedder.embed(videos):
-            is_broken = isinstance(result, BrokenVideo)
-            yield result if is_broken else (self._embedder.embeddings(result.batch), result.content)
+            if isinstance(result, BrokenVideo):
+                yield result
+            else:
+                yield _Ready(self._embedder.embeddings(result.batch), result.content)
 
     def _hits(self, found: Found, content: str) -> tuple[Hit, ...]:
-        videos = self.store.videos
-        numbered = enumerate(
-            zip(found.rows.tolist(), found.total.tolist(), found.levels.tolist(), strict=True), start=1
-        )
+        columns = zip(found.rows.tolist(), found.total.tolist(), found.levels.tolist(), strict=True)
         return tuple(
-            Hit(
-                *(rank, videos.path[row], videos.label[row], row, total, *levels),
-                same_content=bool(content) and videos.content[row] == content,
-            )
-            for rank, (row, total, levels) in numbered
+            Hit.of(self.store.videos, row, total, levels, rank=rank, content=content)
+            for rank, (row, total, levels) in enumerate(columns, start=1)
         )
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A query whose embeddings are there."""
+
+    embeddings: Embeddings  # of one video
+    content: str  # SHA-256 of its source
 
 
 def search(

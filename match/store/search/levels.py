@@ -94,8 +94,13 @@ def beside(query: Embeddings, rows: Embeddings) -> Embeddings:
     keys = None
     if rows.class_keys is not None:
         keys = torch.cat((torch.zeros_like(rows.class_keys[:1]), rows.class_keys))
-    parts = ((query.global_, rows.global_), (query.clips, rows.clips), (query.patches, rows.patches))
-    return Embeddings(*(joined(*part) for part in parts), rows.clip_frames, keys)
+    return Embeddings(
+        joined(query.global_, rows.global_),
+        joined(query.clips, rows.clips),
+        joined(query.patches, rows.patches),
+        rows.clip_frames,
+        keys,
+    )
 
 
 def on_device(embeddings: Embeddings, device: torch.device) -> Embeddings:

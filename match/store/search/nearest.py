@@ -51,15 +51,15 @@ class ExactIndex:
     @torch.inference_mode()
     def nearest(self, queries: Tensor, count: int) -> Nearest:
         """The nearest `count` videos of each of the queries (Q, D), of equals those of the lower rows."""
-        unit = l2_normalise(queries.float()).to(self.device).split(QUERIES_AT_A_TIME)
+        unit = torch.split(l2_normalise(queries.float()).to(self.device), QUERIES_AT_A_TIME)
         best = [_none(len(some), self.device) for some in unit]
         for start, block in self._blocks():
             for number, some in enumerate(unit):
-                cosines = torch.nan_to_num(some @ block.T, nan=-1.0)
-                values, places = cosines.topk(min(count, len(block)), dim=1)
+                products = torch.nan_to_num(some @ block.T, nan=-1.0)
+                values, places = products.topk(min(count, len(block)), dim=1)
                 best[number] = _merged(best[number], (values, places + start), count)
-        cosines, rows = (torch.cat(parts).cpu().numpy() for parts in zip(*best, strict=True))
-        return Nearest(rows, cosines)
+        cosines, rows = (torch.cat(parts).cpu() for parts in zip(*best, strict=True))
+        return Nearest(rows.numpy(), cosines.numpy())
 
     def _blocks(self) -> Iterable[tuple[int, Tensor]]:
         if not self._keeps:
