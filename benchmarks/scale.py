@@ -25,10 +25,11 @@ class Costs:
     source_bytes: float = 1e6  # assumed: ten seconds at 340 x 256
     cache_bytes: float = 1.19e6  # jhmdb: 2 views, difference images, float16
     store_bytes: float = 261_000  # embeddings, D = 256, 28 clips, 8 x 49 patches in float16
+    global_bytes: float = 1024  # of them the global embedding, float32
     index_bytes: float = 660  # f16
-    table_bytes: float = 400  # path, label, split, group and content as Python texts
+    table_bytes: float = 420  # path, label, split, group and content as Python texts
     shard_videos: float = 64  # maps, and views, of so many are one object
-    gpu_videos: float = 30  # extracted a second: one GPU and 16 cores
+    gpu_videos: float = 40  # extracted a second: one GPU and 16 cores
     core_videos: float = 1.9  # extracted a second on a core, without a GPU
     embed_core_seconds: float = 0.1  # of hcl embed, a video
     step_seconds: float = 0.022  # of training on a GPU
@@ -36,6 +37,7 @@ class Costs:
     epochs: float = 30  # of a training on all videos that have a class
     labelled: float = 1.0  # share of the videos that is trained on
     pair_seconds: float = 1.93e-4  # all levels, two cores
+    clip_pair_seconds: float = 1.1e-5  # global and temporal level, two cores
     short_list: float = 200
     gpu_hour: float = 3.0  # price, with 16 cores
     core_hour: float = 0.04  # price
@@ -75,7 +77,7 @@ STORAGE = (
     Line("sources", lambda n, c: n * c.source_bytes / GB, "GB"),
     Line("cache", lambda n, c: n * c.cache_bytes / GB, "GB"),
     Line("embedding store", lambda n, c: n * c.store_bytes / GB, "GB"),
-    Line("global embeddings alone, float32", lambda n, c: n * 1024 / GB, "GB"),
+    Line("global embeddings alone, float32", lambda n, c: n * c.global_bytes / GB, "GB"),
     Line("index f16", lambda n, c: n * c.index_bytes / GB, "GB"),
     Line("paths and labels in memory", lambda n, c: n * c.table_bytes / GB, "GB"),
     Line("cache, a month", lambda n, c: n * c.cache_bytes / GB * c.gb_month, "$"),
@@ -101,10 +103,10 @@ WORK = (
 )
 MATCHING = (
     Line("a query against all, all levels", lambda n, c: n * c.pair_seconds, "s"),
-    Line("its first stage reads, exact", lambda n, c: n * 1024 / GB, "GB"),
+    Line("its first stage compares, exact", lambda n, c: n * c.global_bytes / GB, "GB"),
     Line("its second stage, whatever the archive", lambda n, c: min(n, c.short_list) * c.pair_seconds, "s"),
     Line("all pairs, all levels", lambda n, c: n * (n - 1) / 2 * c.pair_seconds / HOUR / 24 / 365, "years"),
-    Line("near-duplicates, 20 neighbours, clips", lambda n, c: 20 * n * 1.1e-5 / HOUR, "hours"),
+    Line("near-duplicates, 20 neighbours, clips", lambda n, c: 20 * n * c.clip_pair_seconds / HOUR, "hours"),
 )
 TABLES = {"Storage": STORAGE, "Extraction and training": WORK, "Matching, on two cores": MATCHING}
 
@@ -123,7 +125,7 @@ def shown(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 10 else f"{float(f'{value:.2g}'):,.0f}"
 
 
-def costs_needed(costs: Costs) -> float:
+def feeding_rate(costs: Costs) -> float:
     """The rate, in GB a second, at which a GPU that trains must be fed."""
     return costs.step_videos / costs.step_seconds * costs.cache_bytes / GB
 
@@ -139,7 +141,7 @@ def main() -> None:
     costs = Costs(**given)
     for title, lines in TABLES.items():
         print(f"{title}\n\n{table(lines, sizes, costs)}\n")
-    print(f"A GPU that trains reads {costs_needed(costs):.1f} GB/s.")
+    print(f"A GPU that trains reads {feeding_rate(costs):.1f} GB/s.")
 
 
 if __name__ == "__main__":
