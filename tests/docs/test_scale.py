@@ -39,7 +39,7 @@ def test_the_page_shows_what_the_script_prints(scale: ModuleType) -> None:
 def test_the_figures_are_products(scale: ModuleType) -> None:
     costs = {"cache_bytes": 2e6, "gb_month": 0.5, "gpu_videos": 10.0, "gpu_hour": 2.0, "shard_videos": 8.0}
     training = {"epochs": 3.0, "labelled": 0.5, "step_videos": 10.0, "step_seconds": 0.1}
-    found = values(scale, 3600, **costs, **training, pair_seconds=1e-3, short_list=100)
+    found = values(scale, 3600, **costs, **training, pair_seconds=1e-3, listed_seconds=1e-3, short_list=100)
     assert found["cache GB"] == pytest.approx(7.2) and found["cache, a month $"] == pytest.approx(3.6)
     assert found["objects of the cache, in shards"] == 900 and found["objects of the cache, a file a chunk"] == 7200
     assert found["extraction GPU hours"] == pytest.approx(0.1) and found["extraction $"] == pytest.approx(0.2)
