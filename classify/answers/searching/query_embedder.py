@@ -16,7 +16,7 @@ from hcl.extract.config import ExtractConfig
 from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
-from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.embedding_store import REMEDY, EmbeddingStore
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import centred_arrays
 from hcl.train.runs.embed_cache import UNTRAINED
@@ -52,11 +52,7 @@ class QueryEmbedder:
         self._origin: Mapping[str, Any] = origin if isinstance(origin, dict) else {}
         named = run or self._origin.get("run")
         if named == UNTRAINED:
-            settings = self._settings()
-            views = self._views(settings)
-            self.embedder = VideoEmbedder.load(
-                settings=settings, extraction=extraction, test_views=views, device=device
-            )
+            self.embedder = self._untrained(self._settings(), extraction, device)
             self._mean = self._mean_of_maps()
         else:
             folder = self._run(named)
@@ -71,6 +67,15 @@ class QueryEmbedder:
             inputs = inputs_in(self.embedder.settings)
             arrays = centred_arrays(arrays, batch.clip_frames, self._mean, inputs=inputs)
         return EmbeddedBatch(arrays, batch.mean_map, batch.clip_frames).embeddings()
+
+    def _untrained(self, settings: Mapping[str, Any], extraction: ExtractConfig | None, device: str) -> VideoEmbedder:
+        try:
+            views = self._views(settings)
+            return VideoEmbedder.load(settings=settings, extraction=extraction, test_views=views, device=device)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{self.store.path}: the settings of its maps cannot be read ({error!r}); {REMEDY}"
+            ) from error
 
     def _views(self, settings: Mapping[str, Any]) -> int | None:
         """How many views of a query are embedded: as many as of the store's videos, as far as the run knows them."""

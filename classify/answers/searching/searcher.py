@@ -117,12 +117,18 @@ class Searcher:
         """Embed a few queries, search for all of them at once, and keep their order."""
         ready = self._embedded(asked)
         whole = [number for number, each in enumerate(ready) if isinstance(each, _Ready)]
-        found = self.archive.stages.search(
-            [each.embeddings for each in ready if isinstance(each, _Ready)],
-            top=self.config.top,
-            short_list=self.config.short_list,
-            without=[NOWHERE if (row := asked[number].row) is None else row for number in whole],
-        )
+        try:
+            found = self.archive.stages.search(
+                [each.embeddings for each in ready if isinstance(each, _Ready)],
+                top=self.config.top,
+                short_list=self.config.short_list,
+                without=[NOWHERE if (row := asked[number].row) is None else row for number in whole],
+            )
+        except ValueError as error:
+            raise InputError(
+                f"{self.store.path}: queries are embedded otherwise than its videos ({error}); name the run that made"
+                " it with --run"
+            ) from error
         of_query = dict(zip(whole, found, strict=True))
         return [
             SearchResult(query.name, self._hits(of_query[number], each.content))

@@ -102,6 +102,8 @@ Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
         ({"run": None}, "it does not say which run embedded its videos; name it with --run"),
         ({"encoder_sha256": "0" * 64}, "its encoder is not the one that embedded the store"),
         ({"run": "untrained", "settings": None, "cache": "/gone"}, "its cache /gone is not there"),
+        ({"run": "untrained", "settings": {"views": 1}}, "the settings of its maps cannot be read"),
+        ({"run": "untrained"}, "queries are embedded otherwise than its videos"),
     ],
 )
 def test_a_store_whose_run_is_not_at_hand_is_searched_by_its_own_videos_alone(
