@@ -37,6 +37,7 @@ TRAINED_CLASSES = "trained_classes"  # another one
 MATCHER = "matcher"  # an attribute: what the matcher was made for; and before the names of the arrays of its weights
 COVERAGE = "benchmark"  # another one: how much of a published benchmark the cache held, where it held one
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
+CLIPS_SHARE = 8  # of clips an eighth: a search reads those of single videos
 
 
 @dataclass(frozen=True)
@@ -398,7 +399,8 @@ def _write_matcher(group: zarr.Group, matcher: MatcherWeights) -> None:
 
 def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int, axes: Sequence[str]) -> zarr.Array[Any]:
     """Make room for an array of all videos, given that of some."""
-    fitting = CHUNK_BYTES // max(1, value[:1].nbytes)
+    target = CHUNK_BYTES // CLIPS_SHARE if name == "clips" else CHUNK_BYTES
+    fitting = target // max(1, value[:1].nbytes)
     chunk = 1 if name == "patches" else min(count, fitting)
     return _create(group, name, (count, *value.shape[1:]), str(value.dtype), axes, chunk=chunk)
 
