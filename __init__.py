@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hcl.classify.answers.classifier import FewShotClassifier
+    from hcl.classify.answers.searching.searcher import Searcher, near_duplicates, search
     from hcl.extract.cache.formats import open_cache
     from hcl.extract.system.errors import InputError
     from hcl.match.embeddings import Embeddings
@@ -34,11 +35,14 @@ __all__ = [
     "Embeddings",
     "FewShotClassifier",
     "InputError",
+    "Searcher",
     "draw_episodes",
     "evaluate",
     "load_encoder",
     "match",
+    "near_duplicates",
     "open_cache",
+    "search",
 ]
 
 _HOMES = {
@@ -46,11 +50,14 @@ _HOMES = {
     "Embeddings": "hcl.match.embeddings",
     "FewShotClassifier": "hcl.classify.answers.classifier",
     "InputError": "hcl.extract.system.errors",
+    "Searcher": "hcl.classify.answers.searching.searcher",
     "draw_episodes": "hcl.match.episodes.drawing",
     "evaluate": "hcl.match.evaluation.evaluate",
     "load_encoder": "hcl.train.runs.run_folder",
     "match": "hcl.match.scoring.scores",
+    "near_duplicates": "hcl.classify.answers.searching.searcher",
     "open_cache": "hcl.extract.cache.formats",
+    "search": "hcl.classify.answers.searching.searcher",
 }
 
 

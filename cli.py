@@ -12,6 +12,7 @@ import click
 import cloup
 
 from hcl.classify.adaptation.commands import adapt
+from hcl.classify.answers.searching.commands import search
 from hcl.classify.app.commands import app
 from hcl.classify.commands import classify, index
 from hcl.classify.explanation.commands import explain
@@ -28,7 +29,7 @@ from hcl.train.commands import ablate, crossval, embed, export, info, train
 
 SECTIONS = (
     cloup.Section("From videos to accuracy", [extract, train, evaluate]),
-    cloup.Section("Your own videos", [app, classify, spot, explain, index, check, adapt]),
+    cloup.Section("Your own videos", [app, classify, spot, search, explain, index, check, adapt]),
     cloup.Section("Studies", [compare, crossval, ablate]),
     cloup.Section("Pages", [report]),
     cloup.Section("Stores", [embed, export, info, convert]),

@@ -38,6 +38,7 @@ NARROW = {  # where a package may be imported
     "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
     "cloup": {"cli.py", "*/commands.py", "extract/system/options.py"},
     "zarr": {"extract/system/zarr_groups.py", "extract/cache/*", "match/store/*", "match/evaluation/score_cache.py"},
+    "usearch": {"match/store/search/graph_index.py"},
     "decord": {"extract/video/decord_reader.py"},
     "torch.distributed": {"train/distributed.py"},
     "torch.utils.tensorboard": {"train/runs/tracking/trackers.py"},
@@ -48,6 +49,7 @@ LIGHT = (
     "extract/config.py",
     "extract/demo/config.py",
     "match/config.py",
+    "match/store/search/config.py",
     "train/config.py",
     "train/adaptation/config.py",
     "classify/config.py",
@@ -55,6 +57,7 @@ LIGHT = (
     "classify/app/config.py",
     "*/commands.py",
     "*/*/commands.py",
+    "*/*/*/commands.py",
     "cli.py",
 )
 HEAVY = {"torch", "torchvision", "transformers", "zarr", "av", "decord", "numpy", "h5py", "pandas", "matplotlib"}

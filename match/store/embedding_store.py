@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +37,7 @@ TRAINED_CLASSES = "trained_classes"  # another one
 MATCHER = "matcher"  # an attribute: what the matcher was made for; and before the names of the arrays of its weights
 COVERAGE = "benchmark"  # another one: how much of a published benchmark the cache held, where it held one
 CHUNK_BYTES = 2 * 2**20  # of arrays but patches: each batch of videos rewrites a chunk
+CLIPS_SHARE = 8  # of clips an eighth: a search reads those of single videos
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,6 @@ class EmbeddingStore:
     path: Path
     attributes: dict[str, Any]
     videos: VideoTable
-    mean_map: NDArray[np.float32]  # (V, C)
     axes: Axes  # of all arrays that there are of each video, as the method declared them
     _group: zarr.Group
 
@@ -65,18 +66,27 @@ class EmbeddingStore:
         group = open_group(path, schema, version, remedy=REMEDY)
         attributes = {name: value for name, value in group.attrs.items() if name != SEAL}
         facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
-        mean_map = _read(path, group, "mean_map")
+        shape = _array(path, group, "mean_map").shape
         try:
             videos = VideoTable(**facts)
             recorded: Any = attributes["arrays"]
             axes = {str(name): tuple(map(str, of_array)) for name, of_array in recorded.items()}
             for name in ("method", "identity"):
                 attributes[name]
-            if mean_map.ndim != 2 or len(mean_map) != len(videos):
-                raise ValueError(f"{mean_map.shape = } for {len(videos)} videos")
+            if len(shape) != 2 or shape[0] != len(videos):
+                raise ValueError(f"mean_map {shape} for {len(videos)} videos")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(f"{path}: not as an embedding store is written ({first_line(error)}); {REMEDY}") from error
-        return cls(path, attributes, videos, mean_map, axes, group)
+        return cls(path, attributes, videos, axes, group)
+
+    @cached_property
+    def mean_map(self) -> NDArray[np.float32]:
+        """(V, C) the mean of each video's map; read when it is first asked for, since it is as wide as the backbone.
+
+        Raises:
+            InputError: if it is damaged
+        """
+        return _read(self.path, self._group, "mean_map")
 
     @property
     def method(self) -> str:
@@ -226,7 +236,7 @@ class EmbeddingStore:
 
     def _take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read rows chunk by chunk: zarr's fancy indexing is far slower."""
-        if name == "mean_map":
+        if name in vars(self):  # the mean maps, if all of them were read
             return self.mean_map[rows]
         array = _array(self.path, self._group, name)
         if array.shape[:1] != (len(self.videos),) or array.dtype.kind not in "biuf":
@@ -239,7 +249,7 @@ class EmbeddingStore:
         order = np.argsort(rows // size, kind="stable")  # places of the rows of a chunk follow one another
         chunks, starts = np.unique(rows[order] // size, return_index=True)
         for chunk, places in zip(chunks.tolist(), np.split(order, starts[1:]), strict=True):
-            some = _read(self.path, self._group, name, slice(chunk * size, (chunk + 1) * size))
+            some = _rows_of(self.path, array, name, slice(chunk * size, (chunk + 1) * size))
             out[places] = some[rows[places] - chunk * size]
         return out
 
@@ -258,9 +268,13 @@ def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
     return array
 
 
-def _read(path: Path, group: zarr.Group, name: str, rows: slice = slice(None)) -> NDArray[Any]:
+def _read(path: Path, group: zarr.Group, name: str) -> NDArray[Any]:
+    return _rows_of(path, _array(path, group, name), name, slice(None))
+
+
+def _rows_of(path: Path, array: zarr.Array[Any], name: str, rows: slice) -> NDArray[Any]:
     try:
-        return read_rows(path, _array(path, group, name), rows)
+        return read_rows(path, array, rows)
     except ValueError as error:
         raise InputError(f"{path}: array {name!r} is damaged ({error}); {REMEDY}") from error
 
@@ -385,7 +399,8 @@ def _write_matcher(group: zarr.Group, matcher: MatcherWeights) -> None:
 
 def _create_like(group: zarr.Group, name: str, value: NDArray[Any], count: int, axes: Sequence[str]) -> zarr.Array[Any]:
     """Make room for an array of all videos, given that of some."""
-    fitting = CHUNK_BYTES // max(1, value[:1].nbytes)
+    target = CHUNK_BYTES // CLIPS_SHARE if name == "clips" else CHUNK_BYTES
+    fitting = target // max(1, value[:1].nbytes)
     chunk = 1 if name == "patches" else min(count, fitting)
     return _create(group, name, (count, *value.shape[1:]), str(value.dtype), axes, chunk=chunk)
 

@@ -31,8 +31,11 @@ from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.losses.objective import trained_levels
+from hcl.train.runs.file_hashes import file_hash
 from hcl.train.runs.planning import BASE_CONTENTS, BASE_LABELS, held_out_twins, labels_of, log_left_out
-from hcl.train.runs.run_folder import CHOICE, Run, RunConfig, load_encoder, read_config
+from hcl.train.runs.run_folder import CHOICE, WEIGHTS, Run, RunConfig, load_encoder, read_config
+
+UNTRAINED = "untrained"  # what a store names in place of its run
 
 
 @dataclass(frozen=True)
@@ -145,10 +148,14 @@ def write_embeddings(
     one_view = encoder.method == "resnet"  # its mean maps are of the canonical view
     views = 1 if one_view else cache.resolve_views(test_views, "--test-views")
     origin = {
-        "run": str(run.folder) if run else "untrained",
+        "run": str(run.folder) if run else UNTRAINED,
         "cache": str(cache.path),
         "cache_identity": cache.identity,
+        "test_views": views,
+        **({} if run else {"settings": dict(cache.settings)}),
     }
+    if run and (run.folder / WEIGHTS).is_file():
+        origin["encoder_sha256"] = file_hash(run.folder / WEIGHTS)
     attributes: dict[str, Any] = {
         "origin": {**origin, "hcl": package_version()},
         "scoring": asdict(config.scoring) if config and config.training.method == "hcl" else {},

@@ -91,7 +91,11 @@ def plot_lines(figure: dict[str, Any]) -> Any:
         axes.plot(figure["x"], values, marker=marker, color=colour, label=label)
     mark_reference(axes.axhline, figure)
     axes.set(title=figure["title"], xlabel=figure["xlabel"], ylabel=figure["ylabel"])
-    axes.set(xticks=figure["x"], ylim=figure["ylim"])
+    if figure.get("log"):
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(figure["x"], [f"{tick:g}" for tick in figure["x"]])
+    axes.set(ylim=figure["ylim"])
     finish(axes, grid="y")
     add_legend(drawn)
     return drawn
