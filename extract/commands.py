@@ -91,11 +91,17 @@ def extract(
 @cloup.command(short_help="Copy a cache into the other format, Zarr or HDF5.")
 @cloup.argument("source", type=PATH)
 @cloup.argument("target", type=PATH)
-def convert(source: Path, target: Path) -> None:
+@cloup.option(
+    "--shard-videos",
+    default=0,
+    show_default=True,
+    help="Of a Zarr TARGET: videos whose maps share a file, such as 64; 0: each video has files of its own.",
+)
+def convert(source: Path, target: Path, shard_videos: int) -> None:
     """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
     from hcl.extract.cache import formats
 
-    done = formats.convert(source, target)
+    done = formats.convert(source, target, shard_videos=shard_videos)
     echo(f"{done.target}: {done.copied} of {done.videos} videos have maps, all copied")
 
 

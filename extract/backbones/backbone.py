@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,18 @@ class BackboneIdentity:
     sha256: str  # of the tensors' names, types, shapes and bytes
     channels: int
     grid: tuple[int, int]  # rows and columns of patches
+
+
+class BackboneFacts(Protocol):
+    """A backbone as a cache records it, wherever it runs."""
+
+    @property
+    def identity(self) -> BackboneIdentity:
+        """What a cache must know of the network."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type that it computes in."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,8 @@ class Backbone(nn.Module):
         self, frozen: FrozenNetwork, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
     ) -> None:
         super().__init__()
-        self.size, self.dtype, self.device = size, dtype, device
+        self.size, self.device = size, device
+        self.dtype: torch.dtype = dtype
         network = frozen.network.eval().requires_grad_(False)
         self.network: Callable[[Tensor], Tensor] = network.to(device, dtype).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(frozen.mean, device=device).view(1, 3, 1, 1) * 255)

@@ -58,9 +58,7 @@ class MachineKind:
     def differences(self, other: MachineKind, *, here: str = "here", there: str = "there") -> str:
         """Name what differs with both values, such as "torch 2.11 here, 2.14 there"; "" where nothing does."""
         mine, its = self.to_dict(), other.to_dict()
-        return "; ".join(
-            f"{name} {mine[name]} {here}, {its[name]} {there}" for name in mine if mine[name] != its[name]
-        )
+        return "; ".join(f"{name} {mine[name]} {here}, {its[name]} {there}" for name in mine if mine[name] != its[name])
 
 
 def kinds_of(stored: Mapping[str, Any], attribute: str) -> tuple[MachineKind, ...]:
@@ -73,6 +71,24 @@ def kinds_of(stored: Mapping[str, Any], attribute: str) -> tuple[MachineKind, ..
     if not isinstance(kinds, list):
         raise InputError(f"attribute {attribute!r} is {kinds!r}, not a list of kinds; extract the cache anew")
     return tuple(map(MachineKind.of, kinds))
+
+
+def refuse_mixture(what: str, differences: str, *, mixed: bool) -> None:
+    """Refuse maps of several kinds of machines in one cache, unless they are to be mixed.
+
+    Args:
+        what: the cache, or one of the machines
+        differences: from the others, in words
+        mixed: whether that is accepted
+
+    Raises:
+        InputError: the message names what differs
+    """
+    if not mixed:
+        raise InputError(
+            f"{what}: another version or kind of machine: {differences}; maps of both differ in the last bits: use the"
+            " same ones everywhere, or accept them with --mixed, which records them in the cache"
+        )
 
 
 def _instructions() -> str:

@@ -16,6 +16,7 @@ from hcl.extract.cache.base import (
     ERROR_COLUMN,
     FAILED,
     LISTS,
+    MADE_BY,
     NUMBER_COLUMNS,
     REMAKE,
     SCHEMA,
@@ -144,6 +145,11 @@ class ZarrCache(FrameMapCache):
         """How the maps lie in shards; None: each chunk is a file."""
         return self._sharding
 
+    @property
+    def shard_videos(self) -> int:
+        """How many videos share a file of maps; 0: none do."""
+        return self._sharding.videos if self._sharding else 0
+
     def units(self, pending: Iterable[tuple[int, Path]]) -> list[ShardUnit]:
         """Part videos that are to be read by the shards in which their maps will lie.
 
@@ -220,6 +226,10 @@ class ZarrCache(FrameMapCache):
         """Write which published benchmark the cache is to hold."""
         facts = {BENCHMARK: listing.benchmark.name, "listed": listing.counts, LISTS: listing.identity}
         self._set({BENCHMARK: facts})
+
+    def set_made_by(self, kinds: Sequence[Mapping[str, str]]) -> None:
+        """Write which kinds of machines computed the maps."""
+        self._set({MADE_BY: [dict(kind) for kind in kinds]})
 
     def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
         """Write the (K, E) embeddings of all class texts and the model that they came from."""

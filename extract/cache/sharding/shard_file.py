@@ -59,14 +59,14 @@ def write_shard(file: Path, chunks: Mapping[int, bytes], count: int) -> None:
     if not chunks:
         file.unlink(missing_ok=True)
         return
-    index = np.full((count, 2), MISSING, "<u8")
+    index, end = np.full((count, 2), MISSING, "<u8"), 0
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}{UNFINISHED}")  # of this writer, on whatever machine
     try:
         with fresh.open("xb") as opened:
             for place in sorted(chunks):
-                index[place] = opened.tell(), len(chunks[place])
-                opened.write(chunks[place])
+                index[place] = end, len(chunks[place])
+                end += opened.write(chunks[place])
             entries = index.tobytes()
             opened.write(entries + google_crc32c.value(entries).to_bytes(CHECKSUM_BYTES, "little"))
         os.replace(fresh, file)

@@ -214,4 +214,3 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_shard(tmp_path / "0", content, 2)
     assert read_entry(tmp_path / "0", 0, 2) == b"abc" and len(list(tmp_path.iterdir())) == 1
-
