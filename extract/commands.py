@@ -8,11 +8,41 @@ from typing import Any
 import click
 import cloup
 
+from hcl.extract.cluster.config import ClusterConfig
 from hcl.extract.config import ExtractConfig
 from hcl.extract.demo.config import DemoConfig
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import PATH, OptionGroups, grouped_options, setting_options
-from hcl.extract.system.settings import COMPUTED, INPUT
+from hcl.extract.system.options import PATH, Option, OptionGroups, grouped_options, setting_options
+from hcl.extract.system.settings import COMPUTED, INPUT, SPEED
+
+RAY: list[Option] = [  # of every command that works on a cluster; `of_cluster` takes them
+    cloup.option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Work on a Ray cluster (extra cluster): HOST:PORT, auto for the one that runs here, or local for the cores"
+        " and GPUs of this machine.",
+    ),
+    cloup.option(
+        "--ray-workers", type=int, help="With --ray: workers at most.  [default: as many as there is room for]"
+    ),
+    cloup.option("--ray-cpus", type=int, help="With --ray: cores of each worker.  [default: its share of a node]"),
+    cloup.option(
+        "--ray-gpus",
+        type=float,
+        help="With --ray: GPUs of each worker; 0.5 lets two share one.  [default: 1 where there are any]",
+    ),
+]
+
+
+def of_cluster(given: dict[str, Any]) -> ClusterConfig | None:
+    """Take the options of RAY out of those of a command; None where it works here."""
+    settings = {name: given.pop(f"ray_{name}") for name in ("workers", "cpus", "gpus")}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    address = given.pop("ray")
+    if address is None and settings:
+        raise click.UsageError(f"--ray-{next(iter(settings))} goes with --ray")
+    return None if address is None else ClusterConfig(ray=address, **settings)
+
 
 FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
     INPUT: [
@@ -41,6 +71,7 @@ FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
         ),
         cloup.option("--dry-run", is_flag=True, help="Print classes, counts, disk and time; write nothing."),
     ],
+    SPEED: RAY,
 }
 
 
@@ -77,13 +108,22 @@ def extract(
 
     if missing_list and not settings["benchmark"]:
         raise click.UsageError("--missing-list goes with --benchmark")
+    cluster = of_cluster(settings)
     config = ExtractConfig(**settings | ({"text_model": "none"} if no_text else {}))
-    upkeep = {"repair": repair, "prune": prune, "skip_missing": skip_missing}
+    upkeep: dict[str, Any] = {"repair": repair, "prune": prune, "skip_missing": skip_missing}
+    if dry_run and cluster:
+        raise click.UsageError("--dry-run measures this machine; leave out --ray")
     if dry_run:
         forecast = dry_running.forecast(videos, cache, config, names=names, missing_list=missing_list, **upkeep)
         echo(dry_running.describe_forecast(forecast))
         return
-    done = extraction.extract(videos, cache, config, names=names, missing_list=missing_list, **upkeep)
+    upkeep |= {"names": names, "missing_list": missing_list}
+    if cluster:
+        from hcl.extract.cluster.extraction import extract_on_cluster
+
+        done = extract_on_cluster(videos, cache, config, cluster, **upkeep)
+    else:
+        done = extraction.extract(videos, cache, config, **upkeep)
     echo(summary.as_text(done))
     ctx.exit(1 if done.failed else 0)
 

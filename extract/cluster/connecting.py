@@ -68,6 +68,9 @@ class Share:
     gpus: float
     room: int  # workers that fit now
 
+    def __str__(self) -> str:
+        return f"{self.cpus} cores and {self.gpus:g} GPUs"
+
     @property
     def resources(self) -> dict[str, float]:
         """As Ray's options have it."""
