@@ -146,7 +146,7 @@ class Crew:
             self.dismiss(member)
             return False
         member.introduction = introduction
-        logger.info(f"{member}: {introduction.kind.device}, {self.share.cpus} cores")
+        logger.info(f"{member}, process {introduction.process}: {introduction.kind.device}, {self.share.cpus} cores")
         return True
 
     def of_worker(self, error: Any, member: Member) -> Exception:

@@ -7,6 +7,7 @@ one is mapped, so that nothing waits between two shards.
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import queue
 import threading
@@ -35,6 +36,7 @@ class Introduction:
     """What a worker says of itself, and of the backbone that it loaded, before it gets work."""
 
     node: str  # the machine's name
+    process: int  # its number there
     kind: MachineKind
     identity: BackboneIdentity
     dtype: torch.dtype  # that the backbone computes in
@@ -85,7 +87,7 @@ class ShardExtractor:
         """
         self._backbone = self._backbone or choose_backbone(self._config)
         kind = MachineKind.here(self._backbone.device)
-        return Introduction(platform.node(), kind, self._backbone.identity, self._backbone.dtype)
+        return Introduction(platform.node(), os.getpid(), kind, self._backbone.identity, self._backbone.dtype)
 
     def extract(self, unit: ShardUnit, sharding: Sharding) -> ShardReport:
         """Write a shard; called from several threads, each of which waits for its own.

@@ -1,0 +1,161 @@
+"""A real Ray cluster of several workers: the same bytes as one machine, whoever dies meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hcl.extract.cache.base import DONE, PENDING
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.cluster.config import ClusterConfig
+from hcl.extract.cluster.extraction import ClusterEngine, extract_on_cluster
+from hcl.extract.config import ExtractConfig
+from hcl.extract.pipeline.extraction import extract
+from hcl.extract.system.errors import InputError
+
+ray = pytest.importorskip("ray", reason="the extra cluster is not installed: work on a Ray cluster is not tested")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills processes as Linux does")
+TWO = ClusterConfig(ray="auto", cpus=1)  # two workers, on one core each
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A small cluster of this machine, which all tests share."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 2, "object_store_memory": 100 * 2**20, "include_dashboard": False},
+    )
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory, write_video: Callable[..., Path]) -> Path:
+    """Three classes of real small videos, many of them copies."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number, name in enumerate(("clap", "jump", "nod")):
+        for copy in range(3):
+            first = write_video(folder / name / f"{copy}.mp4", seed=10 * number + copy)
+            for further in range(5):
+                (folder / name / f"{copy} again {further}.mp4").write_bytes(first.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(small_config: ExtractConfig) -> ExtractConfig:
+    """An extraction into small shards."""
+    return replace(small_config, split_policy="all-novel", views=2, shard_videos=4)
+
+
+@pytest.fixture(scope="module")
+def expected(videos: Path, config: ExtractConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the cache that one machine alone makes."""
+    path = tmp_path_factory.mktemp("plain") / "cache.zarr"
+    extract(videos, path, config)
+    return files(path)
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def test_a_worker_killed_midway_costs_what_it_had_and_no_more(
+    cluster: Any,
+    videos: Path,
+    config: ExtractConfig,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
+) -> None:
+    mark, marked = ZarrCache.mark, list[int]()
+    with ExitStack() as held:
+        engine = ClusterEngine(TWO, held)
+
+        def mark_and_kill(cache: ZarrCache, of: Any) -> None:
+            if not marked:
+                assert len(engine.crew.ready) == 2
+                os.kill(engine.crew.ready[0].introduction.process, signal.SIGKILL)  # type: ignore[union-attr]
+            marked.extend(video.row for video in of)
+            mark(cache, of)
+
+        monkeypatch.setattr(ZarrCache, "mark", mark_and_kill)
+        assert extract(videos, tmp_path / "cache.zarr", config, engine=engine).extracted == 54
+    assert files(tmp_path / "cache.zarr") == expected
+    assert sorted(marked) == list(range(54))  # nothing that was reported is done twice
+    assert any("is gone (" in line and "its shards go to others: " in line for line in said)
+    assert sum("process" in line and "1 cores" in line for line in said) >= 2
+
+
+def test_a_driver_killed_midway_is_run_again(
+    cluster: Any, videos: Path, config: ExtractConfig, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "cache.zarr"
+    options = "--size 64 --precision float32 --workers 1 --batch-size 16 --views 2 --split-policy all-novel --no-text"
+    command = [sys.executable, "-m", "hcl.cli", "extract", str(videos), str(path), "--weights", config.weights]
+    command += [*options.split(), "--shard-videos", "4", "--ray", cluster.address, "--ray-cpus", "1"]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(path.glob("maps/c/*/0/0/0")) and driver.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    status = ZarrCache.open(path).sources.status
+    assert (status == PENDING).any()
+    summary = extract_on_cluster(videos, path, config, TWO)
+    assert summary.extracted == (status == PENDING).sum() and summary.plan.kept == (status == DONE).sum()
+    assert files(path) == expected
+    again = extract_on_cluster(videos, path, config, replace(TWO, workers=1))
+    assert again.extracted == 0 and files(path) == expected
+
+
+def test_a_node_with_another_version_is_refused_or_recorded(
+    cluster: Any, videos: Path, config: ExtractConfig, tmp_path: Path
+) -> None:
+    info = tmp_path / "hcl-9.9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hcl\nVersion: 9.9.9\n")
+    paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    other = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20, env_vars={"PYTHONPATH": paths})
+    try:
+        with pytest.raises(InputError, match=r"the worker on .*hcl 9\.9\.9 there, .* on most others; .*--mixed"):
+            extract_on_cluster(videos, tmp_path / "cache.zarr", config, TWO)
+        assert not (tmp_path / "cache.zarr").exists()
+        few = tmp_path / "few"
+        for name in ("clap", "jump"):
+            (few / name).mkdir(parents=True)
+            (few / name / "0.mp4").write_bytes((videos / name / "0.mp4").read_bytes())
+        extract_on_cluster(few, tmp_path / "cache.zarr", replace(config, mixed=True), TWO)
+    finally:
+        cluster.remove_node(other)
+    found = ZarrCache.open(tmp_path / "cache.zarr")
+    assert sorted(kind["hcl"] for kind in found.attributes["made_by"])[-1] == "9.9.9"
+    assert len(found.attributes["made_by"]) == 2 and found.rows().tolist() == [0, 1]
+
+
+def test_what_a_worker_cannot_do_is_one_line_with_its_node(
+    cluster: Any, videos: Path, config: ExtractConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"worker 1 on its node: .*no such"):
+        extract_on_cluster(videos, tmp_path / "a.zarr", replace(config, weights="nowhere.safetensors"), TWO)
+    extract(videos, tmp_path / "plain.zarr", replace(config, shard_videos=0), prune=False)
+    with pytest.raises(InputError, match=r"has a file a video, and --ray writes whole shards; copy it with: hcl conv"):
+        (videos / "clap" / "new.mp4").write_bytes(b"no video")
+        try:
+            extract_on_cluster(videos, tmp_path / "plain.zarr", replace(config, shard_videos=0), TWO)
+        finally:
+            (videos / "clap" / "new.mp4").unlink()
+    assert np.isfinite(ZarrCache.open(tmp_path / "plain.zarr").maps(0)).all()
