@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,12 @@ RAY: list[Option] = [  # of every command that works on a cluster; `of_cluster` 
 ]
 
 
+RAY_NAMES = ("ray", "ray_workers", "ray_cpus", "ray_gpus")
+
+
 def of_cluster(given: dict[str, Any]) -> ClusterConfig | None:
     """Take the options of RAY out of those of a command; None where it works here."""
-    settings = {name: given.pop(f"ray_{name}") for name in ("workers", "cpus", "gpus")}
+    settings = {name.removeprefix("ray_"): given.pop(name) for name in RAY_NAMES[1:]}
     settings = {name: value for name, value in settings.items() if value is not None}
     address = given.pop("ray")
     if address is None and settings:
@@ -73,6 +78,18 @@ FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
     ],
     SPEED: RAY,
 }
+
+
+@contextmanager
+def on_cluster(cluster: ClusterConfig | None) -> Iterator[None]:
+    """Stay connected to a cluster while a command works on it piece by piece; nothing happens without one."""
+    if cluster is None:
+        yield
+        return
+    from hcl.extract.cluster.connecting import connected
+
+    with connected(cluster):
+        yield
 
 
 @cloup.command(short_help="Write the frame maps of videos to a cache, once per video.")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hcl.extract.cache.base import DONE, PENDING
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -21,10 +22,19 @@ from hcl.extract.cluster.extraction import ClusterEngine, extract_on_cluster
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
+from hcl.match.config import EpisodeConfig, EvaluationConfig
+from hcl.match.evaluation import class_scoring
+from hcl.match.evaluation.evaluator import Evaluator
+from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.train.runs import remote_embedding
+from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.folds import CrossvalConfig
 
 ray = pytest.importorskip("ray", reason="the extra cluster is not installed: work on a Ray cluster is not tested")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills processes as Linux does")
 TWO = ClusterConfig(ray="auto", cpus=1)  # two workers, on one core each
+A_NODE = ClusterConfig(ray="auto")  # a worker a node, with its two cores
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +125,9 @@ def test_a_driver_killed_midway_is_run_again(
     driver.wait()
     status = ZarrCache.open(path).sources.status
     assert (status == PENDING).any()
-    summary = extract_on_cluster(videos, path, config, TWO)
+    summary = extract_on_cluster(videos, path, config, A_NODE)
     assert summary.extracted == (status == PENDING).sum() and summary.plan.kept == (status == DONE).sum()
     assert files(path) == expected
-    again = extract_on_cluster(videos, path, config, replace(TWO, workers=1))
-    assert again.extracted == 0 and files(path) == expected
 
 
 def test_a_node_with_another_version_is_refused_or_recorded(
@@ -129,16 +137,16 @@ def test_a_node_with_another_version_is_refused_or_recorded(
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hcl\nVersion: 9.9.9\n")
     paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
-    other = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20, env_vars={"PYTHONPATH": paths})
+    other = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20, env_vars={"PYTHONPATH": paths})
     try:
         with pytest.raises(InputError, match=r"the worker on .*hcl 9\.9\.9 there, .* on most others; .*--mixed"):
-            extract_on_cluster(videos, tmp_path / "cache.zarr", config, TWO)
+            extract_on_cluster(videos, tmp_path / "cache.zarr", config, A_NODE)
         assert not (tmp_path / "cache.zarr").exists()
         few = tmp_path / "few"
         for name in ("clap", "jump"):
             (few / name).mkdir(parents=True)
             (few / name / "0.mp4").write_bytes((videos / name / "0.mp4").read_bytes())
-        extract_on_cluster(few, tmp_path / "cache.zarr", replace(config, mixed=True), TWO)
+        extract_on_cluster(few, tmp_path / "cache.zarr", replace(config, mixed=True), A_NODE)
     finally:
         cluster.remove_node(other)
     found = ZarrCache.open(tmp_path / "cache.zarr")
@@ -147,15 +155,44 @@ def test_a_node_with_another_version_is_refused_or_recorded(
 
 
 def test_what_a_worker_cannot_do_is_one_line_with_its_node(
-    cluster: Any, videos: Path, config: ExtractConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, videos: Path, config: ExtractConfig, tmp_path: Path, make_cache: Callable[..., ZarrCache]
 ) -> None:
-    with pytest.raises(InputError, match=r"worker 1 on its node: .*no such"):
-        extract_on_cluster(videos, tmp_path / "a.zarr", replace(config, weights="nowhere.safetensors"), TWO)
-    extract(videos, tmp_path / "plain.zarr", replace(config, shard_videos=0), prune=False)
-    with pytest.raises(InputError, match=r"has a file a video, and --ray writes whole shards; copy it with: hcl conv"):
-        (videos / "clap" / "new.mp4").write_bytes(b"no video")
-        try:
-            extract_on_cluster(videos, tmp_path / "plain.zarr", replace(config, shard_videos=0), TWO)
-        finally:
-            (videos / "clap" / "new.mp4").unlink()
-    assert np.isfinite(ZarrCache.open(tmp_path / "plain.zarr").maps(0)).all()
+    with pytest.raises(InputError, match=r"worker 1 on its node: .*nowhere\.safetensors"):
+        extract_on_cluster(videos, tmp_path / "a.zarr", replace(config, weights="nowhere.safetensors"), A_NODE)
+    assert not (tmp_path / "a.zarr").exists()
+
+
+def test_blocks_of_pairs_are_scored_as_here(
+    cluster: Any, tmp_path: Path, write_embeddings: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EmbeddingStore.open(write_embeddings(tmp_path / "store.zarr"))
+    monkeypatch.setattr(class_scoring, "PAIRS_PER_SLICE", 100)
+    here, there = (
+        Evaluator(store, EvaluationConfig(shots=(1, 2)), cluster=on).run(EpisodeConfig(n_way=3, episodes=40))
+        for on in (None, A_NODE)
+    )
+    assert here.to_dict() == there.to_dict()
+    np.testing.assert_array_equal(here.outcomes[0].scores, there.outcomes[0].scores)
+
+
+def test_a_cache_is_embedded_and_runs_are_trained_as_here(
+    cluster: Any, tmp_path: Path, make_cache: Callable[..., ZarrCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(tmp_path / "cache.zarr", splits=dict.fromkeys("abcdefghi", "novel")).path
+    settings = {"dim": 16, "heads": 2, "mlp_dim": 16, "epochs": 1, "steps_per_epoch": 2, "val_episodes": 5}
+    folds, episodes = CrossvalConfig(novel=3, val=2, folds=2), EpisodeConfig(n_way=3, episodes=12)
+    plan: Any = (folds, episodes, EvaluationConfig(), settings | {"device": "cpu"})
+    there = cross_validate(cache, tmp_path / "there", *plan, cluster=TWO)
+    here = cross_validate(cache, tmp_path / "here", *plan, preset="quick")
+    assert here.accuracy(0, "global").mean == pytest.approx(there.accuracy(0, "global").mean, abs=10)
+    monkeypatch.setattr(remote_embedding, "BATCHES_PER_TASK", 2)
+    for run in (None, tmp_path / "here" / "fold0-seed0"):
+        stores = []
+        for name, on in (("there", A_NODE), ("here", None)):
+            embedded = embed_cache(cache, tmp_path / f"{name}.zarr", run=run, cluster=on)
+            stores.append(EmbeddingStore.open(embedded.store))
+        rows = np.arange(len(stores[0].videos))
+        assert stores[0].videos == stores[1].videos and stores[0].names == stores[1].names
+        for name in stores[0].names:
+            of_both = [store.arrays((name,), rows)[name] for store in stores]
+            torch.testing.assert_close(*of_both)

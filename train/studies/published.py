@@ -149,12 +149,7 @@ def paper_tables(
     Raises:
         InputError: if there is no such table, or the cache holds no benchmark of it; nothing is run then
     """
-    known = (*TABLES, *OF_BENCHMARKS)
-    if unknown := [number for number in numbers if number not in known]:
-        raise InputError(
-            f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}; Table 7 is:"
-            " hcl evaluate RUN --on OTHER_CACHE"
-        )
+    refuse_unknown_tables(numbers)
     of_methods = [number for number in numbers if number in OF_BENCHMARKS]
     if of_methods:
         coverage = benchmark_of(cache, of_methods)
@@ -163,6 +158,42 @@ def paper_tables(
             yield method_table(number, coverage, of_method)
     if ablated := [number for number in numbers if number in TABLES]:
         yield from ablations(ablated, run)
+
+
+def refuse_unknown_tables(numbers: Sequence[int]) -> None:
+    """Refuse tables that are not repeated here.
+
+    Raises:
+        InputError: the message names those that are
+    """
+    known = (*TABLES, *OF_BENCHMARKS)
+    if unknown := [number for number in numbers if number not in known]:
+        raise InputError(
+            f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}; Table 7 is:"
+            " hcl evaluate RUN --on OTHER_CACHE"
+        )
+
+
+def runs_of_tables(numbers: Sequence[int], cache: FrameMapCache) -> dict[str, tuple[Mapping[str, Any], bool]]:
+    """What `paper_tables` will train: by folder the fields of TrainConfig, and whether on the cache's own split.
+
+    Raises:
+        InputError: as `paper_tables`
+    """
+    refuse_unknown_tables(numbers)
+    found: dict[str, tuple[Mapping[str, Any], bool]] = {}
+    if of_methods := [number for number in numbers if number in OF_BENCHMARKS]:
+        coverage = benchmark_of(cache, of_methods)
+        for method in dict.fromkeys(system.method for system in _systems(coverage)):
+            found[f"method-{method}"] = ({"method": method}, True)
+    for variant in (variant for number in numbers for variant in TABLES.get(number, ())):
+        found[variant.folder] = (variant.settings, False)
+    return found
+
+
+def _systems(coverage: Coverage) -> list[System]:
+    """The rows of a benchmark's table."""
+    return [one for one in SYSTEMS if one.score in (BASELINE, WEIGHTED) or one.paper.get(coverage.benchmark)]
 
 
 def benchmark_of(cache: FrameMapCache, numbers: Sequence[int]) -> Coverage:
@@ -198,11 +229,10 @@ def method_table(number: int, coverage: Coverage, run: Callable[[str], CrossVali
     outcomes = reference.evaluations[0][0].outcomes
     *_, last = SYSTEMS
     rows = []
-    for system in SYSTEMS:
-        if system.score in (BASELINE, WEIGHTED) or system.paper.get(coverage.benchmark):
-            found = run(system.method)
-            pairs = [(case, system.score) for case in range(len(outcomes))]
-            accuracies = tuple(found.accuracy(*pair) for pair in pairs)
-            differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
-            rows.append(MethodRow(system, accuracies, differences))
+    for system in _systems(coverage):
+        found = run(system.method)
+        pairs = [(case, system.score) for case in range(len(outcomes))]
+        accuracies = tuple(found.accuracy(*pair) for pair in pairs)
+        differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
+        rows.append(MethodRow(system, accuracies, differences))
     return MethodTable(number, coverage, tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows))
