@@ -10,9 +10,9 @@ from typing import Any
 import click
 import cloup
 
-from hcl.extract.cluster.config import ClusterConfig
 from hcl.extract.config import ExtractConfig
 from hcl.extract.demo.config import DemoConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, Option, OptionGroups, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED
@@ -86,7 +86,7 @@ def on_cluster(cluster: ClusterConfig | None) -> Iterator[None]:
     if cluster is None:
         yield
         return
-    from hcl.extract.cluster.connecting import connected
+    from hcl.extract.pipeline.cluster.connecting import connected
 
     with connected(cluster):
         yield
@@ -136,7 +136,7 @@ def extract(
         return
     upkeep |= {"names": names, "missing_list": missing_list}
     if cluster:
-        from hcl.extract.cluster.extraction import extract_on_cluster
+        from hcl.extract.pipeline.cluster.extraction import extract_on_cluster
 
         done = extract_on_cluster(videos, cache, config, cluster, **upkeep)
     else:

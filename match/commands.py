@@ -17,6 +17,7 @@ from hcl.extract.system.options import (
     OUT_FILE,
     OUT_FOLDER,
     PATH,
+    OptionGroups,
     grouped_options,
     numbers,
     setting_options,
@@ -66,7 +67,7 @@ SHARED = (
         ],
     },
 )
-OF_ONE = {
+OF_ONE: OptionGroups = {
     COMPUTED: [
         cloup.option(
             "--seeds",

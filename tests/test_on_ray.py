@@ -17,9 +17,9 @@ import torch
 
 from hcl.extract.cache.base import DONE, PENDING
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.extraction import ClusterEngine, extract_on_cluster
 from hcl.extract.config import ExtractConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.extraction import ClusterEngine, extract_on_cluster
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig, EvaluationConfig

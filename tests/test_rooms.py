@@ -17,7 +17,7 @@ STAGES = ("extract", "match", "train", "classify", "cli")
 ROOMS = {
     "extract": (
         *("system", "config", "catalog", "video", "decoding", "cache", "hub", "backbones", "demo"),
-        *("pipeline", "cluster", "commands"),
+        *("pipeline", "commands"),
     ),
     "match": (
         *("config", "embeddings", "scoring", "fast_scoring", "methods", "store", "episodes", "confidence"),
@@ -43,11 +43,11 @@ NARROW = {  # where a package may be imported
     "torch.utils.tensorboard": {"train/runs/tracking/trackers.py"},
     "wandb": {"train/runs/tracking/trackers.py"},
     "mlflow": {"train/runs/tracking/trackers.py"},
-    "ray": {"extract/cluster/connecting.py"},
+    "ray": {"extract/pipeline/cluster/connecting.py"},
 }
 LIGHT = (
     "extract/config.py",
-    "extract/cluster/config.py",
+    "extract/pipeline/cluster/config.py",
     "extract/demo/config.py",
     "match/config.py",
     "train/config.py",

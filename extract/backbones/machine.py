@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
 import torch
@@ -16,6 +15,7 @@ from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
 
 PACKAGES = ("torch", "av", "pillow", "numcodecs")  # that compute, decode, resize and compress
+Device = torch.device
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class MachineKind:
     processor: str  # of a CPU, the instructions that sums depend on; of a GPU, the versions of its libraries
 
     @classmethod
-    def here(cls, device: torch.device | None = None) -> Self:
+    def here(cls, device: Device | None = None) -> Self:
         """The kind of this process; of a GPU, unless there is none or another device is named."""
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        versions = {name: _version(name) for name in PACKAGES}
+        versions = {name: package_version(name) for name in PACKAGES}
         on_gpu = device.type == "cuda"
         name = torch.cuda.get_device_name(device) if on_gpu else device.type
         return cls(package_version(), **versions, device=name, processor=_libraries() if on_gpu else _instructions())
@@ -100,10 +100,3 @@ def _instructions() -> str:
 
 def _libraries() -> str:
     return f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

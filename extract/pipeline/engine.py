@@ -1,4 +1,4 @@
-"""Where videos become maps: on this machine, all at once; `hcl.extract.cluster` is the same on many."""
+"""Where videos become maps: on this machine, all at once; `hcl.extract.pipeline.cluster` is the same on many."""
 
 from __future__ import annotations
 

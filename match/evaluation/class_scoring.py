@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
-from hcl.extract.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import LEVELS, ScoreConfig
 from hcl.match.embeddings import Arrays, Clips, Embeddings

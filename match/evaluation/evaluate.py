@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from hcl.extract.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import check_distinct, option_of
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig, ScoreConfig

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
-from hcl.extract.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.errors import InputError
 from hcl.match.confidence.fitting import choose_temperatures, choose_threshold
 from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, EpisodeConfig, EvaluationConfig, ScoreConfig

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.tasks import run_tasks
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.tasks import run_tasks
 from hcl.match.config import PairSettings
 from hcl.match.embeddings import Clips, Embeddings
 from hcl.match.fast_scoring.pair_scores import Values, score_pairs

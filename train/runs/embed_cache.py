@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.cluster.config import ClusterConfig
 from hcl.extract.hub.class_texts import clean_name
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version

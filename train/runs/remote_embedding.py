@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.tasks import run_tasks
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.tasks import run_tasks
 from hcl.extract.system.device import choose_device
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.data.map_source import MapSource

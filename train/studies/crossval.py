@@ -10,7 +10,7 @@ import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at, write_errors

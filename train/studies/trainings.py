@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.tasks import run_tasks
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.tasks import run_tasks
 from hcl.extract.system.progress import progress_bar
 from hcl.train.runs import running
 from hcl.train.runs.run_folder import is_finished
@@ -50,6 +50,6 @@ def train_on_cluster(trainings: Sequence[Training], cluster: ClusterConfig) -> N
     """
     open_ones = [training.absolute for training in trainings if not is_finished(training.run)]
     done = run_tasks(train_one, open_ones, cluster, name=lambda training: f"train {training.run.name}")
-    with closing(done), progress_bar(len(open_ones), "run", "train") as bar:  # type: ignore[type-var]
+    with closing(done), progress_bar(len(open_ones), "run", "train") as bar:
         for _ in done:
             bar.update()

@@ -20,5 +20,5 @@ def encode_chunk(values: NDArray[Any], order: tuple[int, ...] | None = None) -> 
         order: of the axes as they are stored, as of Zarr's transpose codec; None: as in `values`
     """
     laid = np.ascontiguousarray(values if order is None else values.transpose(order))
-    body = compress(laid.astype(laid.dtype.newbyteorder("<"), copy=False), LEVEL)
-    return bytes(body) + google_crc32c.value(body).to_bytes(CHECKSUM_BYTES, "little")
+    body: bytes = compress(laid.astype(laid.dtype.newbyteorder("<"), copy=False), LEVEL)
+    return body + google_crc32c.value(body).to_bytes(CHECKSUM_BYTES, "little")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import torch
 
 from hcl.extract.backbones.machine import MachineKind
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.connecting import connected, share_out
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.connecting import connected, share_out
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 
@@ -34,7 +34,7 @@ def run_tasks(
     shared: Any = None,
     name: Callable[[Task], str],
     on_cpu: bool = False,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Call a function for each task, on the workers of a cluster.
 
     Args:
@@ -70,7 +70,7 @@ def _in_order(
     name: Callable[[Task], str],
     cpus: int,
     most: int,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     out: deque[Any] = deque()
     left, kinds = iter(tasks), dict[MachineKind, str]()
     try:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hcl.extract.cluster.config import LOCAL, ClusterConfig
+from hcl.extract.pipeline.cluster.config import LOCAL, ClusterConfig
 from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.progress import logger
 from hcl.extract.system.threads import cores

@@ -16,11 +16,11 @@ from hcl.extract.backbones.backbone import BackboneFacts
 from hcl.extract.backbones.machine import MachineKind
 from hcl.extract.cache.sharding.places import Sharding, ShardUnit
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.connecting import connected, import_ray
-from hcl.extract.cluster.crew import DEATHS, Crew, Member
-from hcl.extract.cluster.worker import ShardReport
 from hcl.extract.config import ExtractConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.connecting import connected, import_ray
+from hcl.extract.pipeline.cluster.crew import DEATHS, Crew, Member
+from hcl.extract.pipeline.cluster.worker import ShardReport
 from hcl.extract.pipeline.engine import told_if_unwritable
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.plan import Plan
@@ -74,7 +74,7 @@ class ClusterEngine:
 
     def load(self, config: ExtractConfig) -> BackboneFacts:
         """Start the workers, and hear of the first ones what they computed with."""
-        named = {name: _found(getattr(config, name)) for name in ("weights", "backbone")}
+        named: dict[str, Any] = {name: _found(getattr(config, name)) for name in ("weights", "backbone")}
         ray = self._held.enter_context(connected(self._cluster))
         self._crew = Crew(ray, self._cluster, replace(config, **named))
         self._held.callback(self._crew.close)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hcl.extract.backbones.machine import MachineKind, refuse_mixture
-from hcl.extract.cluster.config import ClusterConfig
-from hcl.extract.cluster.connecting import Share, share_out
-from hcl.extract.cluster.worker import Introduction, ShardExtractor
 from hcl.extract.config import ExtractConfig
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.connecting import Share, share_out
+from hcl.extract.pipeline.cluster.worker import Introduction, ShardExtractor
 from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.progress import logger
 
@@ -152,7 +152,7 @@ class Crew:
     def of_worker(self, error: Any, member: Member) -> Exception:
         """The error that a worker raised: of the user's kind, with the node, or a fault of ours."""
         cause = error.cause if isinstance(getattr(error, "cause", None), Exception) else error
-        return InputError(f"{member}: {cause}") if isinstance(cause, InputError) else error  # type: ignore[no-any-return]
+        return InputError(f"{member}: {cause}") if isinstance(cause, InputError) else error
 
     def dismiss(self, member: Member) -> None:
         """End a worker."""
