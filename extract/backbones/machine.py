@@ -99,4 +99,5 @@ def _instructions() -> str:
 
 
 def _libraries() -> str:
-    return f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return f"CUDA {torch.version.cuda}, cuDNN {cudnn}"

@@ -21,4 +21,5 @@ def encode_chunk(values: NDArray[Any], order: tuple[int, ...] | None = None) -> 
     """
     laid = np.ascontiguousarray(values if order is None else values.transpose(order))
     body: bytes = compress(laid.astype(laid.dtype.newbyteorder("<"), copy=False), LEVEL)
-    return body + google_crc32c.value(body).to_bytes(CHECKSUM_BYTES, "little")
+    checksum: int = google_crc32c.value(body)
+    return body + checksum.to_bytes(CHECKSUM_BYTES, "little")
