@@ -20,6 +20,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.pipeline.cluster.extraction import ClusterEngine, extract_on_cluster
+from hcl.extract.pipeline.cluster.tasks import run_tasks
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.match.config import EpisodeConfig, EvaluationConfig
@@ -160,6 +161,19 @@ def test_what_a_worker_cannot_do_is_one_line_with_its_node(
     with pytest.raises(InputError, match=r"worker 1 on its node: .*nowhere\.safetensors"):
         extract_on_cluster(videos, tmp_path / "a.zarr", replace(config, weights="nowhere.safetensors"), A_NODE)
     assert not (tmp_path / "a.zarr").exists()
+    plain = make_cache(tmp_path / "plain.zarr").path
+    with pytest.raises(InputError, match=r"has a file a video, and --ray writes whole shards; copy it with: hcl conv"):
+        extract_on_cluster(videos, plain, config, A_NODE)
+
+    def refuse_odd(shared: Any, number: int) -> int:
+        if number % 2:
+            raise InputError(f"{number} is odd")
+        return number + int(shared.sum())
+
+    tasks = run_tasks(refuse_odd, [0, 2, 4, 5, 6], A_NODE, shared=np.arange(3), name=str, on_cpu=True)
+    with pytest.raises(InputError, match="5 is odd"):
+        for number, expected in zip(tasks, (3, 5, 7), strict=False):
+            assert number == expected  # in the order of the tasks
 
 
 def test_blocks_of_pairs_are_scored_as_here(

@@ -49,6 +49,8 @@ def train_on_cluster(trainings: Sequence[Training], cluster: ClusterConfig) -> N
         InputError: if one cannot be trained
     """
     open_ones = [training.absolute for training in trainings if not is_finished(training.run)]
+    if not open_ones:
+        return
     done = run_tasks(train_one, open_ones, cluster, name=lambda training: f"train {training.run.name}")
     with closing(done), progress_bar(len(open_ones), "run", "train") as bar:
         for _ in done:

@@ -61,6 +61,8 @@ def write_shard(file: Path, chunks: Mapping[int, bytes], count: int) -> None:
         return
     index, end = np.full((count, 2), MISSING, "<u8"), 0
     file.parent.mkdir(parents=True, exist_ok=True)
+    for left in file.parent.glob(f"{file.name}.*{UNFINISHED}"):  # by a writer that was killed
+        left.unlink(missing_ok=True)
     fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}{UNFINISHED}")  # of this writer, on whatever machine
     try:
         with fresh.open("xb") as opened:

@@ -46,9 +46,14 @@ def extract_on_cluster(
     Raises:
         InputError: as `extract`; if no cluster can be reached, workers differ, or the cache lies in single files
     """
-    if not config.shard_videos and not Path(path).exists():
-        config = replace(config, shard_videos=SHARD_VIDEOS)
     import_ray()  # a missing package is told before the work
+    if not Path(path).exists():
+        config = replace(config, shard_videos=config.shard_videos or SHARD_VIDEOS)
+    elif not ZarrCache.open(path).sharding:
+        raise InputError(
+            f"{path}: has a file a video, and --ray writes whole shards; copy it with: hcl convert {path} NEW.zarr"
+            f" --shard-videos {SHARD_VIDEOS}, or leave out --ray"
+        )
     with ExitStack() as held:
         return extract(videos, path, config, engine=ClusterEngine(cluster, held), **upkeep)
 
@@ -97,10 +102,7 @@ class ClusterEngine:
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig) -> None:
         """Hand out the shards of all pending videos until each is written."""
         if cache.sharding is None:
-            raise InputError(
-                f"{cache.path}: has a file a video, and --ray writes whole shards; copy it with: hcl convert"
-                f" {cache.path} NEW.zarr --shard-videos {SHARD_VIDEOS}, or leave out --ray"
-            )
+            raise ValueError(f"{cache.path}: no shards")
         here = [(row, source.absolute()) for row, source in plan.pending]
         with progress_bar(len(here), "video", "extract") as bar:
             _Round(self.crew, cache, cache.sharding, bar).run(cache.units(here))

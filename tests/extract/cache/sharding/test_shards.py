@@ -208,6 +208,12 @@ def test_a_shard_file_without_chunks_is_none(tmp_path: Path) -> None:
     assert not file.exists() and not list(tmp_path.rglob("*.new"))
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "0.0a1b.new").write_bytes(b"half")
+    write_shard(tmp_path / "0", {0: b"abc"}, 2)
+    assert [file.name for file in tmp_path.iterdir()] == ["0"]
+
+
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     write_shard(tmp_path / "0", {0: b"abc"}, 2)
     content: Any = {0: b"abc", 1: 7}
