@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hcl.extract.backbones.machine import MachineKind, refuse_mixture
@@ -16,7 +15,7 @@ from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.progress import logger
 
 CALLS = 20  # that a worker may have at once; all but one or two wait
-STARTS_WITHIN = 60.0  # seconds that the others have once the first worker is there
+STARTS_WITHIN = 30.0  # seconds that the others have once the first worker is there
 DEATHS = 3  # of workers in a row, or over one shard, after which nothing more is tried
 
 
@@ -72,8 +71,9 @@ class Crew:
 
     def _room_now(self) -> int:
         """How many workers fit onto the nodes that are alive by now."""
+        settled = replace(self._cluster, cpus=self.share.cpus, gpus=self.share.gpus)
         try:
-            return share_out(self.ray.nodes(), self._cluster).room
+            return share_out(self.ray.nodes(), settled).room
         except InputError:
             return 0
 
@@ -145,6 +145,8 @@ class Crew:
             logger.warning(self.refused[-1] + "; install the same version there, or accept both with --mixed")
             self.dismiss(member)
             return False
+        if settled and introduction.kind not in self.reference:
+            self.reference = (*self.reference, introduction.kind)
         member.introduction = introduction
         logger.info(f"{member}, process {introduction.process}: {introduction.kind.device}, {self.share.cpus} cores")
         return True
@@ -164,8 +166,3 @@ class Crew:
         """End all workers."""
         for member in list(self.members):
             self.dismiss(member)
-
-
-def all_kinds(introductions: Sequence[Introduction]) -> tuple[MachineKind, ...]:
-    """The distinct kinds of workers, the most frequent first."""
-    return tuple(kind for kind, _ in Counter(one.kind for one in introductions).most_common())

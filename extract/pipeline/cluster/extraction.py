@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hcl.extract.backbones.backbone import BackboneFacts
-from hcl.extract.backbones.machine import MachineKind
+from hcl.extract.backbones.machine import MachineKind, kinds_of
+from hcl.extract.cache.base import MADE_BY
 from hcl.extract.cache.sharding.places import Sharding, ShardUnit
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
@@ -139,8 +140,16 @@ class _Round:
             for reference in done:
                 if reference in starting:
                     self._crew.meet(starting[reference])
+                    self._record_kinds()
                 elif reference in self._claimed:  # unless its worker died just before
                     self._take(reference)
+
+    def _record_kinds(self) -> None:
+        """Keep the kinds of those that joined later, before they get work."""
+        before = kinds_of(self._cache.attributes, MADE_BY)
+        if not set(self._crew.reference) <= set(before):
+            kinds = dict.fromkeys((*before, *self._crew.reference))
+            self._cache.set_made_by([kind.to_dict() for kind in kinds])
 
     def _hand_out(self) -> None:
         """Give each worker what it needs to be busy, in turn, so that the last shards are shared out."""
