@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.cache.layout import ChunkKey, MapLayout
+from hcl.extract.cache.layout import ChunkKey, MapArray, MapLayout
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,24 @@ class Sharding:
     layout: MapLayout
     orders: dict[str, tuple[int, ...] | None]  # of the axes as they are stored, by array
 
+    @cached_property
+    def _arrays(self) -> dict[str, MapArray]:
+        return self.layout.arrays
+
     def file(self, name: str, number: int) -> Path:
         """The file of a shard of an array."""
-        array = self.layout.arrays[name]
+        array = self._arrays[name]
         return self.path / "/".join([name, "c", str(number), *"0" * (len(array.places) + len(array.shape))])
 
     def count(self, name: str) -> int:
         """How many chunks a shard of an array has room for."""
-        return self.videos * (self.layout.arrays[name].views or 1)
+        return self.videos * (self._arrays[name].views or 1)
 
     def place(self, key: ChunkKey) -> tuple[int, int]:
         """The number of the shard that holds a chunk, given its place in the array, and where in it the chunk is."""
         name, (row, *further) = key
         number, within = divmod(row, self.videos)
-        return number, within * (self.layout.arrays[name].views or 1) + (further[0] if further else 0)
+        return number, within * (self._arrays[name].views or 1) + (further[0] if further else 0)
 
 
 @dataclass(frozen=True)
