@@ -12,6 +12,7 @@ from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.pipeline.cluster.connecting import Share, share_out
 from hcl.extract.pipeline.cluster.worker import Introduction, ShardExtractor
 from hcl.extract.system.errors import InputError, first_line
+from hcl.extract.system.installation import package_version
 from hcl.extract.system.progress import logger
 
 CALLS = 20  # that a worker may have at once; all but one or two wait
@@ -104,7 +105,10 @@ class Crew:
         if not found:
             self.grow(1)
             return self.first_ones()
-        kinds = [kind for kind, _ in Counter(one.kind for one in found).most_common()]
+        counts = Counter(one.kind for one in found)
+        kinds = sorted(
+            counts, key=lambda kind: (-counts[kind], kind.hcl != package_version())
+        )  # of as many, the driver's
         for one in found:
             if one.kind != kinds[0]:
                 differences = one.kind.differences(kinds[0], here="there", there="on most others")
