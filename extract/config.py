@@ -58,6 +58,12 @@ class ExtractConfig:
         "uint8: one byte per value, scaled per channel; smaller, and the error is reported.",
         choices=CACHE_DTYPES,
     )
+    shard_videos: int = setting(
+        0,
+        "Videos whose maps share a file (Zarr's shards), such as 64: for sets so large that a file a video is too many;"
+        " a kill then loses up to as many. 0: as CACHE has it; a new one has a file a video.",
+        at_least=0,
+    )
     text_model: str = setting(
         "auto",
         "Text model that embeds class names: auto (bert-base-uncased, else the one that the extra text installs),"
@@ -106,6 +112,12 @@ class ExtractConfig:
         "Number type of the backbone; auto: the fastest that the device has in hardware.",
         group=SPEED,
         choices=PRECISIONS,
+    )
+    mixed: bool = setting(
+        False,
+        "Of a CACHE in shards: add maps by another version or kind of machine, which differ in the last bits, and"
+        " record all kinds in CACHE.",
+        group=ADVANCED,
     )
     decoder: str = setting(
         "auto",

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from hcl.extract.commands import RAY, RAY_NAMES, of_cluster, on_cluster
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import (
     OUT_FILE,
     OUT_FOLDER,
     PATH,
+    OptionGroups,
     grouped_options,
     numbers,
     setting_options,
@@ -65,7 +67,7 @@ SHARED = (
         ],
     },
 )
-OF_ONE = {
+OF_ONE: OptionGroups = {
     COMPUTED: [
         cloup.option(
             "--seeds",
@@ -77,7 +79,8 @@ OF_ONE = {
         *OUTPUT,
     ],
     SPEED: [
-        cloup.option("--score-cache", type=PATH, help="Zarr folder that keeps scores of pairs for later evaluations.")
+        cloup.option("--score-cache", type=PATH, help="Zarr folder that keeps scores of pairs for later evaluations."),
+        *RAY,
     ],
 }
 evaluate_options: Callable[[Any], Any] = grouped_options(
@@ -141,7 +144,9 @@ def evaluate(
     from hcl.match.reports import plots, report, several_runs
 
     apart = ("stores", "json_file", "markdown", "plot", "save_episodes", "on", "overlap")
-    request = EvaluationRequest.of(**typed_options(ctx, *apart))
+    typed = typed_options(ctx, *apart, *RAY_NAMES)
+    cluster = of_cluster(dict(ctx.params))
+    request = EvaluationRequest.of(**typed, cluster=cluster)
     if "reject" in typed_options(ctx) and not request.plan.open_set:
         raise click.UsageError("--reject goes with --open-set")
     if len(stores) > 1 and request.score_cache:
@@ -157,7 +162,8 @@ def evaluate(
             raise click.UsageError("--on embeds by a run, which `hcl evaluate` alone can")
         given = {"split": request.plan.split, "overlap": overlap, "method": request.plan.method}
         sources = [embed_other(path, on, **given) for path in sources]
-    evaluations = evaluate_stores(sources, request)
+    with on_cluster(cluster):
+        evaluations = evaluate_stores(sources, request)
     alone = len(evaluations) == 1
     echo(report.as_text(evaluations[0], plain) if alone else several_runs.over_runs(evaluations, plain))
     if json_file:

@@ -44,9 +44,11 @@ NARROW = {  # where a package may be imported
     "torch.utils.tensorboard": {"train/runs/tracking/trackers.py"},
     "wandb": {"train/runs/tracking/trackers.py"},
     "mlflow": {"train/runs/tracking/trackers.py"},
+    "ray": {"extract/pipeline/cluster/connecting.py"},
 }
 LIGHT = (
     "extract/config.py",
+    "extract/pipeline/cluster/config.py",
     "extract/demo/config.py",
     "match/config.py",
     "match/store/search/config.py",

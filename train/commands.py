@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from hcl.extract.commands import RAY, of_cluster, on_cluster
 from hcl.extract.system.console import echo
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
@@ -68,11 +69,12 @@ def fold_options(out: str) -> OptionGroups:
         cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
         *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
     ]
-    return settings | {COMPUTED: [*options, *settings[COMPUTED]]}
+    return settings | {COMPUTED: [*options, *settings[COMPUTED]], SPEED: [*settings.get(SPEED, ()), *RAY]}
 
 
 def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Sort the options of a study by what they configure; the others are settings of its trainings."""
+    cluster = of_cluster(given)
     folds = {each.name: given.pop(each.name) for each in fields(CrossvalConfig)}
     episodes = {name: given.pop(name) for name in ("n_way", "n_query", "episodes", "group_disjoint")}
     shots = given.pop("shots")
@@ -82,6 +84,7 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
         "plan": EvaluationConfig(shots=shots, split=given.pop("split"), min_videos=given.pop("min_videos")),
         "preset": given.pop("preset"),
         "settings": given,
+        "cluster": cluster,
     }
 
 
@@ -161,7 +164,7 @@ def train(
                 "  [default: as the run has it; all if untrained]",
             ),
         ],
-        SPEED: [cloup.option("--device", default=TrainConfig.device, show_default=True, help=HELP["device"])],
+        SPEED: [cloup.option("--device", default=TrainConfig.device, show_default=True, help=HELP["device"]), *RAY],
     }
 )
 def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: Any) -> None:
@@ -170,7 +173,9 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
         raise click.UsageError("give either --run RUN or --untrained")
     from hcl.train.runs.embed_cache import embed_cache
 
-    echo(embed_cache(cache, out, run=run, **given))
+    cluster = of_cluster(given)
+    with on_cluster(cluster):
+        echo(embed_cache(cache, out, run=run, cluster=cluster, **given))
 
 
 @cloup.command(short_help="Write the encoder or backbone of a run as torch.export or ONNX.")
@@ -216,7 +221,9 @@ def crossval(cache: Path, out: Path, json_file: Path | None, markdown: Path | No
     from hcl.train.studies import reports
     from hcl.train.studies.crossval import cross_validate
 
-    result = cross_validate(cache, out, **study_arguments(given))
+    arguments = study_arguments(given)
+    with on_cluster(arguments["cluster"]):
+        result = cross_validate(cache, out, **arguments)
     echo(reports.crossval_text(result))
     if json_file:
         write_json(json_file, result.to_dict())
@@ -274,21 +281,29 @@ def ablate(
     from hcl.train.runs.cross_domain import other_sets
     from hcl.train.studies import reports
     from hcl.train.studies.ablation import refuse_other_methods
-    from hcl.train.studies.crossval import cross_validate
-    from hcl.train.studies.method_tables import paper_tables
+    from hcl.train.studies.crossval import cross_validate, plan_trainings
+    from hcl.train.studies.method_tables import paper_tables, runs_of_tables
+    from hcl.train.studies.trainings import train_on_cluster
 
     arguments = study_arguments(given)
-    settings = arguments.pop("settings")
+    settings, cluster = arguments.pop("settings"), arguments.pop("cluster")
     refuse_other_methods(settings["method"])
+    device = settings["device"] or TrainConfig.device
+    opened = open_cache(cache)
+    sets = other_sets(opened, others, out, device=device)
+    if cluster:  # all trainings at once: what follows finds them finished
+        trainings = []
+        for name, one in runs_of_tables(tables, opened, sets).items():
+            given_run = {"settings": {**settings, **one.switches}, "own_splits": one.own_splits, "on": one.on}
+            of_folds = plan_trainings(cache, out / name, **arguments, **given_run, on_cluster=True)
+            trainings += [training for of_fold in of_folds for training in of_fold]
+        train_on_cluster(trainings, cluster)
     run = partial(cross_validate, cache, **arguments)
 
     def trained(name: str, switches: Mapping[str, Any], **given: Any) -> CrossValidation:
         return run(folder=out / name, settings={**settings, **switches}, **given)
 
     results = []
-    device = settings["device"] or TrainConfig.device
-    opened = open_cache(cache)
-    sets = other_sets(opened, others, out, device=device)
     for result in paper_tables(tables, opened, trained, sets):
         echo(reports.table_text(result))
         results.append(result)

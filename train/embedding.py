@@ -33,6 +33,7 @@ def embed_to_store(
     *,
     views: int = 1,
     finish: Callable[[EmbeddingStore], Mapping[str, Any]] | None = None,
+    batches: Iterable[EmbeddedBatch] | None = None,
 ) -> None:
     """Write the embeddings of some videos of a cache to a store.
 
@@ -44,6 +45,7 @@ def embed_to_store(
         attributes: what the store says of its origin
         views: of each video, whose embeddings are averaged; 1: the canonical one
         finish: gives further attributes that follow from the embeddings
+        batches: those of `embedded_batches`, where another machine embeds
 
     Raises:
         InputError: if maps are damaged or the store cannot be written
@@ -51,7 +53,7 @@ def embed_to_store(
 
     def counted() -> Iterator[EmbeddedBatch]:
         with progress_bar(len(rows), "video", "embed") as bar:
-            for batch in embedded_batches(encoder, source, rows, views=views):
+            for batch in embedded_batches(encoder, source, rows, views=views) if batches is None else batches:
                 yield batch
                 bar.update(len(batch))
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,18 @@ class BackboneIdentity:
     steps: int = 0  # T, time steps of a clip that is mapped as one; 0: each frame is mapped by itself
     embedding: int = 0  # E, width of the embeddings of whole images; 0: there are none
     towers_sha256: str = ""  # of the files of a model that embeds images and texts alike
+
+
+class BackboneFacts(Protocol):
+    """A backbone as a cache records it, wherever it runs."""
+
+    @property
+    def identity(self) -> BackboneIdentity:
+        """What a cache must know of the network."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type that it computes in."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,8 @@ class Backbone(nn.Module):
         self, frozen: FrozenNetwork, *, size: int, dtype: torch.dtype, device: torch.device, compile_for: int = 0
     ) -> None:
         super().__init__()
-        self.size, self.dtype, self.device, self.clip_frames = size, dtype, device, frozen.clip_frames
+        self.size, self.device, self.clip_frames = size, device, frozen.clip_frames
+        self.dtype: torch.dtype = dtype
         network = frozen.network.eval().requires_grad_(False).to(device, dtype)
         if not self.clip_frames:
             network = network.to(memory_format=torch.channels_last)

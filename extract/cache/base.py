@@ -32,6 +32,7 @@ NUMBER_COLUMNS = {"frame_count": "int32", "source_bytes": "int64", "source_modif
 ERROR_COLUMN = "quantisation_error"  # one number a video, where maps are stored as uint8
 CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a class
 BENCHMARK = "benchmark"  # an attribute: of a published benchmark its name, its counts and the hash of its lists
+MADE_BY = "made_by"  # an attribute of a cache in shards: the kinds of machines that computed its maps
 LISTS = "lists_sha256"  # the key of that hash
 COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "motion", "grid", "channels")
 
@@ -117,6 +118,11 @@ class FrameMapCache(ABC):
     @abstractmethod
     def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
         """Read a chunk of the maps as stored; any of ValueError, RuntimeError, OSError, KeyError if it is damaged."""
+
+    @property
+    def shard_videos(self) -> int:
+        """How many videos share a file of maps; 0: none do."""
+        return 0
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -13,18 +13,30 @@ BLOCK = 256  # channels transposed at once: twice as fast as all of them, which 
 
 
 def read_chunk(file: Path, out: NDArray[Any], order: tuple[int, ...] | None = None) -> None:
-    """Decode a chunk that was written little-endian, zstd-compressed and closed by a CRC-32C of these bytes.
+    """Decode a chunk that is a file of its own.
 
     Args:
         file: of the chunk
-        out: where the values go, C-contiguous and of the chunk's shape and type
-        order: of the axes in the file, as of Zarr's transpose codec; None: as in `out`
+        out, order: as of `decode_chunk`
 
     Raises:
         ValueError: if the checksum or the length is wrong
         OSError: if the file cannot be read
     """
-    stored = file.read_bytes()
+    decode_chunk(file.read_bytes(), out, order)
+
+
+def decode_chunk(stored: bytes, out: NDArray[Any], order: tuple[int, ...] | None = None) -> None:
+    """Decode a chunk that was written little-endian, zstd-compressed and closed by a CRC-32C of these bytes.
+
+    Args:
+        stored: the bytes
+        out: where the values go, C-contiguous and of the chunk's shape and type
+        order: of the axes as they are stored, as of Zarr's transpose codec; None: as in `out`
+
+    Raises:
+        ValueError: if the checksum or the length is wrong
+    """
     body, checksum = stored[:-CHECKSUM_BYTES], stored[-CHECKSUM_BYTES:]
     if len(checksum) < CHECKSUM_BYTES or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
         raise ValueError("the checksum does not match")

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.cache.sharding.chunk_encoding import encode_chunk
+from hcl.extract.cache.sharding.places import Sharding
+from hcl.extract.cache.sharding.shard_writer import rewrite_shard
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import VIDEO_SUFFIXES
 from hcl.extract.system.atomic import atomic_folder
@@ -66,18 +70,21 @@ class Conversion:
     copied: int  # those that have maps
 
 
-def convert(source: str | Path, target: str | Path) -> Conversion:
-    """Write a cache in the other form; the ending of the target tells which: .h5 or .hdf5 is HDF5, all else Zarr.
+def convert(source: str | Path, target: str | Path, *, shard_videos: int = 0) -> Conversion:
+    """Write a cache in another form; the ending of the target tells which: .h5 or .hdf5 is HDF5, all else Zarr.
 
     Args:
         source: the cache
         target: must not exist
+        shard_videos: of a Zarr target, videos whose maps share a file; 0: each video has files of its own
 
     Raises:
         InputError: if the source is damaged, or the target exists, is named like something else or cannot be written
     """
     cache, target = open_cache(source), Path(target)
     refuse_other_suffix(target, "name a folder such as cache.zarr, or a file such as cache.h5")
+    if shard_videos < 0 or (shard_videos and target.suffix.lower() in HDF5_SUFFIXES):
+        raise InputError(f"--shard-videos {shard_videos}: of a Zarr target, at least 0; an HDF5 file has no shards")
     rows = [int(row) for row in cache.rows()]
     with write_errors(target, "check the disk"), sole_writer(target):
         if target.exists():
@@ -88,14 +95,30 @@ def convert(source: str | Path, target: str | Path) -> Conversion:
 
                 write_hdf5(cache, target, rows, bar.update)
             else:
-                _write_zarr(cache, target, rows, bar.update)
+                _write_zarr(cache, target, rows, bar.update, shard_videos)
     return Conversion(target, videos=len(cache.videos), copied=len(rows))
 
 
-def _write_zarr(source: FrameMapCache, target: Path, rows: list[int], count: Callable[[int], object]) -> None:
+def _write_zarr(
+    source: FrameMapCache, target: Path, rows: list[int], count: Callable[[int], object], shard_videos: int
+) -> None:
     with atomic_folder(target) as fresh:
-        made = ZarrCache.restore(fresh, source)
+        made = ZarrCache.restore(fresh, source, shard_videos)
+        if made.sharding:
+            _write_shards(source, made.sharding, rows, count)
+            return
         for row in rows:
             for key in source.layout.chunk_keys(row):
                 made.write_chunk(key, source.chunk(key))
             count(1)
+
+
+def _write_shards(source: FrameMapCache, sharding: Sharding, rows: list[int], count: Callable[[int], object]) -> None:
+    """Copy the maps of videos into the shards of a cache that holds what counts alone: its rows are the source's."""
+    for number, of_shard in groupby(rows, key=lambda row: row // sharding.videos):
+        chunks: dict[str, dict[int, bytes]] = {name: {} for name in source.layout.arrays}
+        for row in of_shard:
+            for key in source.layout.chunk_keys(row):
+                chunks[key[0]][sharding.place(key)[1]] = encode_chunk(source.chunk(key), sharding.orders[key[0]])
+            count(1)
+        rewrite_shard(sharding, number, chunks)

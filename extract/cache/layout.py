@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,25 @@ class MapRecord:
     reason: str = ""  # why it failed
     views: NDArray[np.float16] | None = None  # (views - 1, T, P, C) of the further views
     embedding: NDArray[np.float16] | None = None  # (T, E) of the frames as wholes, where the backbone embeds them
+
+
+@dataclass(frozen=True)
+class FinishedVideo:
+    """What a cache says of a video beside its maps, which are stored already, or are not to be."""
+
+    row: int  # in the cache
+    has_maps: bool
+    frame_count: int
+    decoder: str
+    source: Source
+    reason: str  # why it failed
+    error: float  # relative, that rounding brought
+
+    @classmethod
+    def of(cls, record: MapRecord, error: float) -> Self:
+        """What is said of a video that was read, or could not be."""
+        has_maps = record.maps is not None
+        return cls(record.row, has_maps, record.frame_count, record.decoder, record.source, record.reason, error)
 
 
 @dataclass(frozen=True)

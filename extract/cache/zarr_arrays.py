@@ -20,10 +20,21 @@ def stored_order(array: zarr.Array[Any]) -> tuple[int, ...] | None:
     return tuple(axis - leading for axis in orders[0][leading:]) if orders else None
 
 
-def create_arrays(group: zarr.Group, layout: MapLayout) -> None:
-    """Make all arrays of a cache, empty, but for the embeddings of the class texts, whose width is not known yet."""
+def videos_per_shard(array: zarr.Array[Any]) -> int:
+    """How many videos share a file of an array of maps; 0: each chunk is a file."""
+    return array.shards[0] if array.shards else 0
+
+
+def create_arrays(group: zarr.Group, layout: MapLayout, shard_videos: int = 0) -> None:
+    """Make all arrays of a cache, empty, but for the embeddings of the class texts, whose width is not known yet.
+
+    Args:
+        group: of the cache
+        layout: of the maps
+        shard_videos: videos whose maps share a file; 0: each chunk is a file
+    """
     for name, array in layout.arrays.items():
-        _create_map_array(group, name, array)
+        _create_map_array(group, name, array, shard_videos)
     for name in TEXT_COLUMNS:
         _create_column(group, name, "string", "video")
     for name, dtype in NUMBER_COLUMNS.items():
@@ -34,13 +45,14 @@ def create_arrays(group: zarr.Group, layout: MapLayout) -> None:
         _create_column(group, name, "string", "class")
 
 
-def _create_map_array(group: zarr.Group, name: str, array: MapArray) -> None:
+def _create_map_array(group: zarr.Group, name: str, array: MapArray, shard_videos: int) -> None:
     leading = len(array.axes) - len(array.shape)
     order = (*range(leading), *(leading + axis for axis in CHANNELS_FIRST))
     group.create_array(
         name,
         shape=(0, *array.places, *array.shape),
         chunks=(1,) * leading + array.shape,
+        shards=(shard_videos, *array.places, *array.shape) if shard_videos else None,
         dtype=array.dtype,
         filters=[TransposeCodec(order=order)] if len(array.shape) == len(CHANNELS_FIRST) else [],
         compressors=compressors(),

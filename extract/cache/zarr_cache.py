@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hcl.extract.cache.base import (
     ERROR_COLUMN,
     FAILED,
     LISTS,
+    MADE_BY,
     NUMBER_COLUMNS,
     REMAKE,
     SCHEMA,
@@ -22,14 +24,17 @@ from hcl.extract.cache.base import (
     VERSION,
     FrameMapCache,
 )
-from hcl.extract.cache.chunk_reader import read_chunk
+from hcl.extract.cache.chunk_reader import decode_chunk, read_chunk
 from hcl.extract.cache.edits import EDITS, REMOVED, Edits, edits_of
-from hcl.extract.cache.layout import EMBEDDING, ChunkKey, MapLayout, MapRecord
+from hcl.extract.cache.layout import EMBEDDING, ChunkKey, FinishedVideo, MapLayout, MapRecord
 from hcl.extract.cache.quantisation import encode_views
-from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
+from hcl.extract.cache.sharding.places import Sharding, ShardUnit, shard_units
+from hcl.extract.cache.sharding.shard_file import read_entry
+from hcl.extract.cache.sharding.shard_writer import UnitWriter, rewrite_shard
+from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order, videos_per_shard
 from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.videos import Video
-from hcl.extract.system.atomic import atomic_folder, stays_within
+from hcl.extract.system.atomic import UNFINISHED, atomic_folder, stays_within
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal, sealed_arrays
 
@@ -49,6 +54,7 @@ class ZarrCache(FrameMapCache):
         self._layout = self._layout_of(maps.shape, views, maps.dtype, embedding)
         self._map_arrays = {name: opened[name] if name in opened else self._array(name) for name in self._layout.arrays}
         self._orders = {name: stored_order(array) for name, array in self._map_arrays.items()}
+        self._sharding = self._find_sharding()
 
     @classmethod
     def open(cls, path: str | Path, *, mode: str = "r") -> "ZarrCache":
@@ -69,6 +75,7 @@ class ZarrCache(FrameMapCache):
         views: int = 1,
         dtype: str = "float16",
         embedding: int = 0,
+        shard_videos: int = 0,
     ) -> "ZarrCache":
         """Make an empty cache atomically: it is built beside `path` and renamed into place.
 
@@ -79,6 +86,7 @@ class ZarrCache(FrameMapCache):
             views: of each video
             dtype: one of CACHE_DTYPES
             embedding: width of the embeddings of whole frames; 0: there are none
+            shard_videos: videos whose maps share a file; 0: each chunk is a file
 
         Raises:
             InputError: if something is there already or the place cannot be written
@@ -88,13 +96,21 @@ class ZarrCache(FrameMapCache):
         with write_errors(path, "check the folder and its permissions"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_folder(path) as fresh:
-                _write_empty(fresh, settings, MapLayout(shape, views, dtype, embedding))
+                _write_empty(fresh, settings, MapLayout(shape, views, dtype, embedding), shard_videos)
         return cls.open(path, mode="r+")
 
     @classmethod
-    def restore(cls, path: Path, source: FrameMapCache) -> "ZarrCache":
-        """Make a cache, in an empty folder, of all in another one but its maps: `write_chunk` is to write them."""
-        _write_empty(path, source.settings, source.layout)
+    def restore(cls, path: Path, source: FrameMapCache, shard_videos: int = 0) -> "ZarrCache":
+        """Make a cache, in an empty folder, of all in another one but its maps.
+
+        `write_chunk` is to write them, or where there are shards `hcl.extract.cache.sharding`.
+
+        Args:
+            path: of the folder
+            source: the other cache
+            shard_videos: videos whose maps share a file; 0: each chunk is a file
+        """
+        _write_empty(path, source.settings, source.layout, shard_videos)
         made = cls.open(path, mode="r+")
         if source.text_embeddings is not None and source.text_model is not None:
             made.set_text_model(source.text_embeddings[:0], source.text_model)
@@ -106,12 +122,51 @@ class ZarrCache(FrameMapCache):
         return made
 
     def write_chunk(self, key: ChunkKey, values: NDArray[Any]) -> None:
-        """Write a chunk of the maps as it is to be stored."""
+        """Write a chunk of the maps as it is to be stored, as a file of its own."""
+        if self._sharding:
+            raise ValueError(f"{self.path}: chunks of shards are written by their shards")
         name, place = self._stored_key(key)
         folder = self.path / "/".join([name, "c", *map(str, place)])
         if not stays_within(self.path, folder):
             raise InputError(f"{folder}: a link out of the cache; remove it, then run again")
         self._map_arrays[name][place] = values
+
+    def _find_sharding(self) -> Sharding | None:
+        """How the maps lie in shards; None: each chunk is a file.
+
+        Raises:
+            InputError: if the arrays of maps have shards of different numbers of videos
+        """
+        counts = {videos_per_shard(array) for array in self._map_arrays.values()}
+        if len(counts) > 1:
+            raise InputError(f"{self.path}: its arrays of maps have different shards; extract the cache anew")
+        count = counts.pop()
+        return Sharding(self.path, count, self._layout, self._orders) if count else None
+
+    @property
+    def sharding(self) -> Sharding | None:
+        """How the maps lie in shards; None: each chunk is a file."""
+        return self._sharding
+
+    @property
+    def shard_videos(self) -> int:
+        """How many videos share a file of maps; 0: none do."""
+        return self._sharding.videos if self._sharding else 0
+
+    def units(self, pending: Iterable[tuple[int, Path]]) -> list[ShardUnit]:
+        """Part videos that are to be read by the shards in which their maps will lie.
+
+        Args:
+            pending: row and source of each
+
+        Raises:
+            ValueError: if the cache has no shards
+        """
+        if self._sharding is None:
+            raise ValueError(f"{self.path}: no shards")
+        stored = self._rows_that_count("videos")
+        done = stored[self.sources.status == DONE]
+        return shard_units(pending, stored, done.tolist(), self._sharding.videos)
 
     def _resize_maps(self, videos: int) -> None:
         for array in self._map_arrays.values():
@@ -140,10 +195,15 @@ class ZarrCache(FrameMapCache):
 
     def _read_chunk(self, key: ChunkKey, out: NDArray[Any]) -> None:
         name, place = key
-        file = self.path / "/".join([name, "c", *map(str, place), *"0" * out.ndim])
+        number, within = self._sharding.place(key) if self._sharding else (0, 0)
+        whole = [*map(str, place), *"0" * out.ndim]
+        file = self._sharding.file(name, number) if self._sharding else self.path / "/".join([name, "c", *whole])
         if not stays_within(self.path, file):
             raise ValueError(f"{file} leads out of the cache")
-        read_chunk(file, out, self._orders[name])
+        if self._sharding:
+            decode_chunk(read_entry(file, within, self._sharding.count(name)), out, self._orders[name])
+        else:
+            read_chunk(file, out, self._orders[name])
 
     def _array(self, name: str) -> zarr.Array[Any]:
         """An array of which every chunk is written, also one of nothing but zeros: a missing one is damage."""
@@ -169,6 +229,10 @@ class ZarrCache(FrameMapCache):
         """Write which published benchmark the cache is to hold."""
         facts = {BENCHMARK: listing.benchmark.name, "listed": listing.counts, LISTS: listing.identity}
         self._set({BENCHMARK: facts})
+
+    def set_made_by(self, kinds: Sequence[Mapping[str, str]]) -> None:
+        """Write which kinds of machines computed the maps."""
+        self._set({MADE_BY: [dict(kind) for kind in kinds]})
 
     def set_text_model(self, embeddings: NDArray[np.float32], model: Mapping[str, str]) -> None:
         """Write the (K, E) embeddings of all class texts and the model that they came from."""
@@ -210,9 +274,11 @@ class ZarrCache(FrameMapCache):
         for name in ("", *self.column_names, *self._map_arrays):
             for depth in ("*", "c/*", "c/*/*") if name not in self._map_arrays else ("*",):
                 _remove_partial((self.path / name).glob(depth + PARTIAL))
-        for row in map(self._stored_row, rows):
+        per_file = self._sharding.videos if self._sharding else 1
+        for place in sorted({self._stored_row(row) // per_file for row in rows}):
             for name in self._map_arrays:
-                _remove_partial((self.path / name / "c" / str(row)).rglob("*" + PARTIAL))
+                for ending in (PARTIAL, UNFINISHED):
+                    _remove_partial((self.path / name / "c" / str(place)).rglob("*" + ending))
 
     def edit(self, edits: Edits, settings: Mapping[str, Any] | None = None) -> None:
         """Change what is said of videos and classes, in place, at once or not at all; maps stay as they are.
@@ -239,37 +305,55 @@ class ZarrCache(FrameMapCache):
         values = {name: edits_of(self.attributes, name) for name in edits}
         for name, of_rows in values.items():
             self._update(name, np.array(list(of_rows), np.int64), list(of_rows.values()))
-        for row, status in values.get("status", {}).items():
-            if status == REMOVED:
-                self._delete_maps(row)
+        self._delete_maps([row for row, status in values.get("status", {}).items() if status == REMOVED])
         self._set({}, without=(EDITS,))
         self._forget_tables()
 
-    def _delete_maps(self, row: int) -> None:
-        """Delete the maps of a video, given its place in the arrays."""
-        for name in self._map_arrays:
+    def _delete_maps(self, rows: Sequence[int]) -> None:
+        """Delete the maps of videos, given their places in the arrays."""
+        if self._sharding:
+            self._delete_in_shards(self._sharding, set(rows))
+            return
+        for row, name in product(rows, self._map_arrays):
             folder = self.path / name / "c" / str(row)
             if not stays_within(self.path, folder):
                 raise InputError(f"{folder}: a link out of the cache; remove it, then run again")
             if folder.exists():
                 shutil.rmtree(folder)
 
+    def _delete_in_shards(self, sharding: Sharding, rows: set[int]) -> None:
+        """Write the shards of some videos anew without them; those that have maps stay."""
+        done = np.flatnonzero(self._stored_column("status") == DONE)
+        for number in sorted({row // sharding.videos for row in rows}):
+            kept = done[done // sharding.videos == number].tolist()
+            rewrite_shard(sharding, number, {name: {} for name in self._map_arrays}, set(kept) - rows)
+
     def write(self, records: Sequence[MapRecord]) -> None:
         """Write finished videos: the maps first, then what is known of them, the status last.
 
         A kill between any two of these leaves videos that count as pending and are simply written again.
         """
+        if self._sharding:
+            sources = [(record.row, Path()) for record in records]
+            writer = UnitWriter(self._sharding)
+            writer.expect(*self.units(sources))
+            self.mark([video for shard in writer.write(records) for video in shard.videos])
+            return
         errors = [self._write_maps(record) if record.maps is not None else 0.0 for record in records]
-        rows = np.array([self._stored_row(record.row) for record in records])
+        self.mark([FinishedVideo.of(record, error) for record, error in zip(records, errors, strict=True)])
+
+    def mark(self, videos: Sequence[FinishedVideo]) -> None:
+        """Write what is known of videos whose maps are there, or which failed; the status last."""
+        rows = self._rows_that_count("videos")[[video.row for video in videos]]
         for name in ("decoder", "reason", "frame_count"):
-            self._update(name, rows, [getattr(record, name) for record in records])
-        self._update("content", rows, [record.source.content for record in records])
-        self._update("source_bytes", rows, [record.source.bytes for record in records])
-        self._update("source_modified", rows, [record.source.modified_ns for record in records])
+            self._update(name, rows, [getattr(video, name) for video in videos])
+        self._update("content", rows, [video.source.content for video in videos])
+        self._update("source_bytes", rows, [video.source.bytes for video in videos])
+        self._update("source_modified", rows, [video.source.modified_ns for video in videos])
         if self.layout.is_quantised:
-            self._update(ERROR_COLUMN, rows, errors)
-        self._update("status", rows, [FAILED if record.maps is None else DONE for record in records])
-        self._forget_tables()
+            self._update(ERROR_COLUMN, rows, [video.error for video in videos])
+        self._update("status", rows, [DONE if video.has_maps else FAILED for video in videos])
+        self._videos = self._sources = None  # which rows count is as it was
 
     def _write_maps(self, record: MapRecord) -> float:
         """Write the maps of all views, and return the relative error of what was stored."""
@@ -296,10 +380,10 @@ class ZarrCache(FrameMapCache):
             array[start:stop] = block
 
 
-def _write_empty(folder: Path, settings: Mapping[str, Any], layout: MapLayout) -> None:
+def _write_empty(folder: Path, settings: Mapping[str, Any], layout: MapLayout, shard_videos: int) -> None:
     """Write a cache without videos into an empty folder."""
     group = zarr.open_group(folder, mode="w", zarr_format=3)
-    create_arrays(group, layout)
+    create_arrays(group, layout, shard_videos)
     made = {"schema": SCHEMA, "version": VERSION, "settings": dict(settings)}
     counts = {"text_model": None, "videos": 0, "classes": 0}
     seal(group, folder, group.array_keys(), {**made, **counts}, growing=True)

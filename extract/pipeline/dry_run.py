@@ -15,7 +15,7 @@ from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
 from hcl.extract.pipeline.completeness import list_planned, planned_coverage
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
-from hcl.extract.pipeline.preparation import prepare
+from hcl.extract.pipeline.preparation import choose_backbone, prepare
 from hcl.extract.system.console import plain
 from hcl.extract.system.threads import cores
 
@@ -73,7 +73,7 @@ def forecast(
         "prune": prune,
         "skip_missing": skip_missing,
     }
-    prepared = prepare(Path(videos), Path(path), config, **given)
+    prepared = prepare(Path(videos), Path(path), config, choose_backbone, **given)
     config, plan = prepared.config, prepared.plan
     coverage = planned_coverage(plan.listing, plan.catalog, prepared.cache) if plan.listing else None
     if plan.listing and missing_list is not None:

@@ -1,30 +1,23 @@
-"""The pipeline: decode ahead, fill batches across videos, write behind; resume where an earlier run stopped."""
+"""An extraction from its plan to its summary; it resumes where an earlier run stopped."""
 
-import errno
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hcl.extract.backbones.backbone import Backbone
-from hcl.extract.cache.layout import MapRecord
+from hcl.extract.backbones.machine import MachineKind, kinds_of, refuse_mixture
+from hcl.extract.cache.base import MADE_BY
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.pool import decode_ahead
-from hcl.extract.decoding.worker import DecodeTask
 from hcl.extract.hub.class_texts import ClassTexts, embed_texts
 from hcl.extract.pipeline.completeness import list_missing
-from hcl.extract.pipeline.inference import map_videos
+from hcl.extract.pipeline.engine import Engine, ThisMachine, told_if_unwritable
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
 from hcl.extract.pipeline.summary import Summary, summarise
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
-from hcl.extract.system.progress import logger, progress_bar
+from hcl.extract.system.progress import logger
 from hcl.extract.video.reading import decoder_note
-
-VIDEOS_PER_WRITE = 16  # a kill loses at most this many finished videos, which are then read again
 
 
 def extract(
@@ -37,6 +30,7 @@ def extract(
     prune: bool = False,
     skip_missing: bool = False,
     missing_list: str | Path | None = None,
+    engine: Engine | None = None,
 ) -> Summary:
     """Write the frame maps of all videos that the cache does not hold yet, and let it say of the others what is so now.
 
@@ -52,11 +46,12 @@ def extract(
         prune: remove videos of the cache that are not among `videos`
         skip_missing: go without listed videos that are not there
         missing_list: CSV file of what is missing of a benchmark; None: one beside the cache, if anything is
+        engine: what computes the maps; None: this machine
 
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
     """
-    videos, path = Path(videos), Path(path)
+    videos, path, engine = Path(videos), Path(path), engine or ThisMachine()
     with sole_writer(path):
         given: dict[str, Any] = {
             "names": Path(names) if names else None,
@@ -64,7 +59,7 @@ def extract(
             "prune": prune,
             "skip_missing": skip_missing,
         }
-        prepared = prepare(videos, path, config, **given, mode="r+")
+        prepared = prepare(videos, path, config, engine.load, **given, mode="r+")
         plan, config = prepared.plan, prepared.config
         texts = _texts_for(prepared.cache, plan, config)  # before a cache is made: it may be refused
         cache = prepared.cache or ZarrCache.create(
@@ -74,8 +69,11 @@ def extract(
             views=config.views,
             dtype=config.cache_dtype,
             embedding=prepared.backbone.identity.embedding,
+            shard_videos=config.shard_videos,
         )
-        with _told_if_unwritable(path):
+        with told_if_unwritable(path):
+            if cache.sharding and plan.pending:
+                _settle_kinds(cache, engine.kinds(), config)
             _settle_text_model(cache, texts)
             cache.finish_edits()
             if plan.listing and not cache.lists_identity:
@@ -86,7 +84,7 @@ def extract(
             cache.remove_partial_writes(row for row, _ in plan.pending)
         for line in (*plan.changes, *plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
-        _run(cache, plan, config, prepared.backbone)
+        engine.run(cache, plan, config)
     return summarise(cache, plan, list_missing(cache, plan.listing, missing_list), least=config.min_per_class)
 
 
@@ -137,42 +135,15 @@ def _edit(cache: ZarrCache, plan: Plan, settings: Mapping[str, Any]) -> None:
         cache.edit(plan.edits, cache.settings | origin)
 
 
-def _run(cache: ZarrCache, plan: Plan, config: ExtractConfig, backbone: Backbone) -> None:
-    """Drive the three stages over all pending videos."""
-    decoded = decode_ahead(plan.pending, DecodeTask.of(config), workers=config.workers)
-    bar = progress_bar(len(plan.pending), "video", "extract")
-    with closing(decoded), bar, ThreadPoolExecutor(1) as writer:
-        writing: Future[None] | None = None
-        for records in _groups(map_videos(decoded, backbone, config.batch_size)):
-            _wait(writing, cache.path)
-            writing = writer.submit(cache.write, records)
-            bar.update(len(records))
-        _wait(writing, cache.path)
+def _settle_kinds(cache: ZarrCache, kinds: Sequence[MachineKind], config: ExtractConfig) -> None:
+    """Keep which kinds of machines computed the maps of a cache in shards.
 
-
-def _wait(writing: "Future[None] | None", path: Path) -> None:
-    """Wait for the last write and tell what became of it."""
-    if writing is not None:
-        with _told_if_unwritable(path):
-            writing.result()
-
-
-@contextmanager
-def _told_if_unwritable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "free some space" if full else "check the disk"
-        raise InputError(f"{path}: cannot be written ({error.strerror}); {remedy}, then run again to resume") from error
-
-
-def _groups(records: Iterable[MapRecord]) -> Iterator[list[MapRecord]]:
-    group: list[MapRecord] = []
-    for record in records:
-        group.append(record)
-        if len(group) == VIDEOS_PER_WRITE:
-            yield group
-            group = []
-    if group:
-        yield group
+    Raises:
+        InputError: if there are others than before, and they are not to be mixed
+    """
+    before = kinds_of(cache.attributes, MADE_BY)
+    if others := [kind for kind in kinds if kind not in before] if before else list(kinds[1:]):
+        first = before[0] if before else kinds[0]
+        refuse_mixture(str(cache.path), first.differences(others[0], here="there", there="now"), mixed=config.mixed)
+    if not set(kinds) <= set(before):
+        cache.set_made_by([kind.to_dict() for kind in dict.fromkeys((*before, *kinds))])

@@ -23,7 +23,9 @@ Images = NDArray[np.uint8]
 Mapped = tuple[NDArray[np.float16], NDArray[np.float16] | None]  # of a frame (P, C) or clip (T, P, C); and (E,)
 
 
-def map_videos(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_size: int) -> Iterator[MapRecord]:
+def map_videos(
+    decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_size: int, *, threads: int = 0
+) -> Iterator[MapRecord]:
     """Turn frames into maps in full batches across videos; the last batch is padded.
 
     The batch size is fixed so that a video's maps do not depend on its neighbours.
@@ -32,12 +34,13 @@ def map_videos(decoded: Iterable[Decoded | Failed], backbone: Backbone, batch_si
         decoded: videos in order
         backbone: the frozen network
         batch_size: frames a call; on a CPU, no more than its caches hold
+        threads: calls at once on a CPU; 0: one per core
 
     Yields:
         one record a video, in order
     """
     on_cpu = backbone.device.type == "cpu"
-    size, threads = backbone.images_per_call(batch_size), cores() if on_cpu else 1
+    size, threads = backbone.images_per_call(batch_size), (threads or cores()) if on_cpu else 1
     waiting: deque[Decoded | Failed] = deque()
     images: list[Images] = []  # frames, or clips, in no call yet
     calls: deque[Future[list[Mapped]]] = deque()

@@ -1,12 +1,13 @@
 """What stands before the first video of an extraction: the cache as it is, the plan, the backbone and the settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
-from hcl.extract.backbones.backbone import Backbone, load_backbone
+from hcl.extract.backbones.backbone import Backbone, BackboneFacts, load_backbone
 from hcl.extract.cache.formats import is_hdf5, refuse_other_suffix
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import LAYERS, ExtractConfig
@@ -28,14 +29,17 @@ DEFAULTS = {  # settings that a cache names only where they differ
 SHOWN_ALONE = ("split_origin", "weights")  # the weights' contents are compared, not the name of their file
 
 
+Facts = TypeVar("Facts", bound=BackboneFacts)
+
+
 @dataclass(frozen=True)
-class Preparation:
+class Preparation(Generic[Facts]):
     """All that is settled before a video is read."""
 
     cache: ZarrCache | None  # None: it is yet to be made
     config: ExtractConfig  # with what the cache decides
     plan: Plan
-    backbone: Backbone
+    backbone: Facts
     settings: dict[str, Any]  # of the cache
 
     @property
@@ -53,19 +57,21 @@ def prepare(
     videos: Path,
     path: Path,
     config: ExtractConfig,
+    load: Callable[[ExtractConfig], Facts],
     *,
     names: Path | None = None,
     repair: bool = False,
     prune: bool = False,
     skip_missing: bool = False,
     mode: str = "r",
-) -> Preparation:
+) -> Preparation[Facts]:
     """Open the cache if it is there, plan what is to be done, and load the backbone.
 
     Args:
         videos: folder or manifest
         path: of the cache
         config: how to read and what to compute
+        load: loads the backbone, here or where it will run
         names: CSV file with label,name: texts of classes
         repair, prune, skip_missing: as of `make_plan`
         mode: "r" to read the cache, "r+" to write to it, too
@@ -77,8 +83,10 @@ def prepare(
     if cache is None:
         _refuse_name(path)
     config = with_cache_choices(config, cache) if cache else config
+    if cache is not None:
+        refuse_other_shards(cache, config)
     plan = make_plan(videos, cache, config, names, repair=repair, prune=prune, skip_missing=skip_missing)
-    backbone = choose_backbone(config)
+    backbone = load(config)
     settings = cache_settings(config, backbone, plan)
     if cache is not None:
         refuse_other_settings(cache, settings)
@@ -122,12 +130,12 @@ def choose_backbone(config: ExtractConfig) -> Backbone:
     )
 
 
-def cache_settings(config: ExtractConfig, backbone: Backbone, plan: Plan) -> dict[str, Any]:
+def cache_settings(config: ExtractConfig, backbone: BackboneFacts, plan: Plan) -> dict[str, Any]:
     """Everything the maps depend on, as the cache keeps it, and how its splits came about."""
     return {**maps_settings(config, backbone), "split_origin": split_origin(plan.catalog, config)}
 
 
-def maps_settings(config: ExtractConfig, backbone: Backbone) -> dict[str, Any]:
+def maps_settings(config: ExtractConfig, backbone: BackboneFacts) -> dict[str, Any]:
     """Everything the maps depend on, as a cache keeps it."""
     identity = backbone.identity
     return {
@@ -154,4 +162,15 @@ def refuse_other_settings(cache: ZarrCache, settings: dict[str, Any]) -> None:
     if differing:
         raise InputError(
             f"{cache.path}: made with other settings: {differing}; use the cache's, or extract into a new cache"
+        )
+
+
+def refuse_other_shards(cache: ZarrCache, config: ExtractConfig) -> None:
+    """Refuse other shards than a cache has: its arrays were made for them."""
+    there = cache.shard_videos
+    if config.shard_videos and config.shard_videos != there:
+        has = f"has shards of {there} videos" if there else "has a file a video"
+        raise InputError(
+            f"{cache.path}: {has}, not shards of {config.shard_videos}; leave out --shard-videos, or copy it first:"
+            f" hcl convert {cache.path} NEW.zarr --shard-videos {config.shard_videos}"
         )

@@ -8,9 +8,9 @@ from hcl.extract.system.errors import InputError, first_line
 REINSTALL = "install both in one command: pip install --upgrade --force-reinstall torch torchvision"
 
 
-def package_version() -> str:
-    """The installed version of hcl; "unknown" when run from a folder that is not installed."""
-    return _version("hcl") or "unknown"
+def package_version(name: str = "hcl") -> str:
+    """The installed version of a package; "unknown" when run from a folder that is not installed."""
+    return _version(name) or "unknown"
 
 
 def check_torchvision() -> None:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.match.config import LEVELS, ScoreConfig
 from hcl.match.embeddings import Arrays, Clips, Embeddings
@@ -25,6 +26,7 @@ from hcl.match.episodes.level_table import Case, LevelTable
 from hcl.match.evaluation.known_levels import known_levels, known_scores
 from hcl.match.evaluation.score_cache import ScoreCache
 from hcl.match.fast_scoring.pair_scores import score_pairs
+from hcl.match.fast_scoring.remote_pairs import score_blocks
 from hcl.match.methods.registry import Method
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.scorer import arrays_for, scorer_of
@@ -53,7 +55,13 @@ class LevelScores:
 
 
 def score_levels(
-    store: EmbeddingStore, episodes: Episodes, scoring: ScoreConfig, score_cache: ScoreCache, *, spatial: bool
+    store: EmbeddingStore,
+    episodes: Episodes,
+    scoring: ScoreConfig,
+    score_cache: ScoreCache,
+    *,
+    spatial: bool,
+    cluster: ClusterConfig | None = None,
 ) -> LevelScores:
     """Score the distinct pairs of episodes by HCL; pairs that are cached are not scored again.
 
@@ -65,13 +73,14 @@ def score_levels(
         scoring: how pairs are scored
         score_cache: gives the scores that it has, and takes the new ones
         spatial: False leaves the spatial level out
+        cluster: whose workers score; None: this machine
     """
     pairs = distinct_pairs(episodes)
     levels, scored = score_cache.look_up(pairs.pairs)
     order = np.argsort(pairs.first, kind="stable")
     order = order[~scored[order]]
     try:
-        for places, scores in _slices(store, pairs.pairs, order, scoring, spatial=spatial):
+        for places, scores in _slices(store, pairs.pairs, order, scoring, spatial=spatial, cluster=cluster):
             score_cache.add(pairs.pairs[places], scores)
             levels[places], scored[places] = scores, True
     except KeyboardInterrupt:
@@ -80,7 +89,13 @@ def score_levels(
 
 
 def _slices(
-    store: EmbeddingStore, pairs: Rows, order: Rows, scoring: ScoreConfig, *, spatial: bool
+    store: EmbeddingStore,
+    pairs: Rows,
+    order: Rows,
+    scoring: ScoreConfig,
+    *,
+    spatial: bool,
+    cluster: ClusterConfig | None,
 ) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
     """Score pairs in an order, some at a time: their places (b,) and scores (b, 3)."""
     if not len(order):
@@ -88,11 +103,20 @@ def _slices(
     used, local = np.unique(pairs[order], return_inverse=True)
     local = local.reshape(-1, 2)
     embeddings = store.embeddings(used)
-    with progress_bar(len(order), "pair", "score") as bar:
-        for start in range(0, len(order), PAIRS_PER_SLICE):
-            some = slice(start, start + PAIRS_PER_SLICE)
-            scores = score_pairs(embeddings, local[some], **scoring.of_pairs, spatial=spatial, progress=bar.update)
+    slices = [slice(start, start + PAIRS_PER_SLICE) for start in range(0, len(order), PAIRS_PER_SLICE)]
+    settings, count = scoring.of_pairs, len(order)
+    with progress_bar(count, "pair", "score") as bar:
+        if cluster is None:
+            for some in slices:
+                scores = score_pairs(embeddings, local[some], **settings, spatial=spatial, progress=bar.update)
+                yield order[some], scores
+            return
+        blocks = [local[some] for some in slices]
+        for some, scores in zip(
+            slices, score_blocks(embeddings, blocks, settings, cluster, spatial=spatial), strict=True
+        ):
             yield order[some], scores
+            bar.update(len(scores))
 
 
 def level_table(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import check_distinct, option_of
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig, ScoreConfig
@@ -26,6 +27,7 @@ class EvaluationRequest:
     seeds: tuple[int, ...] = ()  # of several draws; none: the one of `episodes`
     episode_list: EpisodeList | None = None  # scored in place of drawn episodes
     score_cache: Path | None = None  # keeps the scores of pairs for later evaluations
+    cluster: ClusterConfig | None = None  # whose workers score; None: this machine
 
     def __post_init__(self) -> None:
         if self.plan.method not in (None, HCL):
@@ -47,6 +49,7 @@ class EvaluationRequest:
         episode_list: EpisodeList | None = None,
         score_cache: str | Path | None = None,
         seeds: Sequence[int] = (),
+        cluster: ClusterConfig | None = None,
         **settings: Any,
     ) -> "EvaluationRequest":
         """Sort settings by what they configure; what is not given keeps its default.
@@ -56,6 +59,7 @@ class EvaluationRequest:
             episode_list: the same, read already
             score_cache: Zarr folder of scores
             seeds: of several draws
+            cluster: whose workers score
             settings: fields of EpisodeConfig, EvaluationConfig and ScoreConfig
 
         Raises:
@@ -86,6 +90,7 @@ class EvaluationRequest:
             seeds=tuple(seeds),
             episode_list=episode_list,
             score_cache=None if score_cache is None else Path(score_cache),
+            cluster=cluster,
         )
 
     @property
@@ -182,7 +187,7 @@ def evaluate_stores(
     """
     stores = [open_store(source, request.plan.method) for source in sources]
     refuse_twice(stores)
-    evaluators = [Evaluator(store, request.plan, request.scoring, score_cache=request.score_cache) for store in stores]
+    evaluators = [_evaluator(store, request) for store in stores]
     first = evaluators[0]
     for other in evaluators[1:]:
         if other.method != first.method:
@@ -214,7 +219,12 @@ def evaluate_request(store: EmbeddingStore, request: EvaluationRequest) -> list[
     Raises:
         InputError: if the episodes cannot be drawn, or the cached scores are of something else
     """
-    return _of_seeds(Evaluator(store, request.plan, request.scoring, score_cache=request.score_cache), request)
+    return _of_seeds(_evaluator(store, request), request)
+
+
+def _evaluator(store: EmbeddingStore, request: EvaluationRequest) -> Evaluator:
+    of_request: dict[str, Any] = {"score_cache": request.score_cache, "cluster": request.cluster}
+    return Evaluator(store, request.plan, request.scoring, **of_request)
 
 
 def _of_seeds(evaluator: Evaluator, request: EvaluationRequest) -> list[Evaluation]:

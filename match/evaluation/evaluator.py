@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.video_table import Rows
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.errors import InputError
 from hcl.match.confidence.fitting import choose_temperatures, choose_threshold
 from hcl.match.config import BASELINE, HCL, LEVELS, WEIGHTED, ZERO_SHOT, EpisodeConfig, EvaluationConfig, ScoreConfig
@@ -47,6 +48,7 @@ class Evaluator:
         plan: how many supports count, and which split: "novel" for a result, "val" while choosing settings
         scoring: fields of ScoreConfig that differ from the settings the encoder was trained with
         score_cache: Zarr folder that keeps the scores of pairs for later evaluations
+        cluster: whose workers score HCL's pairs; None: this machine
 
     Raises:
         InputError: if the store is of another method than the plan's, or the cached scores are of something else
@@ -59,7 +61,9 @@ class Evaluator:
         scoring: Mapping[str, Any] | None = None,
         *,
         score_cache: str | Path | None = None,
+        cluster: ClusterConfig | None = None,
     ) -> None:
+        self._cluster = cluster
         plan = plan or EvaluationConfig()
         self.store, self.method = store, choose_method(store, plan.method)
         self._path = None if score_cache is None else Path(score_cache)
@@ -211,7 +215,8 @@ class Evaluator:
     ) -> tuple[Episodes, dict[Case, ClassScores], Spread]:
         """Score classes by HCL's levels, of the episodes that are scored whole; new scores are kept."""
         spatial, before = self.plan.spatial, len(self._score_cache)
-        level_scores = score_levels(self.store, episodes, self.scoring, self._score_cache, spatial=spatial)
+        given: dict[str, Any] = {"spatial": spatial, "cluster": self._cluster}
+        level_scores = score_levels(self.store, episodes, self.scoring, self._score_cache, **given)
         if self._path is not None and len(self._score_cache) > before:
             write_scores(self._path, self._score_cache, self._settings)
         if not (count := level_scores.finished):

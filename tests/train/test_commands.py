@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from hcl.extract.commands import RAY_NAMES
 from hcl.extract.system.settings import GROUPS
 from hcl.train.commands import ABLATED, ablate, crossval, train
 from hcl.train.config import TrainConfig
@@ -24,7 +25,7 @@ FOLDS = {field.name for field in fields(CrossvalConfig)}
     ],
 )
 def test_every_setting_is_an_option(command: click.Command, settings: set[str], own: set[str]) -> None:
-    episodes = {"n_way", "shots", "n_query", "episodes", "group_disjoint", "split", "min_videos"}
+    episodes = {*RAY_NAMES, "n_way", "shots", "n_query", "episodes", "group_disjoint", "split", "min_videos"}
     assert {option.name for option in command.params} == settings | own | (set() if command is train else episodes)
 
 

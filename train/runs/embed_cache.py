@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.hub.class_texts import clean_name
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
@@ -33,6 +34,7 @@ from hcl.train.encoders.untrained import Untrained
 from hcl.train.losses.objective import trained_levels
 from hcl.train.runs.file_hashes import file_hash
 from hcl.train.runs.planning import BASE_CONTENTS, BASE_LABELS, held_out_twins, labels_of, log_left_out
+from hcl.train.runs.remote_embedding import remote_batches, remote_mean_maps
 from hcl.train.runs.run_folder import CHOICE, WEIGHTS, Run, RunConfig, load_encoder, read_config
 
 UNTRAINED = "untrained"  # what a store names in place of its run
@@ -62,6 +64,7 @@ def embed_cache(
     test_views: int | None = None,
     device: str = "auto",
     split: str | None = None,
+    cluster: ClusterConfig | None = None,
 ) -> EmbeddedCache:
     """Embed every finished video of a cache, or of one of its splits, keeping its splits.
 
@@ -76,6 +79,7 @@ def embed_cache(
         test_views: of each video, whose embeddings are averaged; 0: all of them; None: as the run has it
         device: "auto", "cpu" or "cuda"
         split: whose videos are embedded; None: all
+        cluster: whose workers embed, on their own devices; None: this machine
 
     Raises:
         InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
@@ -99,20 +103,29 @@ def embed_cache(
         raise InputError(f"{cache}: every video is left out, since {run} was trained on it; embed another cache")
     log_left_out(twins)
     if encoder is None:
-        encoder = Untrained(mean_of_maps(source, rows), inputs_in(opened.settings))
-    write_embeddings(encoder.to(source.device), source, rows, out, trained, test_views=test_views)
+        encoder = Untrained(mean_of_maps(source, rows, cluster, device=device), inputs_in(opened.settings))
+    encoder = encoder.to(source.device)
+    write_embeddings(encoder, source, rows, out, trained, test_views=test_views, cluster=cluster, device=device)
     return EmbeddedCache(out, len(rows))
 
 
-def mean_of_maps(source: MapSource, rows: NDArray[np.int64]) -> torch.Tensor:
+def mean_of_maps(
+    source: MapSource, rows: NDArray[np.int64], cluster: ClusterConfig | None = None, *, device: str = "auto"
+) -> torch.Tensor:
     """The mean of the maps of videos over frames and patches, (C,): those that are not novel, else of all.
 
     Args:
         source: of the maps
         rows: (V,), of its cache
+        cluster: whose workers read the maps; None: this machine
+        device: of these workers
     """
     known = np.setdiff1d(rows, source.cache.rows("novel"))
     rows = known if len(known) else rows
+    if cluster is not None:
+        return torch.from_numpy(
+            np.concatenate(list(remote_mean_maps(source, rows, cluster, device=device))).mean(axis=0)
+        )
     means = [
         source.read(rows[start : start + VIDEOS_PER_BATCH]).mean_map()
         for start in range(0, len(rows), VIDEOS_PER_BATCH)
@@ -129,6 +142,8 @@ def write_embeddings(
     *,
     test_views: int | None = None,
     fallback: LevelWeights | None = None,
+    cluster: ClusterConfig | None = None,
+    device: str = "auto",
 ) -> None:
     """Write an embedding store that says which run and cache it comes from.
 
@@ -140,6 +155,8 @@ def write_embeddings(
         run: whose encoder it is; None: untrained
         test_views: as of `embed_cache`
         fallback: level weights where neither the store nor the run has classes to choose them on
+        cluster: whose workers embed; None: this machine
+        device: of these workers
     """
     cache, config = source.cache, None if run is None else run.config
     if test_views is None:
@@ -174,7 +191,10 @@ def write_embeddings(
         weights = weights or (weights_of_run(run) if run else None) or fallback
         return {} if weights is None else {LEVEL_WEIGHTS: weights.to_dict()}
 
-    embed_to_store(encoder, source, rows, out, attributes, views=views, finish=finish)
+    batches = None
+    if cluster is not None:
+        batches = remote_batches(encoder, source, rows, cluster, views=views, device=device)
+    embed_to_store(encoder, source, rows, out, attributes, views=views, finish=finish, batches=batches)
 
 
 def trained_classes(config: RunConfig, labels: Iterable[str]) -> list[str]:

@@ -124,6 +124,7 @@ def _describe_cache(path: Path, verify: bool) -> Description:
     facts = {
         "videos": {"total": len(videos), "done": done, "failed": failed, "pending": len(videos) - done - failed},
         "maps": str(cache.layout) + ("" if rounding is None else f", mean relative l2 error {rounding:.4f}"),
+        **({"shards": f"{cache.shard_videos} videos a file"} if cache.shard_videos else {}),
         "settings": cache.settings,
         "class texts": model["model"] if model else None,
         **({"unlabelled": f"{count} videos, for hcl embed alone"} if (count := videos.label.count(UNLABELLED)) else {}),

@@ -10,6 +10,7 @@ import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
+from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.console import csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at, write_errors
@@ -25,6 +26,7 @@ from hcl.train.runs import running
 from hcl.train.runs.cross_domain import OtherSet
 from hcl.train.runs.planning import default_preset, make_run_config
 from hcl.train.studies.folds import CrossvalConfig, make_folds
+from hcl.train.studies.trainings import Training, train_on_cluster, train_one
 
 
 def cross_validate(
@@ -38,6 +40,7 @@ def cross_validate(
     preset: str | None = None,
     own_splits: bool = False,
     on: OtherSet | None = None,
+    cluster: ClusterConfig | None = None,
 ) -> CrossValidation:
     """Split the classes of a cache into folds; train and evaluate each fold with each seed.
 
@@ -53,10 +56,54 @@ def cross_validate(
         preset: as for a training
         own_splits: train and evaluate on the cache's own splits in place of folds
         on: evaluate on this other set, without the classes that overlap the trained ones
+        cluster: whose workers train, a run each; None: this machine, one after the other
 
     Raises:
         InputError: if there are too few classes or videos, before anything is trained, or the folder holds a run of
             other settings
+    """
+    on_cluster = cluster is not None
+    trainings = plan_trainings(
+        *(path, folder, config, episodes, plan, settings),
+        preset=preset,
+        own_splits=own_splits,
+        on=on,
+        on_cluster=on_cluster,
+    )
+    if cluster is not None:
+        train_on_cluster([training for of_fold in trainings for training in of_fold], cluster)
+    evaluations = []
+    for of_fold in trainings:
+        of_seeds = []
+        for training in of_fold:
+            train_one(None, training)
+            store = EmbeddingStore.open(training.run / STORE) if on is None else on.store(training.run, plan.split)
+            of_seeds.append(evaluate_store(store, episodes, plan))
+        evaluations.append(tuple(of_seeds))
+    return CrossValidation(tuple(evaluations))
+
+
+def plan_trainings(
+    path: Path,
+    folder: Path,
+    config: CrossvalConfig,
+    episodes: EpisodeConfig,
+    plan: EvaluationConfig,
+    settings: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    own_splits: bool = False,
+    on: OtherSet | None = None,
+    on_cluster: bool = False,
+) -> list[list[Training]]:
+    """Refuse what cannot be done, then write the splits of each fold, and list its trainings by seed.
+
+    Args:
+        path, folder, config, episodes, plan, settings, preset, own_splits, on: as of `cross_validate`
+        on_cluster: whether other machines train, for which this one settles the preset
+
+    Raises:
+        InputError: as `cross_validate`
     """
     cache = open_cache(path)
     folds = (
@@ -65,8 +112,10 @@ def cross_validate(
         else make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
     )
     refuse_folder(folder)
+    presets = []
     for fold, splits in enumerate(folds):
         of_fold = cache.with_splits(splits)
+        presets.append(preset or (default_preset(of_fold) if on_cluster else None))
         if on is None:
             refuse_undrawable(of_fold, episodes, plan, where=f"{path}, fold {fold}")
         for seed in config.seeds:
@@ -74,19 +123,14 @@ def cross_validate(
         if on is not None:
             of_runs = make_run_config(of_fold, preset_config(preset or default_preset(of_fold), **settings))
             on.refuse(of_runs, replace(episodes, k_shot=max(plan.shots)), plan)
-    evaluations = []
+    trainings = []
     for fold, splits in enumerate(folds):
-        splits_file = folder / f"fold{fold}.csv"
-        write_splits(splits_file, splits)
-        of_seeds = []
-        for seed in config.seeds:
-            run = folder / f"fold{fold}-seed{seed}"
-            given = {**settings, "seed": seed}
-            running.train_once(path, run=run, preset=preset, splits=splits_file, settings=given)
-            store = EmbeddingStore.open(run / STORE) if on is None else on.store(run, plan.split)
-            of_seeds.append(evaluate_store(store, episodes, plan))
-        evaluations.append(tuple(of_seeds))
-    return CrossValidation(tuple(evaluations))
+        file = folder / f"fold{fold}.csv"
+        write_splits(file, splits)
+        runs = {seed: folder / f"fold{fold}-seed{seed}" for seed in config.seeds}
+        given = (file, presets[fold])
+        trainings.append([Training(path, run, *given, {**settings, "seed": seed}) for seed, run in runs.items()])
+    return trainings
 
 
 def refuse_folder(folder: Path) -> None:

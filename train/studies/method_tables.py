@@ -78,13 +78,7 @@ def paper_tables(
         InputError: if there is no such table, the cache holds no benchmark of it, or it lacks another set; nothing is
             run then
     """
-    known = (*TABLES, *OF_BENCHMARKS, ACROSS)
-    if unknown := [number for number in numbers if number not in known]:
-        raise InputError(f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}")
-    if (ACROSS in numbers) != bool(others):
-        raise InputError(
-            f"--table {ACROSS} evaluates on another set, which --on names, such as: --table {ACROSS} --on ucf101.zarr"
-        )
+    refuse_tables(numbers, others)
     of_methods = [number for number in numbers if number in OF_BENCHMARKS]
     coverage = benchmark_of(cache, of_methods) if of_methods else None
 
@@ -99,6 +93,51 @@ def paper_tables(
         yield table_across(cache, other, partial(of_method, on=other))
     if ablated := [number for number in numbers if number in TABLES]:
         yield from ablations(ablated, run)
+
+
+def refuse_tables(numbers: Sequence[int], others: Sequence[OtherSet]) -> None:
+    """Refuse tables that are not of the paper's, or that need another set.
+
+    Raises:
+        InputError: the message names those that there are
+    """
+    known = (*TABLES, *OF_BENCHMARKS, ACROSS)
+    if unknown := [number for number in numbers if number not in known]:
+        raise InputError(f"--table must be of {', '.join(map(str, known))}, got {unknown[0]}")
+    if (ACROSS in numbers) != bool(others):
+        raise InputError(
+            f"--table {ACROSS} evaluates on another set, which --on names, such as: --table {ACROSS} --on ucf101.zarr"
+        )
+
+
+@dataclass(frozen=True)
+class TableRun:
+    """What runs of a table are trained with."""
+
+    switches: Mapping[str, Any]  # fields of TrainConfig
+    own_splits: bool = False  # on the cache's own split
+    on: OtherSet | None = None  # where it is evaluated on another set alone
+
+
+def runs_of_tables(
+    numbers: Sequence[int], cache: FrameMapCache, others: Sequence[OtherSet] = ()
+) -> dict[str, TableRun]:
+    """What `paper_tables` will train, by folder.
+
+    Args: as of `paper_tables`
+
+    Raises:
+        InputError: as `paper_tables`
+    """
+    refuse_tables(numbers, others)
+    papers = [papers_across(cache, other) for other in others]
+    on = others[0] if others else None
+    if of_methods := [number for number in numbers if number in OF_BENCHMARKS]:
+        papers, on = [*papers, papers_of(benchmark_of(cache, of_methods))], None
+    methods = dict.fromkeys(system.method for some in papers for system, _ in reported(some))
+    found = {f"method-{name}": TableRun({"method": name}, own_splits=True, on=on) for name in methods}
+    variants = (variant for number in numbers for variant in TABLES.get(number, ()))
+    return found | {variant.folder: TableRun(variant.settings) for variant in variants}
 
 
 def benchmark_of(cache: FrameMapCache, numbers: Sequence[int]) -> Coverage:
@@ -130,8 +169,7 @@ def method_table(number: int, coverage: Coverage, run: Callable[[str], CrossVali
         coverage: of the benchmark
         run: trains and evaluates a method on the published split, once; it is called again for rows of one method
     """
-    papers = [(system, system.paper.get(coverage.benchmark, {})) for system in SYSTEMS]
-    shots, rows = _fill_in(papers, run)
+    shots, rows = _fill_in(papers_of(coverage), run)
     title = f"methods on {coverage.benchmark}, published split, the same maps and episodes"
     return MethodTable(number, title, (coverage,), {"benchmark": coverage.summary()}, shots, rows)
 
@@ -147,13 +185,7 @@ def table_across(cache: FrameMapCache, other: OtherSet, run: Callable[[str], Cro
         run: trains a method and evaluates it on the other set, once; it is called again for rows of one method
     """
     here, there = cache.coverage, other.cache.coverage
-    on = there.benchmark if here and there and here.benchmark == TRAINED_ON else ""
-    papers = [
-        (system, system.across.get(on, {}))
-        for system in SYSTEMS
-        if system.across or system.score in (BASELINE, WEIGHTED)
-    ]
-    shots, rows = _fill_in(papers, run)
+    shots, rows = _fill_in(papers_across(cache, other), run)
     store = run(HCL).evaluations[0][0].store
     facts = {
         "trained_on": str(cache.path),
@@ -165,6 +197,28 @@ def table_across(cache: FrameMapCache, other: OtherSet, run: Callable[[str], Cro
     return MethodTable(ACROSS, title, tuple(of for of in (here, there) if of), facts, shots, rows)
 
 
+def papers_of(coverage: Coverage) -> list[tuple[System, Accuracies]]:
+    """The systems, and what the paper reports of each on a benchmark."""
+    return [(system, system.paper.get(coverage.benchmark, {})) for system in SYSTEMS]
+
+
+def papers_across(cache: FrameMapCache, other: OtherSet) -> list[tuple[System, Accuracies]]:
+    """The systems of Table 7, and what the paper reports of each, trained on one set and evaluated on another."""
+    here, there = cache.coverage, other.cache.coverage
+    on = there.benchmark if here and there and here.benchmark == TRAINED_ON else ""
+    return [
+        (system, system.across.get(on, {}))
+        for system in SYSTEMS
+        if system.across or system.score in (BASELINE, WEIGHTED)
+    ]
+
+
+def reported(papers: Sequence[tuple[System, Accuracies]]) -> list[tuple[System, Accuracies]]:
+    """Those that the paper reports, and those that it does not but that cost nothing beside them."""
+    has_none = not any(paper for _, paper in papers)
+    return [(one, paper) for one, paper in papers if one.score in (BASELINE, WEIGHTED) or paper or has_none]
+
+
 def _set_name(cache: FrameMapCache) -> str:
     return cache.coverage.benchmark if cache.coverage else cache.path.name
 
@@ -172,20 +226,18 @@ def _set_name(cache: FrameMapCache) -> str:
 def _fill_in(
     papers: Sequence[tuple[System, Accuracies]], run: Callable[[str], CrossValidation]
 ) -> tuple[tuple[int, ...], tuple[MethodRow, ...]]:
-    """Run the methods that the paper reports, and those that it does not but that cost nothing beside them.
+    """Run the methods that are `reported`.
 
     Returns:
         the numbers of shots, and the rows
     """
     reference, (*_, last) = run(HCL), SYSTEMS
     outcomes = reference.evaluations[0][0].outcomes
-    has_none = not any(paper for _, paper in papers)
     rows = []
-    for system, paper in papers:
-        if system.score in (BASELINE, WEIGHTED) or paper or has_none:
-            found = run(system.method)
-            pairs = [(case, system.score) for case in range(len(outcomes))]
-            accuracies = tuple(found.accuracy(*pair) for pair in pairs)
-            differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
-            rows.append(MethodRow(system, paper, accuracies, differences))
+    for system, paper in reported(papers):
+        found = run(system.method)
+        pairs = [(case, system.score) for case in range(len(outcomes))]
+        accuracies = tuple(found.accuracy(*pair) for pair in pairs)
+        differences = tuple(found.difference(*pair, reference, last.score) for pair in pairs)
+        rows.append(MethodRow(system, paper, accuracies, differences))
     return tuple(outcome.case.k_shot for outcome in outcomes), tuple(rows)

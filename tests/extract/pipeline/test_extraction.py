@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hcl.extract.backbones.machine import MachineKind
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
@@ -213,6 +215,51 @@ def test_frames_that_become_ambiguous_are_named(videos: Path, tmp_path: Path, co
     )
 
 
+def test_a_cache_in_shards_grows_is_repaired_and_is_that_of_single_files(
+    videos: Path, tmp_path: Path, config: ExtractConfig, write_video: Any
+) -> None:
+    config, path = replace(config, views=2, shard_videos=4), tmp_path / "shards.zarr"
+    (videos / "jump" / "broken.mp4").write_bytes(b"this is no video")
+    assert extract(videos, path, config).extracted == 9
+    extract(videos, tmp_path / "plain.zarr", replace(config, shard_videos=0))
+    shards, plain = ZarrCache.open(path), ZarrCache.open(tmp_path / "plain.zarr")
+    assert (shards.shard_videos, plain.shard_videos) == (4, 0)
+    for row in plain.rows():
+        np.testing.assert_array_equal(shards.view(row, 1), plain.view(row, 1))
+    write_video(videos / "jump" / "broken.mp4", seed=99)  # in a shard that is there already
+    write_video(videos / "nod" / "9.mp4", seed=51)
+    assert extract(videos, path, replace(config, shard_videos=0)).extracted == 2
+    extract(videos, tmp_path / "whole.zarr", config)
+    whole, shards = ZarrCache.open(tmp_path / "whole.zarr"), ZarrCache.open(path)
+    for name in whole.videos.path:
+        rows = (whole.videos.path.index(name), shards.videos.path.index(name))
+        np.testing.assert_array_equal(whole.maps(rows[0]), shards.maps(rows[1]))
+    before, file = bytes_of(path), path / "views" / "c" / "1" / "0" / "0" / "0" / "0"
+    file.write_bytes(b"x" + file.read_bytes()[1:])
+    assert extract(videos, path, config, repair=True).plan.damaged == (shards.videos.path[4],)
+    assert bytes_of(path) == before
+
+
+def test_other_shards_and_other_machines_are_refused(
+    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch, write_video: Any
+) -> None:
+    path = tmp_path / "cache.zarr"
+    extract(videos, path, replace(config, shard_videos=4))
+    assert [kind["hcl"] for kind in ZarrCache.open(path).attributes["made_by"]] == [MachineKind.here().hcl]
+    with pytest.raises(InputError, match=r"has shards of 4 videos, not shards of 8; .*hcl convert"):
+        extract(videos, path, replace(config, shard_videos=8))
+    mine = MachineKind.here()
+    monkeypatch.setattr(MachineKind, "here", lambda device=None: replace(mine, torch="9.9"))
+    assert extract(videos, path, config).extracted == 0  # nothing is added
+    write_video(videos / "nod" / "9.mp4", seed=51)
+    with pytest.raises(InputError, match=rf"torch {re.escape(mine.torch)} there, 9\.9 now; .*accept them with --mixed"):
+        extract(videos, path, config)
+    extract(videos, path, replace(config, mixed=True))
+    assert [kind["torch"] for kind in ZarrCache.open(path).attributes["made_by"]] == [mine.torch, "9.9"]
+    extract(videos, tmp_path / "plain.zarr", config)
+    assert "made_by" not in ZarrCache.open(tmp_path / "plain.zarr").attributes
+
+
 class Disk:
     """The disk that files are written to, full once `room` more bytes are written."""
 
@@ -222,7 +269,7 @@ class Disk:
 
         def open_file(path: Path, mode: str = "r", *others: Any, **named: Any) -> Any:
             file = opened(path, mode, *others, **named)
-            return Narrow(self, file) if "w" in mode and "b" in mode else file
+            return Narrow(self, file) if mode in ("wb", "w+b", "xb") else file
 
         monkeypatch.setattr(Path, "open", open_file)
 
@@ -247,11 +294,11 @@ class Narrow:
         return len(content)
 
 
-@pytest.mark.parametrize("room", [30_000, 45_000, 70_000])
+@pytest.mark.parametrize(("room", "shard"), [(30_000, 0), (45_000, 0), (70_000, 0), (45_000, 2)])
 def test_a_full_disk_stops_with_the_remedy_and_loses_nothing(
-    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch, room: int
+    videos: Path, tmp_path: Path, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch, room: int, shard: int
 ) -> None:
-    config = replace(config, views=2)
+    config = replace(config, views=2, shard_videos=shard)
     extract(videos, tmp_path / "whole.zarr", config)
     with monkeypatch.context() as patched:
         Disk(patched, room)

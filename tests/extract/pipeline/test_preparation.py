@@ -10,7 +10,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
-from hcl.extract.pipeline.preparation import DEFAULTS, prepare, refuse_other_settings
+from hcl.extract.pipeline.preparation import DEFAULTS, choose_backbone, prepare, refuse_other_settings
 from hcl.extract.system.errors import InputError
 
 
@@ -39,7 +39,9 @@ def test_other_settings_are_refused_side_by_side(videos: Path, tmp_path: Path, c
 
 def test_every_setting_of_a_cache_is_documented(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     document = (Path(__file__).parents[3] / "cache_schema.md").read_text(encoding="utf-8")
-    settings = prepare(videos, tmp_path / "c.zarr", replace(config, views=2, cache_dtype="uint8")).settings
+    settings = prepare(
+        videos, tmp_path / "c.zarr", replace(config, views=2, cache_dtype="uint8"), choose_backbone
+    ).settings
     assert {"backbone_layer", "cache_dtype", "split_origin", "views"} <= {*settings, *DEFAULTS}
     for name in {*settings, *DEFAULTS}:
         assert f"`{name}`" in document, name
@@ -48,7 +50,7 @@ def test_every_setting_of_a_cache_is_documented(videos: Path, tmp_path: Path, co
 def test_a_cache_decides_what_was_left_open(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     path = tmp_path / "cache.zarr"
     extract(videos, path, config)
-    prepared = prepare(videos, path, replace(config, precision="auto"))
+    prepared = prepare(videos, path, replace(config, precision="auto"), choose_backbone)
     assert prepared.config.precision == "float32" and prepared.cache is not None
     assert prepared.settings == prepared.cache.settings and prepared.maps_shape == prepared.cache.shape
     assert prepared.plan.kept == 9 and not prepared.plan.pending

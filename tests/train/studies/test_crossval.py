@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from hcl.cli import main
+from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.decoding.source import Source
@@ -25,6 +26,7 @@ from hcl.train.runs.run_folder import read_config
 from hcl.train.studies.ablation import FULL, TABLES, ablations
 from hcl.train.studies.crossval import class_order, cross_validate, write_splits
 from hcl.train.studies.folds import CrossvalConfig, make_folds
+from hcl.train.studies.method_tables import TableRun, paper_tables, runs_of_tables
 from hcl.train.studies.reports import ablation_text, crossval_text
 
 NAMES = tuple("abcdefghi")
@@ -241,6 +243,21 @@ def test_ablations_train_each_setting_once(found: CrossValidation) -> None:
         assert [row[0] for row in rows] == [row.variant.name for row in levels.rows]
         assert [row[1] for row in rows] == [f"{row.accuracies[case].mean:.1f}" for row in levels.rows]
     assert [row[-2:] for row in rows] == [["", ""]] * 12  # the paper has no 2-shot figures
+
+
+def test_what_tables_will_train_is_known_before(cache: Path, found: CrossValidation) -> None:
+    """On a cluster all of it is trained first, so that the tables find it finished."""
+    asked: dict[str, TableRun] = {}
+
+    def cross_validated(name: str, settings: Mapping[str, Any]) -> CrossValidation:
+        asked[name] = TableRun(settings)
+        return found
+
+    opened = open_cache(cache)
+    assert len(list(paper_tables((1, 3), opened, cross_validated))) == 2
+    assert runs_of_tables((1, 3), opened) == asked
+    with pytest.raises(InputError, match="holds no published benchmark, Table 5 is of"):
+        runs_of_tables((5,), opened)
 
 
 def test_ablations_are_given_in_plain_types_and_as_a_table(found: CrossValidation) -> None:

@@ -13,8 +13,9 @@ from hcl.extract.catalog.benchmarks.definitions import DEFINED
 from hcl.extract.catalog.benchmarks.listing import Listed, Listing
 from hcl.match.config import ALL_LEVELS
 from hcl.match.evaluation.evaluate import evaluate
-from hcl.train.runs.cross_domain import store_on
+from hcl.train.runs.cross_domain import other_sets, store_on
 from hcl.train.runs.run_folder import read_config
+from hcl.train.studies.method_tables import runs_of_tables
 from hcl.train.studies.published import OF_BENCHMARKS, SYSTEMS
 
 QUICK = "--dim 16 --heads 2 --mlp-dim 16 --epochs 1 --steps-per-epoch 2 --val-episodes 5 --device cpu --preset quick"
@@ -111,6 +112,8 @@ def test_across_sets_each_row_is_its_runs_own_evaluation_on_the_other(
         for shot, outcome in zip(("1", "2"), alone.outcomes, strict=True):
             expected = outcome.accuracies[ALL_LEVELS if name == "HCL" else method].accuracy
             assert rows[name]["shots"][shot]["accuracy"]["mean"] == pytest.approx(expected)
+    planned = runs_of_tables((7,), made, other_sets(made, (other,), out, device="cpu"))
+    assert set(planned) == {run.name for run in out.iterdir() if run.is_dir()}, "known before anything is trained"
     file = out / "overlap-other.csv"
     file.write_text(file.read_text().replace(",yes", ",no"))
     again = json.loads((tmp_path / "t.json").read_text()) if ablate(made.path, *asked).exit_code == 0 else {}
