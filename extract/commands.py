@@ -10,6 +10,7 @@ import cloup
 
 from hcl.extract.config import ExtractConfig
 from hcl.extract.demo.config import DemoConfig
+from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT
@@ -45,8 +46,8 @@ FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings
 
 
 @cloup.command(short_help="Write the frame maps of videos to a cache, once per video.")
-@cloup.argument("videos", type=PATH)
-@cloup.argument("cache", type=PATH)
+@cloup.argument("videos", type=PLACE)
+@cloup.argument("cache", type=PLACE)
 @grouped_options(setting_options(ExtractConfig), FURTHER_OPTIONS)
 @click.pass_context
 def extract(
@@ -89,8 +90,8 @@ def extract(
 
 
 @cloup.command(short_help="Copy a cache into the other format, Zarr or HDF5.")
-@cloup.argument("source", type=PATH)
-@cloup.argument("target", type=PATH)
+@cloup.argument("source", type=PLACE)
+@cloup.argument("target", type=PLACE)
 def convert(source: Path, target: Path) -> None:
     """Write the cache SOURCE as TARGET: one HDF5 file if that ends in .h5, a Zarr folder otherwise; lossless."""
     from hcl.extract.cache import formats

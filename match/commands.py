@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import (
@@ -88,7 +89,7 @@ ON_OTHER = {
         cloup.option(
             "--on",
             "on",
-            type=PATH,
+            type=PLACE,
             metavar="CACHE",
             help="Embed this other cache by the run and evaluate that, without the classes that the run was trained on"
             " or that are called alike.",
@@ -116,7 +117,7 @@ compare_options: Callable[[Any], Any] = grouped_options(
 
 
 @cloup.command(short_help="Score few-shot episodes: accuracies with intervals.")
-@click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
+@click.argument("stores", type=PLACE, nargs=-1, metavar="[STORE]...")
 @evaluate_options
 @grouped_options(ON_OTHER)
 @click.pass_context
@@ -171,7 +172,7 @@ def evaluate(
 
 
 @cloup.command(short_help="Compare runs on the same episodes: paired differences.")
-@click.argument("runs", type=PATH, nargs=-1, metavar="RUN_A RUN_B...")
+@click.argument("runs", type=PLACE, nargs=-1, metavar="RUN_A RUN_B...")
 @compare_options
 @click.pass_context
 def compare(

@@ -15,6 +15,7 @@ from hcl.classify.adaptation.clips import CLIPS, MANIFEST, extract_clips
 from hcl.classify.adaptation.comparing import Comparison, compare, unmeasured
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.video_table import Rows
+from hcl.extract.remote.location import local_only, place_of
 from hcl.extract.system.atomic import UNFINISHED, atomic_file, atomic_folder, remove_unfinished, with_hash
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError, write_errors
@@ -87,8 +88,8 @@ def adapt(
     Raises:
         InputError: if the run, the clips or the cache do not allow it, or another run stands in the folder
     """
-    out, config = Path(out), config or AdaptConfig()
-    before = Run(Path(run), read_config(run))
+    out, config = local_only(out, "an adapted run", "then copy it"), config or AdaptConfig()
+    before = Run(place_of(run), read_config(run))
     check_run(before)
     load_encoder(before.folder)  # refuses an unfinished or damaged run before the clips are mapped
     if out.resolve() == before.folder.resolve():
@@ -99,7 +100,7 @@ def adapt(
         _refuse_foreign(out)
         remove_unfinished(out)
         base = open_base(before, caches)
-        cache, summary = extract_clips(before, Path(support), out, config)
+        cache, summary = extract_clips(before, place_of(support), out, config)
         plan = Adaptation(before, base, cache, config)
         rows = distinct_rows(cache)
         _begin(out, plan, rows)

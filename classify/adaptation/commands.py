@@ -8,6 +8,7 @@ from typing import Any
 import click
 import cloup
 
+from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
 from hcl.extract.system.settings import COMPUTED, INPUT
@@ -15,15 +16,15 @@ from hcl.train.adaptation.config import AdaptConfig
 
 
 @cloup.command(short_help="Go on training a run on a few clips of your own classes.")
-@click.argument("run", type=PATH)
-@click.argument("support", type=PATH)
+@click.argument("run", type=PLACE)
+@click.argument("support", type=PLACE)
 @grouped_options(
     {
         INPUT: [
             cloup.option(
                 "--cache",
                 "caches",
-                type=PATH,
+                type=PLACE,
                 multiple=True,
                 help="Where the cache that RUN was trained on is now; of several, each.  [default: where it was]",
             ),

@@ -19,6 +19,7 @@ from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
+from hcl.extract.remote.connecting import BucketError
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError
 
@@ -418,6 +419,8 @@ class FrameMapCache(ABC):
         try:
             for key in self.layout.chunk_keys(row):
                 self.chunk(key)
+        except BucketError:
+            raise
         except InputError:
             return False
         return True

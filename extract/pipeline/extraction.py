@@ -1,9 +1,9 @@
 """The pipeline: decode ahead, fill batches across videos, write behind; resume where an earlier run stopped."""
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
 from hcl.extract.pipeline.summary import Summary, summarise
+from hcl.extract.remote.location import place_of
+from hcl.extract.remote.streaming import streamed
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
 from hcl.extract.system.progress import logger, progress_bar
@@ -56,8 +58,8 @@ def extract(
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
     """
-    videos, path = Path(videos), Path(path)
-    with sole_writer(path):
+    videos, path = place_of(videos), place_of(path)
+    with sole_writer(path) as still_held:
         given: dict[str, Any] = {
             "names": Path(names) if names else None,
             "repair": repair,
@@ -81,7 +83,7 @@ def extract(
             cache.remove_partial_writes(row for row, _ in plan.pending)
         for line in (*plan.changes, *plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
-        _run(cache, plan, config, prepared.backbone)
+        _run(cache, plan, config, prepared.backbone, still_held)
     return summarise(cache, plan, list_missing(cache, plan.listing, missing_list), least=config.min_per_class)
 
 
@@ -132,14 +134,22 @@ def _edit(cache: ZarrCache, plan: Plan, settings: Mapping[str, Any]) -> None:
         cache.edit(plan.edits, cache.settings | origin)
 
 
-def _run(cache: ZarrCache, plan: Plan, config: ExtractConfig, backbone: Backbone) -> None:
-    """Drive the three stages over all pending videos."""
-    decoded = decode_ahead(plan.pending, DecodeTask.of(config), workers=config.workers)
+def _run(
+    cache: ZarrCache, plan: Plan, config: ExtractConfig, backbone: Backbone, still_held: Callable[[], None]
+) -> None:
+    """Drive the three stages over all pending videos; `still_held` raises once another process may write."""
     bar = progress_bar(len(plan.pending), "video", "extract")
-    with closing(decoded), bar, ThreadPoolExecutor(1) as writer:
+    with ExitStack() as opened:
+        here = opened.enter_context(streamed(plan.pending))
+        task = DecodeTask.of(config)
+        decoded = decode_ahead(here.videos, task, workers=config.workers, finished=here.finished)
+        opened.enter_context(closing(decoded))
+        opened.enter_context(bar)
+        writer = opened.enter_context(ThreadPoolExecutor(1))
         writing: Future[None] | None = None
         for records in _groups(map_videos(decoded, backbone, config.batch_size)):
             _wait(writing, cache.path)
+            still_held()
             writing = writer.submit(cache.write, records)
             bar.update(len(records))
         _wait(writing, cache.path)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from hcl.extract.remote.location import local_only
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import check_distinct, option_of
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig, ScoreConfig
@@ -85,7 +86,7 @@ class EvaluationRequest:
             scoring=scoring,
             seeds=tuple(seeds),
             episode_list=episode_list,
-            score_cache=None if score_cache is None else Path(score_cache),
+            score_cache=None if score_cache is None else local_only(score_cache, "scores of pairs"),
         )
 
     @property

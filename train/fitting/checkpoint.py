@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.atomic import atomic_file, in_bucket
 from hcl.extract.system.errors import InputError, first_line, lacks_resources, write_errors
 
 
@@ -33,14 +34,15 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         InputError: if it is damaged or holds anything but tensors, numbers and strings
     """
     try:
-        with zipfile.ZipFile(file) as archive:  # torch reads past the checksums that it wrote
+        source: Any = io.BytesIO(file.read_bytes()) if in_bucket(file) else file
+        with zipfile.ZipFile(source) as archive:  # torch reads past the checksums that it wrote
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"holds {type(state).__name__}")
     except Exception as error:  # of any kind: unpickling raises what it likes at damage
-        if lacks_resources(error):
+        if lacks_resources(error) or isinstance(error, InputError):
             raise
         raise InputError(
             f"{file}: damaged or no checkpoint ({first_line(error)}); remove it to train from the start"

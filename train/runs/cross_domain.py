@@ -14,7 +14,8 @@ import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.system.atomic import json_hash
+from hcl.extract.remote.location import local_only, place_of
+from hcl.extract.system.atomic import json_hash, names_url
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.progress import logger
 from hcl.match.config import BASELINE
@@ -64,17 +65,19 @@ def store_on(
     Raises:
         InputError: if the run does not fit the cache, or the file cannot be read or written
     """
-    run = Path(run) if run is not None else latest_run() if method in (None, BASELINE) else latest_run_of(method)
+    run = place_of(run) if run is not None else latest_run() if method in (None, BASELINE) else latest_run_of(method)
     if not (run / CONFIG).is_file() and (run / "zarr.json").is_file():
         raise InputError(f"{run}: an embedding store; --on embeds by an encoder, so name the folder of a run")
-    config, opened = read_config(run), open_cache(Path(cache))
+    config, opened = read_config(run), open_cache(cache)
     target = run / FOLDER / f"{_stem(opened)}-{split}-{_key(run, opened)}.zarr"
     if not (target / "zarr.json").is_file():
         with write_errors(target.parent, f"embed it elsewhere with: hcl embed {cache} --run {run} --out STORE"):
             target.parent.mkdir(exist_ok=True)
         embed_cache(cache, target, run=run, split=split, device=device)
     store = EmbeddingStore.open(target)
-    pairs = decide_overlap(sorted(set(store.videos.label)), config, opened, Path(overlap) if overlap else None)
+    pairs = decide_overlap(
+        sorted(set(store.videos.label)), config, opened, local_only(overlap, "a file of --overlap") if overlap else None
+    )
     trained = [pair.label for pair in pairs if pair.leave_out]
     return replace(store, attributes={**store.attributes, TRAINED_CLASSES: trained, ATTRIBUTE: to_attribute(pairs)})
 
@@ -136,6 +139,8 @@ def text_cosines(
     known: dict[str, np.ndarray] = {}
     paths = config.cache.get("paths", {"": config.cache["path"]})  # of several sets one each, by their names
     for path in paths.values():
+        if names_url(path) and path != str(cache.path):  # no file makes the program open a connection
+            continue
         try:
             of_run = open_cache(Path(path))
             if of_run.text_embeddings is not None and of_run.text_model == cache.text_model:

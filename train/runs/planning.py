@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
@@ -16,6 +17,7 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
+from hcl.extract.remote.location import place_of
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
@@ -58,7 +60,7 @@ def open_with_splits(
     Raises:
         InputError: if a cache or the file cannot be read, caches do not fit together, or a class has no split or two
     """
-    paths = [paths] if isinstance(paths, str | Path) else paths
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
     if merge_classes and len(paths) < 2:
         raise InputError("--merge-classes merges the classes of several caches; name more than one, or leave it out")
     cache = open_cache(paths[0]) if len(paths) == 1 else join_caches(paths, merge_classes=merge_classes)
@@ -89,7 +91,7 @@ def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None
     Raises:
         InputError: if a setting is out of its range or the cache cannot be trained on with it
     """
-    folder = Path(folder) if folder else dated_run()
+    folder = place_of(folder) if folder else dated_run()
     if preset is None and (folder / CONFIG).is_file():
         given = {name: value for name, value in settings.items() if value is not None}
         training = replace(read_config(folder).training, **given)

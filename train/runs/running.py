@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.system.atomic import atomic_folder, remove_unfinished
+from hcl.extract.system.atomic import atomic_folder, in_bucket, remove_unfinished
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
@@ -91,8 +91,8 @@ def train(
     the first one logs, writes and embeds.
 
     Args:
-        cache: path of the cache, or those of several of like maps, which are each a set
-        run: folder of the run; None makes a dated one; an unfinished run resumes
+        cache: path or URL of the cache, or those of several of like maps, which are each a set
+        run: folder of the run, or its URL; None makes a dated folder; an unfinished run resumes
         preset: "quick", "paper" or None for what suits the set and the machine
         splits: CSV file with label,split that replaces the cache's splits; several sets call a class SET/class
         settings: fields of TrainConfig; None leaves the preset's value
@@ -152,7 +152,7 @@ def _resumable(folder: Path) -> Iterator[None]:
 def _finish(encoder: Encoder, source: MapSource, run: Run, latest: bool) -> TrainedRun:
     """Embed what was held out, and only then let the run be the latest one."""
     done = embed_held_out(encoder, source, run)
-    if latest:
+    if latest and not in_bucket(run.folder):
         mark_latest(run.folder)
     return done
 

@@ -1,0 +1,23 @@
+"""The type of a command-line option that takes a path or the URL of a place in a bucket."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from hcl.extract.remote.location import place_of
+
+
+class PlaceType(click.ParamType):
+    """A path, or s3://, gs:// or az:// and a place in a bucket."""
+
+    name = "path or url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a path or URL; nothing is looked at."""
+        return place_of(value if isinstance(value, str | os.PathLike) else str(value))
+
+
+PLACE = PlaceType()

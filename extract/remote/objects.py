@@ -1,0 +1,193 @@
+"""Objects of a bucket: read, written, listed, copied and deleted, several side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hcl.extract.remote.connecting import again, bucket_store, told
+from hcl.extract.remote.location import ObjectState, RemotePath
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDE_BY_SIDE = 48  # requests of a process; each waits for the network nearly all of its time
+THREADS = "bucket"  # begins the names of the threads
+DELETED_AT_ONCE = 1000  # names that S3 takes in one request
+
+Given, Got = TypeVar("Given"), TypeVar("Got")
+
+
+def read(path: RemotePath, most: int | None = None) -> bytes:
+    """Read an object.
+
+    Args:
+        path: of the object
+        most: bytes that it may have; None: any number
+
+    Raises:
+        FileNotFoundError: if there is none
+        ValueError: if it is larger
+    """
+    if path.held_content is not None:
+        return path.held_content
+    import obstore
+
+    def request() -> bytes:
+        answer = obstore.get(bucket_store(path.scheme, path.bucket), path.key)
+        if most is not None and answer.meta["size"] > most:
+            raise ValueError(f"object {path.name} of {answer.meta['size']} bytes, expected at most {most}")
+        return bytes(answer.bytes())
+
+    found: bytes = again(request, path, path.scheme)
+    return found
+
+
+def read_range(path: RemotePath, start: int, length: int) -> bytes:
+    """Read some bytes of an object.
+
+    Raises:
+        FileNotFoundError: if there is none
+    """
+    import obstore
+
+    def request() -> bytes:
+        return bytes(obstore.get_range(bucket_store(path.scheme, path.bucket), path.key, start=start, length=length))
+
+    found: bytes = again(request, path, path.scheme)
+    return found
+
+
+def read_many(paths: Sequence[RemotePath], most: int | None = None) -> list[bytes]:
+    """Read several objects side by side; raises as `read`."""
+    return side_by_side(lambda path: read(path, most), paths)
+
+
+@cache
+def _requests() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix=THREADS)
+
+
+def side_by_side(work: Callable[[Given], Got], given: Iterable[Given]) -> list[Got]:
+    """Do the same with several values in threads that wait for the network; the first error is raised."""
+    values = list(given)
+    if len(values) < 2 or threading.current_thread().name.startswith(THREADS):  # which would wait for themselves
+        return [work(value) for value in values]
+    return list(_requests().map(work, values))
+
+
+def write(path: RemotePath, content: bytes) -> str:
+    """Write an object, replacing what stands there, and give the tag of what was written."""
+    import obstore
+
+    with told(path, path.scheme):
+        answer = obstore.put(bucket_store(path.scheme, path.bucket), path.key, content)
+    return str(answer["e_tag"])
+
+
+def upload(path: RemotePath, file: Path) -> None:
+    """Write an object from a local file, in parts if it is large."""
+    import obstore
+
+    with told(path, path.scheme):
+        obstore.put(bucket_store(path.scheme, path.bucket), path.key, file)
+
+
+def download(path: RemotePath, file: Path) -> None:
+    """Read an object into a local file, block by block.
+
+    Raises:
+        FileNotFoundError: if there is none
+    """
+    import obstore
+
+    def request() -> None:
+        answer = obstore.get(bucket_store(path.scheme, path.bucket), path.key)
+        with file.open("wb") as stream:
+            for block in answer.stream(min_chunk_size=1 << 20):
+                stream.write(block)
+
+    again(request, path, path.scheme)
+
+
+def state_of(path: RemotePath) -> ObjectState | None:
+    """The size of an object and when it was changed; None if there is none."""
+    if path.state is not None:
+        return path.state
+    if path.held_content is not None:
+        return ObjectState(len(path.held_content), 0)
+    import obstore
+
+    try:
+        with told(path, path.scheme):
+            return _state(obstore.head(bucket_store(path.scheme, path.bucket), path.key))
+    except FileNotFoundError:
+        return None
+
+
+def bytes_of(path: RemotePath) -> int:
+    """The bytes of an object, or of all objects right below; 0 if there is nothing."""
+    state = state_of(path)
+    return state.bytes if state is not None else sum(each.state.bytes for each in entries(path) if each.state)
+
+
+def has_below(path: RemotePath) -> bool:
+    """Whether there is any object whose name begins with this one and a slash."""
+    return next(below(path, at_a_time=1), None) is not None
+
+
+def below(path: RemotePath, at_a_time: int = 1000) -> Iterator[RemotePath]:
+    """All objects below a place, in the order of their names; those that are held are none."""
+    import obstore
+
+    store = bucket_store(path.scheme, path.bucket)
+    with told(path, path.scheme):
+        for batch in obstore.list(store, prefix=path.key or None, chunk_size=at_a_time):
+            for each in batch:
+                if each["path"] != path.key:
+                    yield path._at(each["path"].split("/"), _state(each))
+
+
+def entries(path: RemotePath) -> Iterator[RemotePath]:
+    """What is right below a place, as in a folder: objects with their state, and what has objects below it."""
+    import obstore
+
+    with told(path, path.scheme):
+        found = obstore.list_with_delimiter(bucket_store(path.scheme, path.bucket), prefix=path.key or None)
+    for name in found["common_prefixes"]:
+        yield path._at(name.rstrip("/").split("/"))
+    for each in found["objects"]:
+        yield path._at(each["path"].split("/"), _state(each))
+
+
+def copy(pairs: Sequence[tuple[RemotePath, RemotePath]]) -> None:
+    """Copy objects within a bucket, side by side, without bringing them here."""
+    import obstore
+
+    def one(pair: tuple[RemotePath, RemotePath]) -> None:
+        source, target = pair
+        with told(source, source.scheme):
+            obstore.copy(bucket_store(source.scheme, source.bucket), source.key, target.key)
+
+    side_by_side(one, pairs)
+
+
+def delete(paths: Iterable[RemotePath]) -> None:
+    """Delete objects; one that is not there is no error."""
+    import obstore
+
+    waiting = list(paths)
+    for start in range(0, len(waiting), DELETED_AT_ONCE):
+        some = waiting[start : start + DELETED_AT_ONCE]
+        try:
+            with told(some[0], some[0].scheme):
+                obstore.delete(bucket_store(some[0].scheme, some[0].bucket), [each.key for each in some])
+        except FileNotFoundError:  # Google Cloud Storage and Azure say so
+            continue
+
+
+def _state(meta: Any) -> ObjectState:
+    return ObjectState(int(meta["size"]), int(meta["last_modified"].timestamp()) * 10**9)
