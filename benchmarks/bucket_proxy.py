@@ -98,7 +98,9 @@ class _Handler(socketserver.BaseRequestHandler):
                 return None
             read += more
         head, _, body = read.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
         parts = [body]
         missing = length - len(body)
         while missing > 0:

@@ -10,9 +10,9 @@ import click
 import cloup
 
 from hcl.classify.config import ClassifyConfig
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
 RUN = cloup.option("--run", type=PLACE, help="Run whose encoder embeds the videos.  [default: untrained]")

@@ -10,9 +10,9 @@ import cloup
 
 from hcl.extract.config import ExtractConfig
 from hcl.extract.demo.config import DemoConfig
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, OptionGroups, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 
 FURTHER_OPTIONS: OptionGroups = {  # of extract, beside the settings

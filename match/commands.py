@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo, plain
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import (
@@ -22,6 +21,7 @@ from hcl.extract.system.options import (
     setting_options,
     typed_options,
 )
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import (
     AGGREGATES,

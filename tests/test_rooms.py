@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 STAGES = ("extract", "match", "train", "classify", "cli")
 ROOMS = {
     "extract": (
-        *("system", "config", "remote", "catalog", "video", "decoding", "cache", "hub", "backbones", "demo"),
+        *("system", "config", "catalog", "video", "decoding", "cache", "hub", "backbones", "demo"),
         *("pipeline", "commands"),
     ),
     "match": (
@@ -37,15 +37,20 @@ ROOMS = {
 NARROW = {  # where a package may be imported
     "click": {
         *("cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"),
-        "extract/remote/arguments.py",
+        "extract/system/places/arguments.py",
     },
     "cloup": {"cli.py", "*/commands.py", "extract/system/options.py"},
     "zarr": {
-        *("extract/system/zarr_groups.py", "extract/remote/zarr_store.py", "extract/cache/*", "match/store/*"),
+        *(
+            "extract/system/places/zarr_groups.py",
+            "extract/system/places/zarr_store.py",
+            "extract/cache/*",
+            "match/store/*",
+        ),
         "match/evaluation/score_cache.py",
     },
-    "obstore": {"extract/remote/*"},
-    "boto3": {"extract/remote/connecting.py"},
+    "obstore": {"extract/system/places/*"},
+    "boto3": {"extract/system/places/connecting.py"},
     "decord": {"extract/video/decord_reader.py"},
     "torch.distributed": {"train/distributed.py"},
     "torch.utils.tensorboard": {"train/runs/tracking/trackers.py"},

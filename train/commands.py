@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.train.config import EXPORTS, LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig

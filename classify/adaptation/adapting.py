@@ -15,11 +15,11 @@ from hcl.classify.adaptation.clips import CLIPS, MANIFEST, extract_clips
 from hcl.classify.adaptation.comparing import Comparison, compare, unmeasured
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.video_table import Rows
-from hcl.extract.remote.location import local_only, place_of
 from hcl.extract.system.atomic import UNFINISHED, atomic_file, atomic_folder, remove_unfinished, with_hash
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import local_only, place_of
 from hcl.extract.system.progress import logger
 from hcl.match.store.locate import SET_STORES, STORE
 from hcl.train.adaptation.config import AdaptConfig

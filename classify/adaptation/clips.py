@@ -14,10 +14,10 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.summary import Summary
-from hcl.extract.remote.location import local_only
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 from hcl.train.adaptation.config import AdaptConfig
 from hcl.train.runs.embed_cache import refuse_other_maps
 from hcl.train.runs.run_folder import Run

@@ -8,9 +8,9 @@ from typing import Any
 import click
 import cloup
 
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 from hcl.train.adaptation.config import AdaptConfig
 

@@ -23,8 +23,8 @@ from hcl.extract.config import ExtractConfig
 from hcl.extract.system.atomic import atomic_file, names_url
 from hcl.extract.system.console import csv_cell, plain
 from hcl.extract.system.errors import InputError, schema_of, write_errors
+from hcl.extract.system.places.zarr_groups import open_group
 from hcl.extract.system.progress import logger
-from hcl.extract.system.zarr_groups import open_group
 
 SHOWN_SUPPORTS = 3  # that decided, in a table
 COLUMNS = ("query", "label", "probability", "confidence", "class", "rank", "score", "paper_sum", "supports", "error")

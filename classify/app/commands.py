@@ -10,9 +10,9 @@ import cloup
 
 from hcl.classify.app.config import AppConfig
 from hcl.classify.config import ClassifyConfig
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.options import grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
 HELP = {each.name: known.help for each in fields(ClassifyConfig) if (known := setting_of(each))}

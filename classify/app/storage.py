@@ -15,10 +15,10 @@ from hcl.classify.support.support_set import SupportSet
 from hcl.extract.catalog.listing import LISTS
 from hcl.extract.catalog.videos import VIDEO_SUFFIXES, readable
 from hcl.extract.config import SPLITS
-from hcl.extract.remote.location import is_remote, local_only
 from hcl.extract.system.atomic import atomic_file, stays_within
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import is_remote, local_only
 
 OWN = "app-"  # begins the names of clips that the page wrote
 LONGEST_FOLDER = 200  # bytes of a name

@@ -28,9 +28,9 @@ from hcl.extract.decoding.pool import DecodePool
 from hcl.extract.decoding.worker import Decoded, DecodeTask, Failed
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.preparation import maps_settings
-from hcl.extract.remote.location import is_remote, place_of
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import is_remote, place_of
 from hcl.extract.system.threads import cores
 from hcl.match.config import HCL
 from hcl.match.store.batch import EmbeddedBatch

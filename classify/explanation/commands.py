@@ -12,9 +12,9 @@ import cloup
 from hcl.classify.commands import RUN_OF_SET
 from hcl.classify.config import ClassifyConfig
 from hcl.classify.explanation.config import ExplainConfig
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 
 

@@ -28,9 +28,9 @@ from hcl.classify.support.support_set import SupportSet
 from hcl.extract.catalog.listing import LISTS
 from hcl.extract.catalog.videos import readable
 from hcl.extract.decoding.source import read_source
-from hcl.extract.remote.location import local_only
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, VideoError, write_errors
+from hcl.extract.system.places.location import local_only
 from hcl.extract.video.frames import middle_frames
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.match.config import LEVELS

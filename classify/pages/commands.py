@@ -8,9 +8,9 @@ from typing import Any
 import click
 import cloup
 
-from hcl.extract.remote.arguments import PLACE
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options, typed_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 

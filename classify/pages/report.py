@@ -8,7 +8,7 @@ from pathlib import Path
 from hcl.classify.pages.content import Figure, SettingRow, setting_rows, training_figures
 from hcl.classify.pages.page import check_page, write_page
 from hcl.classify.pages.parts import Part, ReportRequest, make_part
-from hcl.extract.remote.location import place_of
+from hcl.extract.system.places.location import place_of
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import find_store, latest_run, set_stores
 from hcl.train.runs.inspection import describe

@@ -33,8 +33,8 @@ from hcl.classify.selftest.looks import STILL, Look, look_at_files, readable_fil
 from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.classify.support.store import is_support_set, read_support
 from hcl.classify.support.support_set import SupportSet
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import place_of
 from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, QueryCounts, bootstrap_intervals
 from hcl.match.reports.report import counted
 from hcl.train.runs.planning import BASE_CONTENTS, CONTENT_LENGTH

@@ -16,8 +16,8 @@ from hcl.classify.support.support_set import CLASS_KEYS, SPLIT, SupportSet, as_s
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.catalog.listing import read_catalog
 from hcl.extract.catalog.videos import readable
-from hcl.extract.remote.location import local_only
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 from hcl.match.store.batch import EmbeddedBatch
 
 

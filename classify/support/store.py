@@ -10,10 +10,10 @@ import numpy as np
 
 from hcl.classify.embedding.origin import Origin
 from hcl.classify.support.support_set import SupportSet
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import place_of
 from hcl.match.config import HCL
 from hcl.match.store.batch import EmbeddedBatch, array_axes
 from hcl.match.store.embedding_store import EmbeddingStore, replace_store

@@ -19,9 +19,9 @@ from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
-from hcl.extract.remote.connecting import BucketError
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.connecting import BucketError
 
 SCHEMA, VERSION = "hcl-cache", 3
 REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one

@@ -7,11 +7,11 @@ from pathlib import Path
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import VIDEO_SUFFIXES
-from hcl.extract.remote.location import place_of
-from hcl.extract.remote.objects import SIDE_BY_SIDE, side_by_side
 from hcl.extract.system.atomic import atomic_folder, in_bucket
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.objects import SIDE_BY_SIDE, side_by_side
 from hcl.extract.system.progress import progress_bar
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})

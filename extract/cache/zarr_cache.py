@@ -29,11 +29,11 @@ from hcl.extract.cache.quantisation import encode_views
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order
 from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.videos import Video
-from hcl.extract.remote.location import place_of
-from hcl.extract.remote.objects import side_by_side
 from hcl.extract.system.atomic import atomic_folder, in_bucket, remove_folder, stays_within
 from hcl.extract.system.errors import InputError, write_errors
-from hcl.extract.system.zarr_groups import (
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.objects import side_by_side
+from hcl.extract.system.places.zarr_groups import (
     SEAL,
     compressors,
     make_group,

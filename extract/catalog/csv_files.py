@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hcl.extract.catalog.videos import SPLIT_WORDS, UNLABELLED, Catalog, Video, words_read_as
 from hcl.extract.config import SPLITS
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.atomic import in_bucket, names_url
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import place_of
 
 SPLIT_COLUMNS = ("split", "fold")  # either is understood in a CSV file
 DELIMITERS = (",", ";", "\t")

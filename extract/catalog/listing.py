@@ -5,8 +5,8 @@ from pathlib import Path
 from hcl.extract.catalog.csv_files import read_manifest
 from hcl.extract.catalog.folders import read_folder
 from hcl.extract.catalog.videos import Catalog
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
+from hcl.extract.system.places.location import place_of
 
 LISTS = (".csv", ".tsv")
 

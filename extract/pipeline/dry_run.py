@@ -16,9 +16,9 @@ from hcl.extract.pipeline.completeness import list_planned, planned_coverage
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
-from hcl.extract.remote.location import place_of
-from hcl.extract.remote.streaming import streamed
 from hcl.extract.system.console import plain
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.streaming import streamed
 from hcl.extract.system.threads import cores
 
 COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is zeros

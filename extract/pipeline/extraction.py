@@ -19,10 +19,10 @@ from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
 from hcl.extract.pipeline.summary import Summary, summarise
-from hcl.extract.remote.location import place_of
-from hcl.extract.remote.streaming import streamed
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.streaming import streamed
 from hcl.extract.system.progress import logger, progress_bar
 from hcl.extract.video.reading import decoder_note
 

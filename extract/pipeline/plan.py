@@ -24,9 +24,9 @@ from hcl.extract.pipeline.changes import (
 )
 from hcl.extract.pipeline.classes import class_texts, settle_splits, split_origin
 from hcl.extract.pipeline.completeness import finished_videos, refuse_other_benchmark, refuse_small_classes
-from hcl.extract.remote.streaming import with_states
 from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.streaming import with_states
 
 MISSING = "listed, but not there"  # why videos are left aside
 

@@ -21,7 +21,7 @@ HASH = "sha256"  # the key of a document that proves itself
 
 
 class InBucket(Protocol):
-    """What a place in a bucket does in its own way, see `hcl.extract.remote.location.RemotePath`."""
+    """What a place in a bucket does in its own way, see `hcl.extract.system.places.location.RemotePath`."""
 
     def sole_writer(self) -> AbstractContextManager[Any]:
         """Let one process write."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from hcl.extract.remote.location import local_only
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 from hcl.extract.system.settings import check_distinct, option_of
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.episode_file import EpisodeList, read_episodes

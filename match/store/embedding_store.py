@@ -14,13 +14,12 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.catalog.benchmarks.coverage import Coverage
-from hcl.extract.remote.location import place_of
-from hcl.extract.remote.objects import SIDE_BY_SIDE, side_by_side
 from hcl.extract.system.atomic import atomic_folder, in_bucket
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
-from hcl.extract.system.progress import logger
-from hcl.extract.system.zarr_groups import (
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.objects import SIDE_BY_SIDE, side_by_side
+from hcl.extract.system.places.zarr_groups import (
     SEAL,
     compressors,
     make_group,
@@ -30,6 +29,7 @@ from hcl.extract.system.zarr_groups import (
     seal,
     sealed_arrays,
 )
+from hcl.extract.system.progress import logger
 from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Clips, Embeddings
 from hcl.match.methods.matcher import MatcherWeights

@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.errors import InputError, first_line, misplaced, schema_of, write_errors
+from hcl.extract.system.places.location import place_of
 from hcl.match.config import BASELINE
 
 RUNS = Path("runs")

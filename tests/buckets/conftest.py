@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hcl.extract.remote import connecting
+from hcl.extract.system.places import connecting
 
 ROOT = Path(__file__).parents[2]
 COUNTED = itertools.count()

@@ -9,8 +9,7 @@ import pytest
 
 from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.remote.location import place_of
-from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import place_of
 from hcl.match.store.embedding_store import EmbeddingStore
 
 

@@ -9,8 +9,8 @@ from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.config import SPLITS
 from hcl.extract.hub.class_texts import clean_name
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.train.data.joined_caches import JoinedCaches

@@ -14,9 +14,9 @@ import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.remote.location import local_only, place_of
 from hcl.extract.system.atomic import json_hash, names_url
 from hcl.extract.system.errors import InputError, write_errors
+from hcl.extract.system.places.location import local_only, place_of
 from hcl.extract.system.progress import logger
 from hcl.match.config import BASELINE
 from hcl.match.episodes.class_overlap import (

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.hub.class_texts import clean_name
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.match.config import BASELINE, HCL

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from hcl.extract.backbones.backbone import PlainBackbone, frozen_network
 from hcl.extract.config import LAYERS
-from hcl.extract.remote.location import local_only
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line, refuse_unwritable, write_errors
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.places.location import local_only
 from hcl.train.config import EXPORTS
 from hcl.train.encoders.factory import Trainable
 from hcl.train.encoders.untrained import MeanMaps

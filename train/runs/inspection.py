@@ -15,10 +15,10 @@ from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.catalog.videos import UNLABELLED
-from hcl.extract.remote.connecting import BucketError
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, what_stands_at
+from hcl.extract.system.places.connecting import BucketError
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores

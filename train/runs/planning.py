@@ -17,11 +17,11 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
 from hcl.extract.config import LAYERS
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
 from hcl.extract.system.lock import LOCK_NAMES
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences, option_of
 from hcl.train.config import LARGE_SET, TRAIN_ON, TrainConfig, preset_config

@@ -13,10 +13,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save_file
 
-from hcl.extract.remote.location import place_of
 from hcl.extract.system.atomic import HASH, atomic_file, document_hash, in_bucket, refuse_links, with_hash
 from hcl.extract.system.errors import InputError, first_line, misplaced, write_errors
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.settings import checked_settings
 from hcl.match.config import ScoreConfig
 from hcl.match.store.locate import RUNS, SET_STORES, STORE

@@ -10,8 +10,8 @@ from hcl.extract.catalog.benchmarks.listing import Listed, Listing
 from hcl.extract.catalog.benchmarks.naming import Naming
 from hcl.extract.catalog.benchmarks.walking import Candidate, Seen, walk
 from hcl.extract.catalog.videos import Catalog, Video, readable
-from hcl.extract.remote.location import local_only
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 
 SHOWN = 3  # examples in a message
 TELLING = 20  # videos that tell versions apart by their numbers

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hcl.extract.remote import objects
-from hcl.extract.remote.location import Held, RemotePath
 from hcl.extract.system.atomic import UNFINISHED
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places import objects
+from hcl.extract.system.places.location import Held, RemotePath
 
 ROOT = "zarr.json"  # without it no group is there
 

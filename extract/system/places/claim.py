@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hcl.extract.remote import objects
-from hcl.extract.remote.building import finish_copy
-from hcl.extract.remote.connecting import bucket_store, told
-from hcl.extract.remote.location import RemotePath
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places import objects
+from hcl.extract.system.places.building import finish_copy
+from hcl.extract.system.places.connecting import bucket_store, told
+from hcl.extract.system.places.location import RemotePath
 
 ENDING = ".lock"  # of the claim's name, beside what it is of
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.storage import ObjectStore, WrapperStore
 
-from hcl.extract.remote.building import ROOT
-from hcl.extract.remote.connecting import bucket_store, told
-from hcl.extract.remote.location import Held, RemotePath
+from hcl.extract.system.places.building import ROOT
+from hcl.extract.system.places.connecting import bucket_store, told
+from hcl.extract.system.places.location import Held, RemotePath
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store

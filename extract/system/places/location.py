@@ -160,13 +160,13 @@ class RemotePath(PathLike):
         return False
 
     def is_file(self) -> bool:
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         return bool(self._names) and objects.state_of(self) is not None
 
     def is_dir(self) -> bool:
         """Whether there are objects below; those of a store that is not whole yet do not count."""
-        from hcl.extract.remote import building, objects
+        from hcl.extract.system.places import building, objects
 
         return self.state is None and objects.has_below(self) and not building.is_unfinished(self)
 
@@ -179,7 +179,7 @@ class RemotePath(PathLike):
         Raises:
             FileNotFoundError: if there is no such object
         """
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         state = objects.state_of(self)
         if state is None:
@@ -187,7 +187,7 @@ class RemotePath(PathLike):
         return State(state.bytes, state.modified_ns, state.modified_ns / 1e9)
 
     def read_bytes(self) -> bytes:
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         return objects.read(self)
 
@@ -202,7 +202,7 @@ class RemotePath(PathLike):
         return content if mode == "rb" else TextIOWrapper(content, **given)
 
     def write_bytes(self, data: Any) -> int:
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         objects.write(self, bytes(data))
         return len(data)
@@ -211,7 +211,7 @@ class RemotePath(PathLike):
         return self.write_bytes(data.encode(encoding or "utf-8"))
 
     def unlink(self, missing_ok: bool = False) -> None:
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         objects.delete([self])
 
@@ -219,13 +219,13 @@ class RemotePath(PathLike):
         """Nothing: a bucket has no folders, a name with slashes is there once an object has it."""
 
     def iterdir(self) -> Iterator[RemotePath]:  # type: ignore[override]
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         yield from objects.entries(self)
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:  # type: ignore[override]
         """The places below that a pattern such as "*/zarr.json" means; "**/*" is every object."""
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         first, _, rest = pattern.partition("/")
         if first == "**":
@@ -241,37 +241,37 @@ class RemotePath(PathLike):
 
     def sole_writer(self) -> AbstractContextManager[Any]:
         """As `hcl.extract.system.lock.sole_writer`."""
-        from hcl.extract.remote.claim import claimed
+        from hcl.extract.system.places.claim import claimed
 
         return claimed(self)
 
     def built_whole(self) -> AbstractContextManager[RemotePath]:
         """As `hcl.extract.system.atomic.atomic_folder`."""
-        from hcl.extract.remote.building import built_whole
+        from hcl.extract.system.places.building import built_whole
 
         return built_whole(self)
 
     def zarr_place(self) -> dict[str, Any]:
         """What zarr opens."""
-        from hcl.extract.remote.zarr_store import zarr_store
+        from hcl.extract.system.places.zarr_store import zarr_store
 
         return {"store": zarr_store(self)}
 
     def read_many(self, names: Sequence[str], most: int | None = None) -> list[bytes]:
-        """Read several objects below, side by side; see `hcl.extract.remote.objects.read_many`."""
-        from hcl.extract.remote import objects
+        """Read several objects below, side by side; see `hcl.extract.system.places.objects.read_many`."""
+        from hcl.extract.system.places import objects
 
         return objects.read_many([self / name for name in names], most)
 
     def upload(self, file: Path) -> None:
         """Write the object from a local file."""
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         objects.upload(self, file)
 
     def remove_all(self) -> None:
         """Delete every object below."""
-        from hcl.extract.remote import objects
+        from hcl.extract.system.places import objects
 
         objects.delete(objects.below(self))
 

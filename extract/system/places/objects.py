@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hcl.extract.remote.connecting import again, bucket_store, told
-from hcl.extract.remote.location import ObjectState, RemotePath
+from hcl.extract.system.places.connecting import again, bucket_store, told
+from hcl.extract.system.places.location import ObjectState, RemotePath
 
 if TYPE_CHECKING:
     from pathlib import Path

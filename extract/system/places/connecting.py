@@ -12,8 +12,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hcl.extract.remote.location import SCHEMES
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import SCHEMES
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hcl.extract.remote.location import place_of
+from hcl.extract.system.places.location import place_of
 
 
 class PlaceType(click.ParamType):

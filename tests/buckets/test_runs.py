@@ -1,0 +1,77 @@
+"""Runs in a bucket: trained from a cache in a bucket, resumed, described, evaluated; the same as in a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hcl.extract.cache.formats import convert
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.system.places.location import place_of
+from hcl.match.evaluation.evaluate import evaluate
+from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.train.fitting import loop
+from hcl.train.fitting.checkpoint import save_checkpoint
+from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.runs.inspection import describe
+from hcl.train.runs.run_folder import load_encoder
+from hcl.train.runs.running import train
+
+QUICK = {
+    "start": "maps",
+    "normalise_maps": False,
+    "dim": 16,
+    "heads": 2,
+    "mlp_dim": 16,
+    "epochs": 2,
+    "steps_per_epoch": 3,
+    "val_episodes": 20,
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, bucket: str, make_cache: Callable[..., ZarrCache]) -> str:
+    """The URL of a cache; the same one is in the folder."""
+    convert(make_cache(tmp_path / "cache.zarr").path, f"{bucket}/cache.zarr")
+    return f"{bucket}/cache.zarr"
+
+
+def test_a_run_in_a_bucket_is_the_run_in_a_folder(
+    tmp_path: Path, bucket: str, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train(tmp_path / "cache.zarr", run=tmp_path / "run", preset="quick", settings=QUICK, latest=False)
+    done = train(cache, run=f"{bucket}/runs/a", preset="quick", settings=QUICK)
+    assert str(done).startswith(f"{bucket}/runs/a: trained, 16 val and novel videos embedded; next: hcl evaluate")
+    local, remote = (EmbeddingStore.open(place_of(run) / "embeddings.zarr") for run in ("run", f"{bucket}/runs/a"))
+    assert local.identity == remote.identity
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["cache.zarr", "cache.zarr.lock", "home", "run"]
+    assert describe(f"{bucket}/runs/a", verify=True).all_damaged == ()
+    of_runs = [evaluate(run, episodes=50, way=2).to_dict()["levels"] for run in ("run", f"{bucket}/runs/a")]
+    assert of_runs[0] == of_runs[1]
+    weights = [load_encoder(run).state_dict() for run in ("run", f"{bucket}/runs/a")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    embed_cache(cache, f"{bucket}/all.zarr", run=f"{bucket}/runs/a")
+    embed_cache("cache.zarr", "all.zarr", run="run")
+    assert EmbeddingStore.open(f"{bucket}/all.zarr").identity == EmbeddingStore.open("all.zarr").identity
+    assert sorted(each.name for each in place_of(bucket).iterdir()) == ["all.zarr", "cache.zarr", "runs"]
+
+
+def test_an_interrupted_run_in_a_bucket_resumes_to_the_same_weights(
+    tmp_path: Path, bucket: str, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(file: Path, state: dict[str, Any]) -> None:
+        save_checkpoint(file, state)
+        raise KeyboardInterrupt
+
+    whole = train(tmp_path / "cache.zarr", run=tmp_path / "run", preset="quick", settings=QUICK, latest=False)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match="it resumes with the same command"):
+        patched.setattr(loop, "save_checkpoint", interrupted)
+        train(cache, run=f"{bucket}/run", preset="quick", settings=QUICK)
+    assert describe(f"{bucket}/run").facts["state"].startswith("unfinished")
+    train(cache, run=f"{bucket}/run")
+    assert whole is not None
+    weights = [load_encoder(run).state_dict() for run in (tmp_path / "run", f"{bucket}/run")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
