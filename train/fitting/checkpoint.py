@@ -27,6 +27,11 @@ def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
             os.fsync(stream.fileno())
 
 
+def _source(file: Path, content: bytes | None) -> Any:
+    """What a checkpoint is read from: its file, or its content where that was read already."""
+    return file if content is None else io.BytesIO(content)
+
+
 def load_checkpoint(file: Path) -> dict[str, Any]:
     """Read a state back, on the CPU.
 
@@ -34,11 +39,11 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         InputError: if it is damaged or holds anything but tensors, numbers and strings
     """
     try:
-        source: Any = io.BytesIO(file.read_bytes()) if in_bucket(file) else file
-        with zipfile.ZipFile(source) as archive:  # torch reads past the checksums that it wrote
+        content = file.read_bytes() if in_bucket(file) else None
+        with zipfile.ZipFile(_source(file, content)) as archive:  # torch reads past the checksums that it wrote
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
-        state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(_source(file, content), map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"holds {type(state).__name__}")
     except Exception as error:  # of any kind: unpickling raises what it likes at damage

@@ -20,7 +20,7 @@ from typing import Any
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import objects
 from hcl.extract.system.places.building import finish_copy
-from hcl.extract.system.places.connecting import bucket_store, told
+from hcl.extract.system.places.connecting import told
 from hcl.extract.system.places.location import RemotePath
 
 ENDING = ".lock"  # of the claim's name, beside what it is of
@@ -210,12 +210,12 @@ def _name_of(holder: dict[str, Any]) -> str:
 
 def _put(path: RemotePath, content: bytes, condition: Any) -> str | None:
     """Write an object on a condition; give its tag, None if the condition does not hold."""
-    import obstore
+    obstore, store = objects.reached(path)
     from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
     try:
         with told(path, path.scheme):
-            answer = obstore.put(bucket_store(path.scheme, path.bucket), path.key, content, mode=condition)
+            answer = obstore.put(store, path.key, content, mode=condition)
     except (AlreadyExistsError, PreconditionError, FileNotFoundError):
         return None
     except NotSupportedError:
@@ -225,10 +225,9 @@ def _put(path: RemotePath, content: bytes, condition: Any) -> str | None:
 
 def _head(path: RemotePath) -> Any:
     """What the server says of an object; None if there is none."""
-    import obstore
-
+    obstore, store = objects.reached(path)
     try:
         with told(path, path.scheme):
-            return obstore.head(bucket_store(path.scheme, path.bucket), path.key)
+            return obstore.head(store, path.key)
     except FileNotFoundError:
         return None

@@ -14,11 +14,21 @@ from hcl.extract.system.places.location import ObjectState, RemotePath
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from obstore.store import ObjectStore
+
 SIDE_BY_SIDE = 48  # requests of a process; each waits for the network nearly all of its time
 THREADS = "bucket"  # begins the names of the threads
 DELETED_AT_ONCE = 1000  # names that S3 takes in one request
 
 Given, Got = TypeVar("Given"), TypeVar("Got")
+
+
+def reached(path: RemotePath) -> tuple[Any, ObjectStore]:
+    """Obstore, and its store of the bucket of a place; where the package is missing, the extra is named."""
+    store = bucket_store(path.scheme, path.bucket)
+    import obstore
+
+    return obstore, store
 
 
 def read(path: RemotePath, most: int | None = None) -> bytes:
@@ -34,10 +44,10 @@ def read(path: RemotePath, most: int | None = None) -> bytes:
     """
     if path.held_content is not None:
         return path.held_content
-    import obstore
+    obstore, store = reached(path)
 
     def request() -> bytes:
-        answer = obstore.get(bucket_store(path.scheme, path.bucket), path.key)
+        answer = obstore.get(store, path.key)
         if most is not None and answer.meta["size"] > most:
             raise ValueError(f"object {path.name} of {answer.meta['size']} bytes, expected at most {most}")
         return bytes(answer.bytes())
@@ -52,10 +62,10 @@ def read_range(path: RemotePath, start: int, length: int) -> bytes:
     Raises:
         FileNotFoundError: if there is none
     """
-    import obstore
+    obstore, store = reached(path)
 
     def request() -> bytes:
-        return bytes(obstore.get_range(bucket_store(path.scheme, path.bucket), path.key, start=start, length=length))
+        return bytes(obstore.get_range(store, path.key, start=start, length=length))
 
     found: bytes = again(request, path, path.scheme)
     return found
@@ -81,19 +91,19 @@ def side_by_side(work: Callable[[Given], Got], given: Iterable[Given]) -> list[G
 
 def write(path: RemotePath, content: bytes) -> str:
     """Write an object, replacing what stands there, and give the tag of what was written."""
-    import obstore
+    obstore, store = reached(path)
 
     with told(path, path.scheme):
-        answer = obstore.put(bucket_store(path.scheme, path.bucket), path.key, content)
+        answer = obstore.put(store, path.key, content)
     return str(answer["e_tag"])
 
 
 def upload(path: RemotePath, file: Path) -> None:
     """Write an object from a local file, in parts if it is large."""
-    import obstore
+    obstore, store = reached(path)
 
     with told(path, path.scheme):
-        obstore.put(bucket_store(path.scheme, path.bucket), path.key, file)
+        obstore.put(store, path.key, file)
 
 
 def download(path: RemotePath, file: Path) -> None:
@@ -102,10 +112,10 @@ def download(path: RemotePath, file: Path) -> None:
     Raises:
         FileNotFoundError: if there is none
     """
-    import obstore
+    obstore, store = reached(path)
 
     def request() -> None:
-        answer = obstore.get(bucket_store(path.scheme, path.bucket), path.key)
+        answer = obstore.get(store, path.key)
         with file.open("wb") as stream:
             for block in answer.stream(min_chunk_size=1 << 20):
                 stream.write(block)
@@ -119,11 +129,11 @@ def state_of(path: RemotePath) -> ObjectState | None:
         return path.state
     if path.held_content is not None:
         return ObjectState(len(path.held_content), 0)
-    import obstore
+    obstore, store = reached(path)
 
     try:
         with told(path, path.scheme):
-            return _state(obstore.head(bucket_store(path.scheme, path.bucket), path.key))
+            return _state(obstore.head(store, path.key))
     except FileNotFoundError:
         return None
 
@@ -141,9 +151,8 @@ def has_below(path: RemotePath) -> bool:
 
 def below(path: RemotePath, at_a_time: int = 1000) -> Iterator[RemotePath]:
     """All objects below a place, in the order of their names; those that are held are none."""
-    import obstore
+    obstore, store = reached(path)
 
-    store = bucket_store(path.scheme, path.bucket)
     with told(path, path.scheme):
         for batch in obstore.list(store, prefix=path.key or None, chunk_size=at_a_time):
             for each in batch:
@@ -153,10 +162,10 @@ def below(path: RemotePath, at_a_time: int = 1000) -> Iterator[RemotePath]:
 
 def entries(path: RemotePath) -> Iterator[RemotePath]:
     """What is right below a place, as in a folder: objects with their state, and what has objects below it."""
-    import obstore
+    obstore, store = reached(path)
 
     with told(path, path.scheme):
-        found = obstore.list_with_delimiter(bucket_store(path.scheme, path.bucket), prefix=path.key or None)
+        found = obstore.list_with_delimiter(store, prefix=path.key or None)
     for name in found["common_prefixes"]:
         yield path._at(name.rstrip("/").split("/"))
     for each in found["objects"]:
@@ -165,26 +174,25 @@ def entries(path: RemotePath) -> Iterator[RemotePath]:
 
 def copy(pairs: Sequence[tuple[RemotePath, RemotePath]]) -> None:
     """Copy objects within a bucket, side by side, without bringing them here."""
-    import obstore
 
     def one(pair: tuple[RemotePath, RemotePath]) -> None:
         source, target = pair
+        obstore, store = reached(source)
         with told(source, source.scheme):
-            obstore.copy(bucket_store(source.scheme, source.bucket), source.key, target.key)
+            obstore.copy(store, source.key, target.key)
 
     side_by_side(one, pairs)
 
 
 def delete(paths: Iterable[RemotePath]) -> None:
     """Delete objects; one that is not there is no error."""
-    import obstore
-
     waiting = list(paths)
     for start in range(0, len(waiting), DELETED_AT_ONCE):
         some = waiting[start : start + DELETED_AT_ONCE]
+        obstore, store = reached(some[0])
         try:
             with told(some[0], some[0].scheme):
-                obstore.delete(bucket_store(some[0].scheme, some[0].bucket), [each.key for each in some])
+                obstore.delete(store, [each.key for each in some])
         except FileNotFoundError:  # Google Cloud Storage and Azure say so
             continue
 
