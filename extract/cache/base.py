@@ -19,7 +19,7 @@ from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
-from hcl.extract.system.atomic import json_hash
+from hcl.extract.system.atomic import in_bucket, json_hash
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places.connecting import BucketError
 
@@ -262,6 +262,11 @@ class FrameMapCache(ABC):
         other._splits = {name: splits[name] for name in self.class_names}
         other._videos = None
         return other
+
+    @property
+    def waits(self) -> bool:
+        """Whether each reading waits for a network, so that several go side by side."""
+        return in_bucket(self.path)
 
     def resolve_views(self, count: int, option: str = "--views") -> int:
         """How many views of each video to use: `count`, or all there are where that is 0.

@@ -110,6 +110,11 @@ class JoinedCaches(FrameMapCache):
         }
         return type(self)(sets, merge_classes=self.merge_classes)
 
+    @property
+    def waits(self) -> bool:
+        """Whether one of the caches does."""
+        return any(cache.waits for cache in self._caches)
+
     def resolve_views(self, count: int, option: str = "--views") -> int:
         """As of one cache; where one holds too few, that one is named."""
         for cache in self._caches:

@@ -112,10 +112,7 @@ def mean_of_maps(source: MapSource, rows: NDArray[np.int64]) -> torch.Tensor:
     """
     known = np.setdiff1d(rows, source.cache.rows("novel"))
     rows = known if len(known) else rows
-    means = [
-        source.read(rows[start : start + VIDEOS_PER_BATCH]).mean_map()
-        for start in range(0, len(rows), VIDEOS_PER_BATCH)
-    ]
+    means = [maps.mean_map() for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views]
     return torch.from_numpy(np.concatenate(means).mean(axis=0))
 
 

@@ -117,10 +117,9 @@ def base_videos(source: MapSource, encoder: Trainable, training: TrainConfig) ->
         chosen = np.sort(np.random.default_rng(training.seed).choice(chosen, MOST_VIDEOS, replace=False))
     views = cache.resolve_views(training.views)
     with progress_bar(len(chosen), "video", "geometry of the base videos") as bar:
-        for place in chosen:
-            row = videos.rows[place : place + 1]
-            maps = [source.read(row, view).for_encoder(encoder) for view in range(views)]
-            yield torch.cat(maps), int(videos.labels[place])
+        read = source.read_ahead(videos.rows[chosen], 1, views)
+        for place, (_, of_views) in zip(chosen, read, strict=True):
+            yield torch.cat([maps.for_encoder(encoder) for maps in of_views]), int(videos.labels[place])
             bar.update()
 
 
@@ -182,7 +181,7 @@ def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
             f" there are only {sampler.classes_per_batch} training classes"
         )
     storage = choose_storage(
-        NumberedViews(cache, videos.rows, cache.resolve_views(training.views)),
+        NumberedViews(cache, videos.rows, cache.resolve_views(training.views), cache.waits),
         training.map_storage,
         source.device,
         host_bytes=memory_limit() // processes_here(),

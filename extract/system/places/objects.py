@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,6 +88,19 @@ def side_by_side(work: Callable[[Given], Got], given: Iterable[Given]) -> list[G
     if len(values) < 2 or threading.current_thread().name.startswith(THREADS):  # which would wait for themselves
         return [work(value) for value in values]
     return list(_requests().map(work, values))
+
+
+def ahead(work: Callable[[Given], Got], given: Sequence[Given]) -> Iterator[Got]:
+    """Do the same with many values, in their order, some of them before they are asked for."""
+    waiting: deque[Future[Got]] = deque()
+    try:
+        for number, _ in enumerate(given):
+            while len(waiting) < SIDE_BY_SIDE and number + len(waiting) < len(given):
+                waiting.append(_requests().submit(work, given[number + len(waiting)]))
+            yield waiting.popleft().result()
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 def write(path: RemotePath, content: bytes) -> str:
