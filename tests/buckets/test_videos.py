@@ -1,9 +1,12 @@
 """Videos of a bucket are extracted by way of a bounded temporary folder, into the cache that local ones give."""
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +91,61 @@ def test_a_folder_of_frames_and_a_broken_video_in_a_bucket(
     done = extract(videos, tmp_path / "cache.zarr", config)
     assert done.extracted == 7 and [path for path, _ in done.failed] == ["b/broken.mp4"]
     assert dict(done.readers)["images"] == 1
+
+
+def test_a_killed_extraction_resumes_to_the_same_bytes(
+    tmp_path: Path, bucket: str, videos: str, small_config: ExtractConfig, faults: Any
+) -> None:
+    config = ExtractConfig(**{**vars(small_config), "split_policy": "all-novel"})
+    extract(videos, f"{bucket}/whole.zarr", config)
+    code = f"""
+import os, sys
+from dataclasses import replace
+from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.config import ExtractConfig
+from hcl.extract.pipeline import extraction
+extraction.VIDEOS_PER_WRITE = 2
+write, calls = ZarrCache._update, []
+def killed(cache, name, *given):
+    calls.append(name)
+    if name == "status" and calls.count("status") == 2:
+        os._exit(9)
+    write(cache, name, *given)
+ZarrCache._update = killed
+if __name__ == "__main__":
+    extraction.extract({videos!r}, {bucket + "/cache.zarr"!r}, ExtractConfig(**{vars(config)!r}))
+"""
+    (tmp_path / "killed.py").write_text(code)
+    ended = subprocess.run([sys.executable, str(tmp_path / "killed.py")], check=False, capture_output=True, text=True)
+    assert ended.returncode == 9, ended.stderr
+    assert len(open_cache(f"{bucket}/cache.zarr").rows()) == 2
+    with pytest.raises(InputError, match=r"process \d+ \(of this or another machine\) is writing to it"):
+        extract(videos, f"{bucket}/cache.zarr", config)
+    place_of(f"{bucket}/cache.zarr.lock").unlink()  # as if it were stale
+    faults.next.extend([503, "cut", 500, "cut answer"] * 3)
+    done = extract(videos, f"{bucket}/cache.zarr", config)
+    assert (done.extracted, done.plan.kept) == (4, 2) and not faults.next
+    assert objects_of(f"{bucket}/cache.zarr") == objects_of(f"{bucket}/whole.zarr")
+
+
+def objects_of(url: str) -> dict[str, bytes]:
+    return {each.relative_to(place_of(url)).as_posix(): each.read_bytes() for each in place_of(url).glob("**/*")}
+
+
+def test_a_bucket_that_cannot_be_reached_is_no_damage(
+    tmp_path: Path, bucket: str, videos: str, small_config: ExtractConfig, faults: Any
+) -> None:
+    config = ExtractConfig(**{**vars(small_config), "split_policy": "all-novel"})
+    extract(videos, f"{bucket}/cache.zarr", config)
+    cache = open_cache(f"{bucket}/cache.zarr")
+    assert cache.videos and all(map(cache.intact, cache.rows()))
+    faults.next.extend([500] * 100)
+    with pytest.raises(InputError, match="the server answers 500"):
+        cache.intact(0)
+    faults.next.clear()
+    (place_of(f"{bucket}/cache.zarr") / "maps/c/0/0/0/0").write_bytes(b"harm")
+    assert not cache.intact(0) and cache.intact(1)
+    assert extract(videos, f"{bucket}/cache.zarr", config, repair=True).plan.damaged == (cache.videos.path[0],)
 
 
 def test_no_more_than_the_bound_lies_on_disk(tmp_path: Path, videos: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,14 @@ from hcl.train.runs.tracking.metrics_log import metrics_log
 MOST_VIDEOS = 2000  # base videos that the geometry is computed from
 
 
-def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | None = None) -> Trainable | MeanMaps:
+def fit_run(
+    run: Path,
+    source: MapSource,
+    config: RunConfig,
+    *,
+    epochs: int | None = None,
+    checks: Sequence[Callable[[], None]] = (),
+) -> Trainable | MeanMaps:
     """Train the encoder of a run, from its checkpoint if it has one, and save its weights, if there are any to learn.
 
     Only base videos are trained on and only val videos choose the epoch. Of several processes the first one alone
@@ -45,6 +52,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
         source: of the maps, whose cache has the run's splits; on the device to train on
         config: of the run
         epochs: chosen before, so that the last weights are kept; None: as the settings say, and val videos choose
+        checks: called after each epoch; what they raise ends the training
 
     Returns:
         the trained encoder, on the device, in evaluation mode
@@ -75,7 +83,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
             validate=validate,
             checkpoint=run / CHECKPOINT,
             on_steps=log.steps,
-            on_epoch=log.epoch,
+            on_epoch=lambda record: [log.epoch(record), *(check() for check in checks)],
         )
     run_on_main(partial(save_encoder, run, fitted.state))
     kept = f"the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}"

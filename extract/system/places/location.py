@@ -276,6 +276,23 @@ class RemotePath(PathLike):
         objects.delete(objects.below(self))
 
 
+class _Several(RemotePath):
+    """What several places are called together; it is none."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("s3", "several")
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def joined_places(places: Sequence[Path]) -> Path:
+    """What several places are called together, for messages; nothing can be opened by it."""
+    text = " + ".join(map(str, places))
+    return _Several(text) if any(map(is_remote, places)) else Path(text)
+
+
 def place_of(given: str | os.PathLike[str]) -> Path:
     """What a path or URL names: a local path, or a `RemotePath`, which is used like one.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,6 +81,16 @@ def read_many(paths: Sequence[RemotePath], most: int | None = None) -> list[byte
 @cache
 def _requests() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix=THREADS)
+
+
+def _begin_anew() -> None:
+    """Forget threads and connections, which no forked process has."""
+    _requests.cache_clear()
+    bucket_store.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def side_by_side(work: Callable[[Given], Got], given: Iterable[Given]) -> list[Got]:
