@@ -23,7 +23,7 @@ class Faults:
     """What the proxy does to requests."""
 
     latency: float = 0.0  # seconds before each answer
-    next: deque[int | str] = field(default_factory=deque)  # what happens to the next requests, one each
+    next: deque[int | str | None] = field(default_factory=deque)  # what happens to the next requests, one each
     ignores_conditions: bool = False  # as a server that knows none
     log: list[str] = field(default_factory=list)  # the first line of each request, such as "GET /bucket/key HTTP/1.1"
     waits: list[float] = field(default_factory=list)  # when each came

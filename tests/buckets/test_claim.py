@@ -13,7 +13,8 @@ from hcl.extract.system.places import claim as claims
 from hcl.extract.system.places import objects
 from hcl.extract.system.places.building import ROOT, built_whole, finish_copy
 from hcl.extract.system.places.claim import Claim, Pulse, claimed
-from hcl.extract.system.places.location import RemotePath, place_of
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.remote_path import RemotePath
 
 QUICK = Pulse(every=0.05, stale_after=30)
 

@@ -1,5 +1,6 @@
 """Every argument of every command: a URL is served, or refused in one line; none becomes a folder called "s3:"."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ PATHS = [
     for parameter in command.params
     if isinstance(parameter.type, click.Path | PlaceType)
 ]
-NOTHING = "s3://{bucket}/nothing"
+ROOT = Path(__file__).parents[2]
 INPUTS = {  # a place where nothing is, as each input that may be in a bucket
     "extract": "extract {} c.zarr",
     "convert": "convert {} c.zarr",
@@ -131,6 +132,14 @@ def test_what_a_bucket_does_not_serve_is_refused(
     answer = run(line.format(bucket))
     assert answer.exit_code == 2 and said in answer.output and answer.output.count("\n") == 1, answer.output
     assert [each.name for each in tmp_path.iterdir() if each.name != "home"] == ["v.mp4"]
+
+
+def test_the_commands_of_the_example_are_commands() -> None:
+    lines = (ROOT / "examples/buckets/try_on_this_machine.sh").read_text().splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("hcl ")]
+    assert len(commands) > 5
+    for name, *given in commands:
+        main.commands[name].make_context(name, given)
 
 
 def test_what_a_file_says_opens_no_connection(

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.places.location import RemotePath, local_only, place_of
+from hcl.extract.system.places.location import local_only, place_of
+from hcl.extract.system.places.remote_path import RemotePath
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])

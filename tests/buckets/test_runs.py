@@ -38,40 +38,31 @@ def cache(tmp_path: Path, bucket: str, make_cache: Callable[..., ZarrCache]) -> 
     return f"{bucket}/cache.zarr"
 
 
-def test_a_run_in_a_bucket_is_the_run_in_a_folder(
-    tmp_path: Path, bucket: str, cache: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    train(tmp_path / "cache.zarr", run=tmp_path / "run", preset="quick", settings=QUICK, latest=False)
-    done = train(cache, run=f"{bucket}/runs/a", preset="quick", settings=QUICK)
-    assert str(done).startswith(f"{bucket}/runs/a: trained, 16 val and novel videos embedded; next: hcl evaluate")
-    local, remote = (EmbeddingStore.open(place_of(run) / "embeddings.zarr") for run in ("run", f"{bucket}/runs/a"))
-    assert local.identity == remote.identity
-    assert not (tmp_path / "runs").exists() and not (tmp_path / "s3:").exists()
-    assert describe(f"{bucket}/runs/a", verify=True).all_damaged == ()
-    of_runs = [evaluate(run, episodes=50, way=2).to_dict()["levels"] for run in ("run", f"{bucket}/runs/a")]
-    assert of_runs[0] == of_runs[1]
-    weights = [load_encoder(run).state_dict() for run in ("run", f"{bucket}/runs/a")]
-    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
-    embed_cache(cache, f"{bucket}/all.zarr", run=f"{bucket}/runs/a")
-    embed_cache("cache.zarr", "all.zarr", run="run")
-    assert EmbeddingStore.open(f"{bucket}/all.zarr").identity == EmbeddingStore.open("all.zarr").identity
-    assert sorted(each.name for each in place_of(bucket).iterdir()) == ["all.zarr", "cache.zarr", "runs"]
-
-
-def test_an_interrupted_run_in_a_bucket_resumes_to_the_same_weights(
+def test_a_run_in_a_bucket_interrupted_or_not_is_the_run_in_a_folder(
     tmp_path: Path, bucket: str, cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(file: Path, state: dict[str, Any]) -> None:
         save_checkpoint(file, state)
         raise KeyboardInterrupt
 
-    whole = train(tmp_path / "cache.zarr", run=tmp_path / "run", preset="quick", settings=QUICK, latest=False)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match="it resumes with the same command"):
+    monkeypatch.chdir(tmp_path)
+    run = f"{bucket}/runs/a"
+    train("cache.zarr", run="run", preset="quick", settings=QUICK, latest=False)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match=f"--run {run}"):
         patched.setattr(loop, "save_checkpoint", interrupted)
-        train(cache, run=f"{bucket}/run", preset="quick", settings=QUICK)
-    assert describe(f"{bucket}/run").facts["state"].startswith("unfinished")
-    train(cache, run=f"{bucket}/run")
-    assert whole is not None
-    weights = [load_encoder(run).state_dict() for run in (tmp_path / "run", f"{bucket}/run")]
+        train(cache, run=run, preset="quick", settings=QUICK)
+    assert describe(run).facts["state"].startswith("unfinished")
+    assert str(train(cache, run=run)).startswith(
+        f"{run}: trained, 16 val and novel videos embedded; next: hcl evaluate"
+    )
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "s3:").exists()
+    weights = [load_encoder(one).state_dict() for one in ("run", run)]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    local, remote = (EmbeddingStore.open(place_of(one) / "embeddings.zarr") for one in ("run", run))
+    assert local.identity == remote.identity and describe(run, verify=True).all_damaged == ()
+    of_runs = [evaluate(one, episodes=50, way=2).to_dict()["levels"] for one in ("run", run)]
+    assert of_runs[0] == of_runs[1]
+    embed_cache(cache, f"{bucket}/all.zarr", run=run)
+    assert len(EmbeddingStore.open(f"{bucket}/all.zarr").videos) == 28
+    assert sorted(each.name for each in place_of(bucket).iterdir()) == ["all.zarr", "cache.zarr", "runs"]
+    assert any(each.name.startswith("events") for each in (place_of(run) / "tensorboard").iterdir())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from hcl.extract.system.atomic import UNFINISHED
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import objects
-from hcl.extract.system.places.location import Held, RemotePath
+from hcl.extract.system.places.remote_path import Held, RemotePath
 
 ROOT = "zarr.json"  # without it no group is there
 

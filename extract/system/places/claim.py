@@ -20,8 +20,8 @@ from typing import Any
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import objects
 from hcl.extract.system.places.building import finish_copy
-from hcl.extract.system.places.connecting import told
-from hcl.extract.system.places.location import RemotePath
+from hcl.extract.system.places.connecting import again, told
+from hcl.extract.system.places.remote_path import RemotePath
 
 ENDING = ".lock"  # of the claim's name, beside what it is of
 
@@ -119,10 +119,10 @@ class Claim:
             InputError: if it creates an object twice
         """
         trial = self._path.with_name(f"{self._path.name}.{self._id}")
-        first = _put(trial, b"1", "create")
+        _put(trial, b"1", "create")
         try:
             second = _put(trial, b"2", "create")
-            if first is None or second is not None or trial.read_bytes() != b"1":
+            if second is not None or trial.read_bytes() != b"1":
                 raise InputError(
                     f"{self._place}: the server ignores the condition of a create (If-None-Match: *), so that two"
                     " writers could not be told from one; write to a server that honours it (AWS S3, Google Cloud"
@@ -213,9 +213,8 @@ def _put(path: RemotePath, content: bytes, condition: Any) -> str | None:
     obstore, store = objects.reached(path)
     from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
-    try:
-        with told(path, path.scheme):
-            answer = obstore.put(store, path.key, content, mode=condition)
+    try:  # a request whose answer was lost is repeated: it then meets what it wrote itself, which the caller looks for
+        answer = again(lambda: obstore.put(store, path.key, content, mode=condition), path, path.scheme)
     except (AlreadyExistsError, PreconditionError, FileNotFoundError):
         return None
     except NotSupportedError:

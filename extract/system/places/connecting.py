@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -238,9 +239,10 @@ def _plain_reason(text: str) -> str:
 
 
 def again(request: Callable[[], Any], place: object, scheme: str) -> Any:
-    """Send a request whose answer is long: obstore repeats what fails before the answer, here the rest is repeated."""
-    import time
+    """Send a request, and repeat it where the connection fails.
 
+    Obstore repeats what fails before an answer begins, and only what may be sent twice; here the rest is repeated.
+    """
     wait = FIRST_WAIT.total_seconds()
     for left in reversed(range(TRIES)):
         try:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hcl.extract.system.places.connecting import again, bucket_store, told
-from hcl.extract.system.places.location import ObjectState, RemotePath
+from hcl.extract.system.places.remote_path import ObjectState, RemotePath
 
 if TYPE_CHECKING:
     from pathlib import Path

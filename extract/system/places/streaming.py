@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import objects
-from hcl.extract.system.places.location import RemotePath, is_remote
+from hcl.extract.system.places.location import is_remote
+from hcl.extract.system.places.remote_path import RemotePath
 
 FETCHED_AHEAD = 8  # videos, beyond those that the decoders have
 MOST_BYTES = 4 * 2**30  # that lie in the temporary folder at once, unless one video alone is larger

@@ -8,7 +8,7 @@ from zarr.storage import ObjectStore, WrapperStore
 
 from hcl.extract.system.places.building import ROOT
 from hcl.extract.system.places.connecting import bucket_store, told
-from hcl.extract.system.places.location import Held, RemotePath
+from hcl.extract.system.places.remote_path import Held, RemotePath
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store
