@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hcl.extract.catalog.videos import SPLIT_WORDS, UNLABELLED, Catalog, Video, words_read_as
 from hcl.extract.config import SPLITS
-from hcl.extract.system.atomic import in_bucket, names_url
+from hcl.extract.system.atomic import names_url
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.location import is_remote, place_of
 
 SPLIT_COLUMNS = ("split", "fold")  # either is understood in a CSV file
 DELIMITERS = (",", ";", "\t")
@@ -66,7 +66,7 @@ def _named(folder: Path, path: str) -> tuple[str, Path]:
         place = place_of(path)
         return str(place), place
     path = _with_slashes(folder, path)
-    if not in_bucket(folder) or os.path.isabs(path):
+    if not is_remote(folder) or os.path.isabs(path):
         return Path(os.path.normpath(path)).as_posix(), Path(path) if os.path.isabs(path) else folder / path
     name = Path(os.path.normpath(path)).as_posix()
     return name, folder / name

@@ -17,8 +17,8 @@ from hcl.extract.catalog.videos import (
     readable,
     words_read_as,
 )
-from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import is_remote
 
 KINDS_OF_IMAGES = {  # folders that show the same video in several ways, as other programs name them
     *("rgb", "img", "imgs", "images", "frames", "flow", "flow_x", "flow_y", "flow_u", "flow_v", "optical_flow", "tvl1"),
@@ -205,7 +205,7 @@ class _Reader:
 
 def _entries(folder: Path) -> _Entries:
     """Sort out what a folder holds."""
-    if in_bucket(folder):
+    if is_remote(folder):
         return _entries_in_bucket(folder)
     found = _Entries([], [], [], [])
     images: list[str] = []
@@ -249,7 +249,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _inode(folder: Path) -> tuple[int, int]:
-    if in_bucket(folder):
+    if is_remote(folder):
         return 0, hash(str(folder))
     try:
         state = folder.stat()

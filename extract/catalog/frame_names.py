@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hcl.extract.catalog.videos import IMAGE_SUFFIXES, readable
-from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.errors import VideoError
+from hcl.extract.system.places.location import is_remote
 
 ALL = "*"
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
@@ -36,7 +36,7 @@ def frame_images(folder: Path, pattern: str = ALL) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    if in_bucket(folder):
+    if is_remote(folder):
         return [entry for entry in folder.iterdir() if entry.name[0] != "." and entry.is_file()]
     with os.scandir(folder) as entries:  # which tells files from folders without a call for each
         return [Path(entry.path) for entry in entries if entry.name[0] != "." and entry.is_file()]

@@ -64,9 +64,10 @@ def atomic_file(file: Path) -> Iterator[Path]:
     After an error in the block `file` is as it was, and what was written beside it is removed. Of several processes
     that write the same file at once each has a file of its own beside it: the last one counts.
     """
+    name = file.name
     if in_bucket(file):  # an object is replaced at once
         with TemporaryDirectory(prefix="hcl-") as folder:
-            local = Path(folder) / file.name
+            local = Path(folder) / name
             local.touch()
             yield local
             file.upload(local)

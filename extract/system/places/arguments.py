@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,10 +11,13 @@ import click
 from hcl.extract.system.places.location import place_of
 
 
-class PlaceType(click.ParamType):
+class PlaceType(click.Path):
     """A path, or s3://, gs:// or az:// and a place in a bucket."""
 
     name = "path or url"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read a path or URL; nothing is looked at."""

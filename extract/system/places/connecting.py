@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TRIES = 6  # after the first one, of a request that met a server error, a time-out or a cut connection
 FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=15)  # between tries; it doubles
 GIVEN_UP = timedelta(minutes=3)
-TIME_OUT, CONNECT_TIME_OUT = timedelta(seconds=30), timedelta(seconds=5)
+TIME_OUT, CONNECT_TIME_OUT = timedelta(seconds=30), timedelta(seconds=5)  # without a byte, and to connect
+WHOLE_REQUEST = timedelta(hours=2)  # a long video on a slow line
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "InvalidToken"}
 REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed", "AuthorizationHeaderMalformed"}
 RENEW = {
@@ -156,7 +157,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _client(*, allow_http: bool = False) -> Any:
-    return {"allow_http": allow_http, "timeout": TIME_OUT, "connect_timeout": CONNECT_TIME_OUT}
+    waits = {"timeout": WHOLE_REQUEST, "read_timeout": TIME_OUT, "connect_timeout": CONNECT_TIME_OUT}
+    return {"allow_http": allow_http, **waits}
 
 
 def _retries() -> Any:

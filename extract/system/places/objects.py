@@ -22,7 +22,8 @@ SIDE_BY_SIDE = 48  # requests of a process; each waits for the network nearly al
 THREADS = "bucket"  # begins the names of the threads
 DELETED_AT_ONCE = 1000  # names that S3 takes in one request
 
-Given, Got = TypeVar("Given"), TypeVar("Got")
+Given = TypeVar("Given")
+Got = TypeVar("Got")
 
 
 def reached(path: RemotePath) -> tuple[Any, ObjectStore]:

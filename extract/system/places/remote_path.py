@@ -133,7 +133,7 @@ class RemotePath(PathLike):
         return self._at(self._names[:-1])
 
     @property
-    def parents(self) -> Sequence[RemotePath]:  # type: ignore[override]
+    def parents(self) -> Sequence[RemotePath]:
         """None: nothing in a bucket has to be there for a name below it."""
         return ()
 
@@ -168,7 +168,7 @@ class RemotePath(PathLike):
 
         return self.state is None and objects.has_below(self) and not building.is_unfinished(self)
 
-    def exists(self) -> bool:  # type: ignore[override]
+    def exists(self) -> bool:
         return self.is_file() or self.is_dir()
 
     def stat(self) -> State:  # type: ignore[override]
@@ -189,7 +189,7 @@ class RemotePath(PathLike):
 
         return objects.read(self)
 
-    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:  # type: ignore[override]
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
 
     def open(self, mode: str = "r", **given: Any) -> Any:  # type: ignore[override]
