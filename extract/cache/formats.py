@@ -10,7 +10,7 @@ from hcl.extract.catalog.videos import VIDEO_SUFFIXES
 from hcl.extract.system.atomic import atomic_folder, in_bucket
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
-from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.location import is_remote, place_of
 from hcl.extract.system.places.objects import SIDE_BY_SIDE, side_by_side
 from hcl.extract.system.progress import progress_bar
 
@@ -26,7 +26,7 @@ def is_hdf5(path: Path) -> bool:
     Raises:
         InputError: if it is in a bucket: such a file is read piece by piece, each of which would be a request
     """
-    if in_bucket(path):
+    if is_remote(path):
         if path.suffix.lower() in HDF5_SUFFIXES:
             raise InputError(f"{path}: an HDF5 cache is read from this machine alone; copy it here, or name a .zarr")
         return False

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from hcl.extract.system.atomic import atomic_file, in_bucket
+from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line, lacks_resources, write_errors
+from hcl.extract.system.places.location import is_remote
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
@@ -39,7 +40,7 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         InputError: if it is damaged or holds anything but tensors, numbers and strings
     """
     try:
-        content = file.read_bytes() if in_bucket(file) else None
+        content = file.read_bytes() if is_remote(file) else None
         with zipfile.ZipFile(_source(file, content)) as archive:  # torch reads past the checksums that it wrote
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")

@@ -106,7 +106,7 @@ class Claim:
         """End the renewal and delete the claim, if it is this process's."""
         self._ended.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(self._pulse.every)  # without a network it may be long at a request
         if not self._lost:
             with suppress(InputError, FileNotFoundError):  # it will be stale
                 if self._holder().get("id") == self._id:

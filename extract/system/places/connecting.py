@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 TRIES = 6  # after the first one, of a request that met a server error, a time-out or a cut connection
+AGAIN = 3  # tries of all of that, where the connection fails
 FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=15)  # between tries; it doubles
 GIVEN_UP = timedelta(minutes=3)
 TIME_OUT, CONNECT_TIME_OUT = timedelta(seconds=30), timedelta(seconds=5)  # without a byte, and to connect
@@ -220,7 +221,9 @@ def _told(place: object, scheme: str, error: Exception) -> BucketError:
             f"{place}: no permission ({code or 403}); ask for it, or name other credentials: {KEYS[scheme]}"
         )
     if status:
-        return BucketError(f"{place}: the server answers {status[1]} {code}, after {TRIES} tries more; try again later")
+        return BucketError(
+            f"{place}: the server answers {' '.join(filter(None, (status[1], code)))} again and again; try later"
+        )
     if "error sending request" in text or "HTTP error" in text:
         why = "timed out" if "kind: Timeout" in text else "the connection fails"
         return UnreachedError(
@@ -246,7 +249,7 @@ def again(request: Callable[[], Any], place: object, scheme: str) -> Any:
     Obstore repeats what fails before an answer begins, and only what may be sent twice; here the rest is repeated.
     """
     wait = FIRST_WAIT.total_seconds()
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(AGAIN)):
         try:
             with told(place, scheme):
                 return request()

@@ -76,7 +76,7 @@ def open_group(
         check_version(path, schema, stored_version, version, remedy=remedy)
         _check_seal(path, attributes, remedy, growing)
     try:
-        return zarr.open_group(**zarr_place(path), mode=mode, zarr_format=3, use_consolidated=False)
+        return zarr.open_group(**zarr_place(path), mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
     except Exception as error:
         raise _damaged(f"{path}: its {METADATA} cannot be read", error, "restore the store or make it anew") from error
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from zarr.storage import ObjectStore, WrapperStore
 
+from hcl.extract.system.places import objects
 from hcl.extract.system.places.building import ROOT
 from hcl.extract.system.places.connecting import bucket_store, told
 from hcl.extract.system.places.remote_path import Held, RemotePath
@@ -46,6 +48,11 @@ class _BucketStore(WrapperStore[Any]):
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         if (kept := self._kept(key)) is not None:
             return prototype.buffer.from_bytes(kept)
+        if byte_range is None:  # repeated as all reading is
+            try:
+                return prototype.buffer.from_bytes(await asyncio.to_thread(objects.read, self._place / key))
+            except FileNotFoundError:
+                return None
         with told(self._place, self._place.scheme):
             return await self._store.get(key, prototype, byte_range)  # type: ignore[no-any-return]
 
