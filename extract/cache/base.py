@@ -21,7 +21,7 @@ from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
 from hcl.extract.system.atomic import in_bucket, json_hash
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.places.connecting import BucketError
+from hcl.extract.system.places.failures import BucketError
 
 SCHEMA, VERSION = "hcl-cache", 3
 REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one

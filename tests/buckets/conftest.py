@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hcl.extract.system.places import connecting
+from hcl.extract.system.places import connecting, failures
 
 ROOT = Path(__file__).parents[2]
 COUNTED = itertools.count()
@@ -78,7 +78,7 @@ def bucket(server: int, proxy: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     given = {"AWS_ACCESS_KEY_ID": "AKIAKEYOFTHETESTS", "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests"}
     for variable, value in (given | {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": proxy.url}).items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setattr(connecting, "FIRST_WAIT", timedelta(milliseconds=2))
+    monkeypatch.setattr(failures, "FIRST_WAIT", timedelta(milliseconds=2))
     monkeypatch.setattr(connecting, "TIME_OUT", timedelta(seconds=2))
     forget_connections()
     yield f"s3://{name}"

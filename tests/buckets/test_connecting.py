@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.places import connecting, objects
+from hcl.extract.system.places import connecting, failures, objects
 from hcl.extract.system.places.location import place_of
 
 EXPIRED = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><AWSAccessKeyId>AKIAKEYOFTHETESTS</AWSAccessKeyId>"
@@ -59,7 +59,7 @@ def test_what_goes_on_failing_is_told_in_one_line(bucket: str, faults: Any, faul
     ],
 )
 def test_what_the_server_refuses_is_named_without_keys(bucket: str, error: tuple[str, ...], said: str) -> None:
-    with pytest.raises(InputError) as told, connecting.told("s3://bucket/x", "s3"):
+    with pytest.raises(InputError) as told, failures.told("s3://bucket/x", "s3"):
         raise error_of(*error)
     assert str(told.value).startswith("s3://bucket/x: ") and said in str(told.value)
     assert "AKIA" not in str(told.value) and "\n" not in str(told.value)

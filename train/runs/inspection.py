@@ -17,7 +17,7 @@ from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, what_stands_at
-from hcl.extract.system.places.connecting import BucketError
+from hcl.extract.system.places.failures import BucketError
 from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore

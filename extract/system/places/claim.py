@@ -20,7 +20,7 @@ from typing import Any
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import objects
 from hcl.extract.system.places.building import finish_copy
-from hcl.extract.system.places.connecting import again, told
+from hcl.extract.system.places.failures import again, told
 from hcl.extract.system.places.remote_path import RemotePath
 
 ENDING = ".lock"  # of the claim's name, beside what it is of

@@ -10,7 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hcl.extract.system.places.connecting import again, bucket_store, told
+from hcl.extract.system.places.connecting import bucket_store
+from hcl.extract.system.places.failures import again, told
 from hcl.extract.system.places.remote_path import ObjectState, RemotePath
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from zarr.storage import ObjectStore, WrapperStore
 
 from hcl.extract.system.places import objects
 from hcl.extract.system.places.building import ROOT
-from hcl.extract.system.places.connecting import bucket_store, told
+from hcl.extract.system.places.connecting import bucket_store
+from hcl.extract.system.places.failures import told
 from hcl.extract.system.places.remote_path import Held, RemotePath
 
 if TYPE_CHECKING:
