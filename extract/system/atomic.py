@@ -35,6 +35,9 @@ class InBucket(Protocol):
     def read_many(self, names: Sequence[str], most: int | None = None) -> list[bytes]:
         """Read several objects below, each of at most some bytes, side by side."""
 
+    def read_bytes(self) -> bytes:
+        """Read the object."""
+
     def upload(self, file: Path) -> None:
         """Write the object from a local file."""
 
