@@ -15,6 +15,7 @@ from hcl.extract.system.places import connecting, failures
 
 ROOT = Path(__file__).parents[2]
 COUNTED = itertools.count()
+NEED_NO_SERVER = ("test_location.py", "test_ahead.py")
 VARIABLES = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AWS_DEFAULT_REGION")
 VARIABLES += ("AWS_SKIP_SIGNATURE", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "HTTP_PROXY", "http_proxy", "AWS_CONFIG_FILE")
 PROXY = importlib.util.spec_from_file_location("bucket_proxy", ROOT / "benchmarks" / "bucket_proxy.py")
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip, and say so, where the extra is not installed; what needs no server runs."""
     missing = [name for name in ("obstore", "boto3", "moto", "flask") if importlib.util.find_spec(name) is None]
     for item in items:
-        if missing and Path(__file__).parent in item.path.parents and item.path.name != "test_location.py":
+        if missing and Path(__file__).parent in item.path.parents and item.path.name not in NEED_NO_SERVER:
             item.add_marker(pytest.mark.skip(reason=f'needs {missing[0]}: pip install "hcl[cloud,test]"'))
 
 
