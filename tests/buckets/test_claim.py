@@ -57,7 +57,7 @@ def test_a_claim_that_is_renewed_stays_and_one_that_is_not_heals(
     now = Claim._server_time
     monkeypatch.setattr(Claim, "_server_time", lambda claim: now(claim) + 60 * 10**9)  # a minute later
     with claimed(place, QUICK):
-        assert killed._holder_is_other()
+        assert killed._holder()["id"] != killed._id
     assert holders(place) == []
 
 

@@ -1,5 +1,6 @@
 """How a bucket is reached: credentials, regions and endpoints, what is repeated, and what is said where it fails."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,28 @@ def test_any_name_is_kept_as_it_is(bucket: str, name: str) -> None:
     assert [each.read_bytes() for each in place_of(f"{bucket}/folder").glob("**/*")] == [name.encode()]
     place.unlink()
     assert not place_of(f"{bucket}/folder").exists()
+
+
+def test_a_forked_process_is_told_to_start_anew(bucket: str) -> None:
+    import os
+
+    place_of(f"{bucket}/x").write_bytes(b"1")
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 and later, for any process with threads
+        child = os.fork()
+    if not child:
+        try:
+            place_of(f"{bucket}/x").read_bytes()
+        except InputError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    assert b'such as by DataLoader(..., multiprocessing_context="spawn")' in os.read(reading, 1000)
+    os.close(reading)
+    assert place_of(f"{bucket}/x").read_bytes() == b"1"
 
 
 def test_a_few_bytes_of_an_object_are_read(bucket: str) -> None:

@@ -85,10 +85,7 @@ class Claim:
             InputError: if another process holds it, or the server does not honour conditions
         """
         now = self._server_time()
-        tag = _put(self._path, self._content(), "create")
-        if tag is None:
-            tag = self._take_over(now)
-        self._tag = tag
+        self._tag = self._written("create") or self._take_over(now)
         if self._holder().get("id") != self._id:
             raise InputError(f"{self._place}: another process claimed it at the same time; run again")
         self._thread.start()
@@ -140,24 +137,27 @@ class Claim:
             now: the server's clock, in nanoseconds
         """
         meta = _head(self._path)
-        if meta is None:  # it was released just now
-            tag = _put(self._path, self._content(), "create")
-            if tag is not None:
-                return tag
-            meta = _head(self._path)
-        holder = self._holder()
-        if holder.get("id") == self._id:  # the request was repeated, and its first answer was lost
-            return str(meta["e_tag"]) if meta else ""
         age = (now - int(meta["last_modified"].timestamp()) * 10**9) / 1e9 if meta else 0.0
-        who = _name_of(holder)
+        who = _name_of(self._holder())
         if age < self._pulse.stale_after:
             raise InputError(
                 f"{self._place}: {who} is writing to it; wait until it ends or stop it, then run again (a claim"
                 f" that was not renewed for {self._pulse.stale_after:.0f} s is taken over)"
             )
-        tag = _put(self._path, self._content(), {"e_tag": str(meta["e_tag"])} if meta else "create")
+        tag = self._written({"e_tag": str(meta["e_tag"])})
         if tag is None:
             raise InputError(f"{self._place}: another process took over the claim of {who}; wait until it ends")
+        return tag
+
+    def _written(self, condition: Any) -> str | None:
+        """Write the claim on a condition; give its tag, None if the condition does not hold.
+
+        A request whose answer was lost is repeated, and then met by what it wrote itself.
+        """
+        tag = _put(self._path, self._content(), condition)
+        if tag is None and self._holder().get("id") == self._id:
+            meta = _head(self._path)
+            return str(meta["e_tag"]) if meta else None
         return tag
 
     def _beat(self) -> None:
@@ -166,7 +166,7 @@ class Claim:
         while not self._ended.wait(self._pulse.every):
             self._beats += 1
             try:
-                tag = _put(self._path, self._content(), {"e_tag": self._tag})
+                tag = self._written({"e_tag": self._tag})
             except (InputError, OSError) as error:
                 missed += self._pulse.every
                 if missed >= self._pulse.stale_after - 2 * self._pulse.every:
@@ -174,21 +174,10 @@ class Claim:
                     return
                 continue
             missed = 0.0
-            if tag is None and self._holder_is_other():
+            if tag is None:
                 self._lost = "another process took over the claim, which was not renewed in time"
                 return
-            self._tag = tag or self._tag
-
-    def _holder_is_other(self) -> bool:
-        """Whether the claim is not this process's; if it is, a repeated request met its own first one."""
-        try:
-            meta = _head(self._path)
-            is_other = meta is None or self._holder().get("id") != self._id
-        except (InputError, OSError):
-            return False
-        if meta is not None and not is_other:
-            self._tag = str(meta["e_tag"])
-        return is_other
+            self._tag = tag
 
     def _holder(self) -> dict[str, Any]:
         """What the claim says of its holder; nothing, if it cannot be understood."""

@@ -20,6 +20,9 @@ TIME_OUT, CONNECT_TIME_OUT = timedelta(seconds=30), timedelta(seconds=5)  # with
 WHOLE_REQUEST = timedelta(hours=2)  # a long video on a slow line
 
 
+_CUT_OFF: list[bool] = []  # something, in a process that was forked from one with connections: obstore's threads died
+
+
 @lru_cache(maxsize=64)
 def bucket_store(scheme: str, bucket: str, prefix: str | None = None) -> ObjectStore:
     """Connect to a bucket, once in a process; nothing is sent yet.
@@ -32,6 +35,11 @@ def bucket_store(scheme: str, bucket: str, prefix: str | None = None) -> ObjectS
     Raises:
         InputError: if obstore is missing, or what a connection needs is not known
     """
+    if _CUT_OFF:
+        raise InputError(
+            f"{scheme}://{bucket}: a process that was forked has no connection of its own; let it start anew, such as by"
+            ' DataLoader(..., multiprocessing_context="spawn")'
+        )
     try:
         from obstore.store import AzureStore, GCSStore
     except ModuleNotFoundError as error:
@@ -46,6 +54,17 @@ def bucket_store(scheme: str, bucket: str, prefix: str | None = None) -> ObjectS
         raise
     except Exception as error:  # of any kind: what obstore says of a wrong setting
         raise failures.one_line(f"{scheme}://{bucket}", scheme, error) from None
+
+
+def _begin_anew() -> None:
+    """Forget the connections of the process that this one was forked from."""
+    if bucket_store.cache_info().currsize:
+        _CUT_OFF.append(True)
+    bucket_store.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _s3_store(bucket: str, further: dict[str, Any]) -> ObjectStore:

@@ -85,14 +85,8 @@ def _requests() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix=THREADS)
 
 
-def _begin_anew() -> None:
-    """Forget threads and connections, which no forked process has."""
-    _requests.cache_clear()
-    bucket_store.cache_clear()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_requests.cache_clear)  # no thread lives on in a forked process
 
 
 def side_by_side(work: Callable[[Given], Got], given: Iterable[Given]) -> list[Got]:
