@@ -17,10 +17,10 @@ done
 export AWS_ENDPOINT_URL=http://127.0.0.1:5555 AWS_REGION=us-east-1
 export AWS_ACCESS_KEY_ID=nobody AWS_SECRET_ACCESS_KEY=nothing
 
-hcl demo-videos videos --classes 10 --videos-per-class 6
-hcl extract videos/manifest.csv s3://bucket/cache.zarr --no-text
+hcl demo-videos videos --classes 10 --videos-per-class 3
+hcl extract videos/manifest.csv s3://bucket/cache.zarr --no-text --views 1
 hcl info s3://bucket/cache.zarr
-hcl train s3://bucket/cache.zarr --run s3://bucket/runs/a --epochs 3
+hcl train s3://bucket/cache.zarr --run s3://bucket/runs/a --epochs 3 --steps-per-epoch 10
 hcl evaluate s3://bucket/runs/a --episodes 1000
 hcl embed s3://bucket/cache.zarr --run s3://bucket/runs/a --out s3://bucket/all.zarr
 hcl index videos/novel --out s3://bucket/gestures.support

@@ -37,7 +37,7 @@ def bucket_store(scheme: str, bucket: str, prefix: str | None = None) -> ObjectS
     """
     if _CUT_OFF:
         raise InputError(
-            f"{scheme}://{bucket}: a process that was forked has no connection of its own; let it start anew, such as by"
+            f"{scheme}://{bucket}: a forked process has no connection of its own; let it start anew, such as by"
             ' DataLoader(..., multiprocessing_context="spawn")'
         )
     try:
