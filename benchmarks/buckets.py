@@ -5,6 +5,7 @@
 A process of its own answers the S3 protocol's requests for objects from the files of the cache, each after the latency.
 (That the protocol is spoken rightly is for the tests: moto's server would take the processor from what is measured.)
 Epochs of both are taken in turns, so that whatever else the machine does slows both; the first of each is left out.
+Then batches are read without any step between them: what a bucket can give, whatever a step takes.
 Both ways of `hcl train --map-storage`: disk reads each batch anew; host reads maps once, its first epoch alone waits.
 """
 
@@ -18,6 +19,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from tabulate import tabulate
@@ -46,7 +48,9 @@ def main() -> None:
             port = server.stdout.readline().strip()
             keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
             os.environ |= keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-            show(given)
+            if given.epochs:
+                show(given)
+            show_supply(given)
         finally:
             server.kill()
 
@@ -57,6 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds, before each answer")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20, help="in an epoch")
+    parser.add_argument("--batches", type=int, default=20, help="that are read without steps")
     parser.add_argument("--splits", type=Path, help="CSV file (label,split) in place of the cache's splits")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -82,8 +87,41 @@ def show(given: argparse.Namespace) -> None:
     print(tabulate(rows, headers=headers, floatfmt=".3f", tablefmt="github"))
 
 
+def show_supply(given: argparse.Namespace) -> None:
+    """Read batches anew from disk and from the bucket, in turns, without steps between them."""
+    trainings = prepare(given, "disk")
+    seconds: list[list[float]] = [[], []]
+    for number in range(3):
+        for (_, batches), taken in zip(trainings, seconds, strict=True):
+            began = time.perf_counter()
+            with closing(batches.batches(number * given.batches, (number + 1) * given.batches)) as some:
+                videos = sum(len(batch.labels) for batch in some)
+            taken.append((time.perf_counter() - began) / given.batches)
+    local, remote = (statistics.median(taken[1:]) for taken in seconds)
+    print(
+        f"without steps, seconds a batch of {videos // given.batches} videos: {local:.3f} from disk, {remote:.3f} from the"
+        f" bucket with {1000 * given.latency:.0f} ms before each answer"
+    )
+
+
 def measure(given: argparse.Namespace, map_storage: str) -> list[list[Epoch]]:
     """Epochs from disk, and epochs from the bucket, taken in turns."""
+    trainings = prepare(given, map_storage)
+    epochs: list[list[Epoch]] = [[], []]
+    for number in range(given.epochs):
+        for (stepper, batches), taken in zip(trainings, epochs, strict=True):
+            began, waited = time.perf_counter(), 0.0
+            with closing(batches.batches(number * given.steps, (number + 1) * given.steps)) as some:
+                for step, batch in enumerate(some, start=number * given.steps):
+                    waited += batch.waited
+                    stepper.step(step, batch)
+            seconds = time.perf_counter() - began
+            taken.append(Epoch(seconds / given.steps, waited / seconds))
+    return epochs
+
+
+def prepare(given: argparse.Namespace, map_storage: str) -> list[tuple[Any, Any]]:
+    """What trains, and its batches, from disk and from the bucket."""
     import torch
 
     from hcl.train.config import preset_config
@@ -100,17 +138,7 @@ def measure(given: argparse.Namespace, map_storage: str) -> list[list[Epoch]]:
         run = make_run_config(source.cache, config)
         encoder = make_encoder(config, run.encoder, source.layer4)
         trainings.append((Stepper(encoder, config, base_texts(source, run)), base_batches(source, config)))
-    epochs: list[list[Epoch]] = [[], []]
-    for number in range(given.epochs):
-        for (stepper, batches), taken in zip(trainings, epochs, strict=True):
-            began, waited = time.perf_counter(), 0.0
-            with closing(batches.batches(number * given.steps, (number + 1) * given.steps)) as some:
-                for step, batch in enumerate(some, start=number * given.steps):
-                    waited += batch.waited
-                    stepper.step(step, batch)
-            seconds = time.perf_counter() - began
-            taken.append(Epoch(seconds / given.steps, waited / seconds))
-    return epochs
+    return trainings
 
 
 async def serve(folder: Path, latency: float) -> None:

@@ -64,7 +64,7 @@ def fold_options(out: str) -> OptionGroups:
     settings = setting_options(CrossvalConfig, without=FOLD_SIZES)
     automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
     options = [
-        cloup.option("--out", default=out, type=PATH, show_default=True, help="Folder of the runs."),
+        cloup.option("--out", default=out, type=PLACE, show_default=True, help="Folder of the runs."),
         cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
         cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
         *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),

@@ -163,7 +163,7 @@ def read_splits(path: str | Path) -> dict[str, str]:
         InputError: if it cannot be read, lacks a column, or gives a class no split or two
     """
     splits: dict[str, str] = {}
-    for line, row in read_csv(Path(path), required=("label",)):
+    for line, row in read_csv(place_of(path), required=("label",)):
         if not any(column in row for column in SPLIT_COLUMNS):
             raise InputError(f"{path}: no column 'split'; the header must name label,split")
         where, label = f"{path} line {line}", row["label"]

@@ -9,6 +9,7 @@ import pytest
 from hcl.extract.cache.formats import convert
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.places.location import place_of
+from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.match.evaluation.evaluate import evaluate
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.train.fitting import loop
@@ -17,6 +18,8 @@ from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.run_folder import load_encoder
 from hcl.train.runs.running import train
+from hcl.train.studies.crossval import cross_validate
+from hcl.train.studies.folds import CrossvalConfig
 
 QUICK = {
     "start": "maps",
@@ -66,3 +69,15 @@ def test_a_run_in_a_bucket_interrupted_or_not_is_the_run_in_a_folder(
     assert len(EmbeddingStore.open(f"{bucket}/all.zarr").videos) == 28
     assert sorted(each.name for each in place_of(bucket).iterdir()) == ["all.zarr", "cache.zarr", "runs"]
     assert any(each.name.startswith("events") for each in (place_of(run) / "tensorboard").iterdir())
+
+
+def test_a_study_keeps_its_runs_in_a_bucket(bucket: str, cache: str) -> None:
+    config = CrossvalConfig(novel=2, val=2, folds=1)
+    episodes, plan = EpisodeConfig(n_way=2, episodes=10), EvaluationConfig(shots=(1,))
+    settings = {**QUICK, "epochs": 1, "steps_per_epoch": 1, "tracker": "none"}
+    folder = place_of(f"{bucket}/study")
+    found = [
+        cross_validate(place_of(cache), folder, config, episodes, plan, settings, preset="quick") for _ in range(2)
+    ]  # the second time nothing is trained
+    assert found[0].to_dict() == found[1].to_dict()
+    assert sorted(each.name for each in folder.iterdir()) == ["fold0-seed0", "fold0.csv"]

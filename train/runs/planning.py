@@ -66,7 +66,7 @@ def open_with_splits(
     cache = open_cache(paths[0]) if len(paths) == 1 else join_caches(paths, merge_classes=merge_classes)
     if splits is not None:
         known = cache.class_splits
-        given = {name if name in known else from_csv_cell(name): of for name, of in read_splits(Path(splits)).items()}
+        given = {name if name in known else from_csv_cell(name): of for name, of in read_splits(splits).items()}
         try:
             cache = cache.with_splits(given)
         except InputError as error:
