@@ -99,8 +99,8 @@ def show_supply(given: argparse.Namespace) -> None:
             taken.append((time.perf_counter() - began) / given.batches)
     local, remote = (statistics.median(taken[1:]) for taken in seconds)
     print(
-        f"without steps, seconds a batch of {videos // given.batches} videos: {local:.3f} from disk, {remote:.3f} from the"
-        f" bucket with {1000 * given.latency:.0f} ms before each answer"
+        f"without steps, seconds a batch of {videos // given.batches} videos: {local:.3f} from disk, {remote:.3f} from"
+        f" the bucket with {1000 * given.latency:.0f} ms before each answer"
     )
 
 
