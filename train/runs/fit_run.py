@@ -26,7 +26,7 @@ from hcl.train.distributed import is_main_process, processes_here, rank_slice, r
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.encoders.video_encoder import VideoEncoder, all_clips
-from hcl.train.fitting.loop import Fitted, fit
+from hcl.train.fitting.loop import EpochRecord, Fitted, fit
 from hcl.train.fitting.set_validation import validation_of
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 from hcl.train.runs.tracking.metrics_log import metrics_log
@@ -75,6 +75,12 @@ def fit_run(
     elif validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     with metrics_log(run, training, validation=validate) as log:
+
+        def epoch_ended(record: EpochRecord) -> None:
+            log.epoch(record)
+            for check in checks:
+                check()
+
         fitted = fit(
             encoder,
             batches,
@@ -83,7 +89,7 @@ def fit_run(
             validate=validate,
             checkpoint=run / CHECKPOINT,
             on_steps=log.steps,
-            on_epoch=lambda record: [log.epoch(record), *(check() for check in checks)],
+            on_epoch=epoch_ended,
         )
     run_on_main(partial(save_encoder, run, fitted.state))
     kept = f"the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}"
