@@ -12,17 +12,18 @@ import cloup
 from hcl.classify.config import ClassifyConfig
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
-RUN = cloup.option("--run", type=PATH, help="Run whose encoder embeds the videos.  [default: untrained]")
+RUN = cloup.option("--run", type=PLACE, help="Run whose encoder embeds the videos.  [default: untrained]")
 SUPPORT = cloup.option(
     "--support",
     required=True,
-    type=PATH,
+    type=PLACE,
     help="The examples: a folder of class folders, a CSV file (path,label), or what hcl index wrote.",
 )
 RUN_OF_SET = cloup.option(
-    "--run", type=PATH, help="Run whose encoder embeds the videos.  [default: that of the support set, else untrained]"
+    "--run", type=PLACE, help="Run whose encoder embeds the videos.  [default: that of the support set, else untrained]"
 )
 HELP = {each.name: known.help for each in fields(ClassifyConfig) if (known := setting_of(each))}
 FAILED = 1  # exit code where some videos could not be read
@@ -34,7 +35,7 @@ FAILED = 1  # exit code where some videos could not be read
     {
         INPUT: [RUN],
         COMPUTED: [
-            cloup.option("--out", required=True, type=PATH, help="Support set to write, such as gestures.support."),
+            cloup.option("--out", required=True, type=PLACE, help="Support set to write, such as gestures.support."),
             cloup.option("--add", is_flag=True, help="Add the videos to what the support set holds."),
             cloup.option(
                 "--remove", multiple=True, metavar="NAME", help="Remove a class, or a video by its path; repeatable."

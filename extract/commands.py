@@ -15,6 +15,7 @@ from hcl.extract.demo.config import DemoConfig
 from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, Option, OptionGroups, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED
 
 RAY: list[Option] = [  # of every command that works on a cluster; `of_cluster` takes them
@@ -93,8 +94,8 @@ def on_cluster(cluster: ClusterConfig | None) -> Iterator[None]:
 
 
 @cloup.command(short_help="Write the frame maps of videos to a cache, once per video.")
-@cloup.argument("videos", type=PATH)
-@cloup.argument("cache", type=PATH)
+@cloup.argument("videos", type=PLACE)
+@cloup.argument("cache", type=PLACE)
 @grouped_options(setting_options(ExtractConfig), FURTHER_OPTIONS)
 @click.pass_context
 def extract(
@@ -146,8 +147,8 @@ def extract(
 
 
 @cloup.command(short_help="Copy a cache into the other format, Zarr or HDF5.")
-@cloup.argument("source", type=PATH)
-@cloup.argument("target", type=PATH)
+@cloup.argument("source", type=PLACE)
+@cloup.argument("target", type=PLACE)
 @cloup.option(
     "--shard-videos",
     default=0,

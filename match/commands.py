@@ -23,6 +23,7 @@ from hcl.extract.system.options import (
     setting_options,
     typed_options,
 )
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import ADVANCED, COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import (
     AGGREGATES,
@@ -91,7 +92,7 @@ ON_OTHER = {
         cloup.option(
             "--on",
             "on",
-            type=PATH,
+            type=PLACE,
             metavar="CACHE",
             help="Embed this other cache by the run and evaluate that, without the classes that the run was trained on"
             " or that are called alike.",
@@ -119,7 +120,7 @@ compare_options: Callable[[Any], Any] = grouped_options(
 
 
 @cloup.command(short_help="Score few-shot episodes: accuracies with intervals.")
-@click.argument("stores", type=PATH, nargs=-1, metavar="[STORE]...")
+@click.argument("stores", type=PLACE, nargs=-1, metavar="[STORE]...")
 @evaluate_options
 @grouped_options(ON_OTHER)
 @click.pass_context
@@ -177,7 +178,7 @@ def evaluate(
 
 
 @cloup.command(short_help="Compare runs on the same episodes: paired differences.")
-@click.argument("runs", type=PATH, nargs=-1, metavar="RUN_A RUN_B...")
+@click.argument("runs", type=PLACE, nargs=-1, metavar="RUN_A RUN_B...")
 @compare_options
 @click.pass_context
 def compare(

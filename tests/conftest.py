@@ -21,7 +21,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import Video
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import Source
-from hcl.extract.system.zarr_groups import seal, sealed_arrays
+from hcl.extract.system.places.zarr_groups import seal, sealed_arrays
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import write_store

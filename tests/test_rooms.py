@@ -35,10 +35,23 @@ ROOMS = {
     ),
 }
 NARROW = {  # where a package may be imported
-    "click": {"cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"},
+    "click": {
+        *("cli.py", "*/commands.py", "extract/system/options.py", "extract/system/console.py"),
+        "extract/system/places/arguments.py",
+    },
     "cloup": {"cli.py", "*/commands.py", "extract/system/options.py"},
-    "zarr": {"extract/system/zarr_groups.py", "extract/cache/*", "match/store/*", "match/evaluation/score_cache.py"},
     "usearch": {"match/store/search/graph_index.py"},
+    "zarr": {
+        *(
+            "extract/system/places/zarr_groups.py",
+            "extract/system/places/zarr_store.py",
+            "extract/cache/*",
+            "match/store/*",
+        ),
+        "match/evaluation/score_cache.py",
+    },
+    "obstore": {"extract/system/places/*"},
+    "boto3": {"extract/system/places/connecting.py"},
     "decord": {"extract/video/decord_reader.py"},
     "torch.distributed": {"train/distributed.py"},
     "torch.utils.tensorboard": {"train/runs/tracking/trackers.py"},

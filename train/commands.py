@@ -15,6 +15,7 @@ from hcl.extract.commands import RAY, of_cluster, on_cluster
 from hcl.extract.system.console import echo
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.train.config import EXPORTS, LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
@@ -64,7 +65,7 @@ def fold_options(out: str) -> OptionGroups:
     settings = setting_options(CrossvalConfig, without=FOLD_SIZES)
     automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
     options = [
-        cloup.option("--out", default=out, type=PATH, show_default=True, help="Folder of the runs."),
+        cloup.option("--out", default=out, type=PLACE, show_default=True, help="Folder of the runs."),
         cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
         cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
         *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
@@ -89,7 +90,7 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @cloup.command(short_help="Train an encoder on the base videos of one or more caches.")
-@click.argument("caches", type=PATH, nargs=-1, required=True, metavar="CACHE...")
+@click.argument("caches", type=PLACE, nargs=-1, required=True, metavar="CACHE...")
 @grouped_options(
     {
         INPUT: [
@@ -115,7 +116,7 @@ def study_arguments(given: dict[str, Any]) -> dict[str, Any]:
         COMPUTED: [
             cloup.option(
                 "--run",
-                type=PATH,
+                type=PLACE,
                 help="Folder of the run; an unfinished run resumes.  [default: a dated one in runs/]",
             )
         ],
@@ -145,18 +146,18 @@ def train(
 
 
 @cloup.command(short_help="Embed every video of a cache.")
-@click.argument("cache", type=PATH)
+@click.argument("cache", type=PLACE)
 @grouped_options(
     {
         INPUT: [
-            cloup.option("--run", type=PATH, help="Run whose encoder embeds the videos."),
+            cloup.option("--run", type=PLACE, help="Run whose encoder embeds the videos."),
             cloup.option(
                 "--untrained", is_flag=True, help="Embed straight from the backbone's maps, without training."
             ),
             cloup.option("--weights", default=TrainConfig.weights, show_default=True, help=HELP["weights"]),
         ],
         COMPUTED: [
-            cloup.option("--out", required=True, type=PATH, help="Embedding store to write."),
+            cloup.option("--out", required=True, type=PLACE, help="Embedding store to write."),
             cloup.option(
                 "--test-views",
                 type=int,
@@ -179,7 +180,7 @@ def embed(cache: Path, run: Path | None, untrained: bool, out: Path, **given: An
 
 
 @cloup.command(short_help="Write the encoder or backbone of a run as torch.export or ONNX.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=PLACE)
 @grouped_options(
     {
         COMPUTED: [
@@ -210,7 +211,7 @@ def export(run: Path, out: Path, part: str) -> None:
 
 
 @cloup.command(short_help="Train and evaluate on several folds of the classes.")
-@click.argument("cache", type=PATH)
+@click.argument("cache", type=PLACE)
 @grouped_options(fold_options("crossval"), *episode_options(), training_options(without=("seed",)))
 def crossval(cache: Path, out: Path, json_file: Path | None, markdown: Path | None, **given: Any) -> None:
     """Cross-validate over the classes of CACHE: train and evaluate on several folds of novel, val and base classes.
@@ -232,7 +233,7 @@ def crossval(cache: Path, out: Path, json_file: Path | None, markdown: Path | No
 
 
 @cloup.command(short_help="Repeat the paper's Tables 1 to 7 on a cache.")
-@click.argument("cache", type=PATH)
+@click.argument("cache", type=PLACE)
 @grouped_options(
     {
         COMPUTED: [
@@ -314,7 +315,7 @@ def ablate(
 
 
 @cloup.command(short_help="Print what a cache, run or embedding store holds.")
-@click.argument("path", type=PATH)
+@click.argument("path", type=PLACE)
 @cloup.option("--verify", is_flag=True, help="Read everything back and name what is damaged.")
 @click.pass_context
 def info(ctx: click.Context, /, path: Path, verify: bool) -> None:

@@ -85,10 +85,8 @@ def embedded_batches(
     Yields:
         the embeddings of the next few videos, on the CPU
     """
-    for start in range(0, len(rows), VIDEOS_PER_BATCH):
-        batch = rows[start : start + VIDEOS_PER_BATCH]
+    for batch, of_views in source.read_ahead(rows, VIDEOS_PER_BATCH, views):
         text = source.class_texts(batch)
-        of_views = (source.read(batch, view) for view in range(views))
         embedded = embed_views(encoder, of_views, text, mean_maps=mean_maps, known_levels=known_levels)
         yield replace(embedded, arrays={**embedded.arrays, **(source.zero_shot(batch) if mean_maps else {})})
 

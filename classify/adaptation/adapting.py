@@ -19,6 +19,7 @@ from hcl.extract.system.atomic import UNFINISHED, atomic_file, atomic_folder, re
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import local_only, place_of
 from hcl.extract.system.progress import logger
 from hcl.match.store.locate import SET_STORES, STORE
 from hcl.train.adaptation.config import AdaptConfig
@@ -87,8 +88,8 @@ def adapt(
     Raises:
         InputError: if the run, the clips or the cache do not allow it, or another run stands in the folder
     """
-    out, config = Path(out), config or AdaptConfig()
-    before = Run(Path(run), read_config(run))
+    out, config = local_only(out, "an adapted run", "then copy it"), config or AdaptConfig()
+    before = Run(place_of(run), read_config(run))
     check_run(before)
     load_encoder(before.folder)  # refuses an unfinished or damaged run before the clips are mapped
     if out.resolve() == before.folder.resolve():
@@ -99,7 +100,7 @@ def adapt(
         _refuse_foreign(out)
         remove_unfinished(out)
         base = open_base(before, caches)
-        cache, summary = extract_clips(before, Path(support), out, config)
+        cache, summary = extract_clips(before, place_of(support), out, config)
         plan = Adaptation(before, base, cache, config)
         rows = distinct_rows(cache)
         _begin(out, plan, rows)

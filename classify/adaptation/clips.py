@@ -17,6 +17,7 @@ from hcl.extract.pipeline.summary import Summary
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 from hcl.train.adaptation.config import AdaptConfig
 from hcl.train.runs.embed_cache import refuse_other_maps
 from hcl.train.runs.run_folder import Run
@@ -73,7 +74,7 @@ def text_model_of(run: Run, config: AdaptConfig) -> str:
 def _videos(support: Path, folder: Path) -> Path:
     """What an extraction takes; a support set becomes a list of its files."""
     if not is_support_set(support):
-        return support
+        return local_only(support, "a folder or list of clips")
     stored = read_support(support)
     gone = [path for path, source in zip(stored.videos.path, stored.sources, strict=True) if not _is_there(source)]
     if gone:

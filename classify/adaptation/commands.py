@@ -10,20 +10,21 @@ import cloup
 
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 from hcl.train.adaptation.config import AdaptConfig
 
 
 @cloup.command(short_help="Go on training a run on a few clips of your own classes.")
-@click.argument("run", type=PATH)
-@click.argument("support", type=PATH)
+@click.argument("run", type=PLACE)
+@click.argument("support", type=PLACE)
 @grouped_options(
     {
         INPUT: [
             cloup.option(
                 "--cache",
                 "caches",
-                type=PATH,
+                type=PLACE,
                 multiple=True,
                 help="Where the cache that RUN was trained on is now; of several, each.  [default: where it was]",
             ),

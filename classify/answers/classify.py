@@ -20,11 +20,11 @@ from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.classify.support.store import SCHEMA, change_support, is_support_set, read_support, write_support
 from hcl.classify.support.support_set import SupportSet
 from hcl.extract.config import ExtractConfig
-from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.atomic import atomic_file, names_url
 from hcl.extract.system.console import csv_cell, plain
 from hcl.extract.system.errors import InputError, schema_of, write_errors
+from hcl.extract.system.places.zarr_groups import open_group
 from hcl.extract.system.progress import logger
-from hcl.extract.system.zarr_groups import open_group
 
 SHOWN_SUPPORTS = 3  # that decided, in a table
 COLUMNS = ("query", "label", "probability", "confidence", "class", "rank", "score", "paper_sum", "supports", "error")
@@ -66,6 +66,8 @@ def load_embedder(run: Path | None, config: ClassifyConfig, support: SupportSet 
     if support is None:
         return VideoEmbedder.load(run, extraction=extraction, test_views=config.test_views, device=config.device)
     origin, views = support.origin, config.test_views
+    if run is None and names_url(origin.run):  # no file makes the program open a connection
+        raise InputError(f"the run of the support set is {origin.run}; open it with: --run {origin.run}")
     named = run or (Path(origin.run) if origin.run else None)
     if run is None and named is not None and not named.is_dir():
         raise InputError(f"{named}: the run of the support set is not there; name it with --run, wherever it is now")

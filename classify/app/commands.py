@@ -11,7 +11,8 @@ import cloup
 from hcl.classify.app.config import AppConfig
 from hcl.classify.config import ClassifyConfig
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.options import grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, setting_of
 
 HELP = {each.name: known.help for each in fields(ClassifyConfig) if (known := setting_of(each))}
@@ -24,14 +25,14 @@ PACKAGES = ("starlette", "uvicorn", "jinja2", "markupsafe")  # of the extra app
         INPUT: [
             cloup.option(
                 "--support",
-                type=PATH,
+                type=PLACE,
                 help="Examples to go on with, where new ones are kept: what hcl index wrote, or a new name (embeddings"
                 " are kept, no clips); a folder of class folders (clips are kept). A CSV file is only read.  [default:"
                 " examples are kept until the page ends]",
             ),
             cloup.option(
                 "--run",
-                type=PATH,
+                type=PLACE,
                 help="Run whose encoder embeds the clips.  [default: that of the support set, else untrained]",
             ),
         ]

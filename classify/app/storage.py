@@ -18,6 +18,7 @@ from hcl.extract.config import SPLITS
 from hcl.extract.system.atomic import atomic_file, stays_within
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import is_remote, local_only
 
 OWN = "app-"  # begins the names of clips that the page wrote
 LONGEST_FOLDER = 200  # bytes of a name
@@ -186,6 +187,10 @@ def open_home(path: Path | None) -> Opened:
         return Opened(Nowhere())
     if is_support_set(path):
         return Opened(InSupportSet(path), read_support(path))
+    if is_remote(path):
+        if path.exists():
+            local_only(path, "a folder of clips", "name a support set of hcl index, or a new name")
+        return Opened(InSupportSet(path))
     if path.is_dir():
         has_videos = any(not name.name.startswith(".") for name in path.iterdir())
         return Opened(AsClips(path), videos=tuple(labelled_videos(path)) if has_videos else ())

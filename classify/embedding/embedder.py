@@ -30,6 +30,7 @@ from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.preparation import maps_settings
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import is_remote, place_of
 from hcl.extract.system.threads import cores
 from hcl.match.config import HCL
 from hcl.match.store.batch import EmbeddedBatch
@@ -114,7 +115,7 @@ class VideoEmbedder:
 
     @classmethod
     def _of_run(cls, run: str | Path, extraction: ExtractConfig, test_views: int | None, device: torch.device) -> Self:
-        opened = Run(Path(run), read_config(run))
+        opened = Run(place_of(run), read_config(run))
         training, settings = opened.config.training, opened.config.cache["settings"]
         if training.method != HCL:
             raise InputError(
@@ -149,7 +150,7 @@ class VideoEmbedder:
     def origin(self) -> Origin:
         """What the embeddings follow from."""
         sha256 = "" if self.run is None else file_hash(self.run.folder / WEIGHTS)
-        folder = "" if self.run is None else os.path.abspath(self.run.folder)
+        folder = "" if self.run is None else _whole(self.run.folder)
         return Origin(folder, sha256, dict(self.settings), self.config.views)
 
     def embed(self, videos: Iterable[Video]) -> Iterator[EmbeddedVideo | BrokenVideo]:
@@ -264,6 +265,11 @@ class _Idle:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+
+
+def _whole(folder: Path) -> str:
+    """A run's folder as it is found from any other, or its URL."""
+    return str(folder) if is_remote(folder) else os.path.abspath(folder)
 
 
 def _on(layer4: Layer4 | None, device: torch.device) -> Layer4 | None:

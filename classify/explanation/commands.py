@@ -14,12 +14,13 @@ from hcl.classify.config import ClassifyConfig
 from hcl.classify.explanation.config import ExplainConfig
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 
 
 @cloup.command(short_help="Draw what of two videos was matched.")
 @click.argument("query", type=PATH)
-@click.argument("support", type=PATH)
+@click.argument("support", type=PLACE)
 @grouped_options(
     {
         INPUT: [RUN_OF_SET],

@@ -30,6 +30,7 @@ from hcl.extract.catalog.videos import readable
 from hcl.extract.decoding.source import read_source
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, VideoError, write_errors
+from hcl.extract.system.places.location import local_only
 from hcl.extract.video.frames import middle_frames
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.match.config import LEVELS
@@ -76,6 +77,8 @@ def write_explanation(
 
 def explain(query: Path, support: Path, *, run: Path | None, config: ExplainConfig, settings: ClassifyConfig) -> Drawn:
     """Embed both sides, and find what was matched with what; raises as `write_explanation`."""
+    if not is_support_set(support):
+        support = local_only(support, "a video or folder to compare with", "name a support set, or a local path")
     is_set = is_support_set(support) or support.suffix.lower() in LISTS or _is_folder_of_classes(support)
     stored = read_support(support) if is_support_set(support) else None
     with load_embedder(run, settings, stored) as embedder:

@@ -10,6 +10,7 @@ import cloup
 
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import PATH, grouped_options, numbers, setting_options, typed_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 
@@ -17,7 +18,7 @@ OWN = ("run", "out", "videos", "pictures")  # what is no setting of the evaluati
 
 
 @cloup.command(short_help="Write one page about a run: curves, accuracies, confusions, matches.")
-@click.argument("run", type=PATH, required=False)
+@click.argument("run", type=PLACE, required=False)
 @grouped_options(
     {
         INPUT: [

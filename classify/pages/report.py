@@ -8,6 +8,7 @@ from pathlib import Path
 from hcl.classify.pages.content import Figure, SettingRow, setting_rows, training_figures
 from hcl.classify.pages.page import check_page, write_page
 from hcl.classify.pages.parts import Part, ReportRequest, make_part
+from hcl.extract.system.places.location import place_of
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import find_store, latest_run, set_stores
 from hcl.train.runs.inspection import describe
@@ -52,7 +53,7 @@ def write_report(run: str | Path | None, out: str | Path, request: ReportRequest
     """
     request, out = request or ReportRequest(), Path(out)
     check_page(out)
-    path = latest_run() if run is None else Path(run)
+    path = latest_run() if run is None else place_of(run)
     page = make_page(path, request)
     size = write_page(out, page)
     return Report(out, size, tuple(part.problem for part in page.parts if part.problem))

@@ -34,6 +34,7 @@ from hcl.classify.support.embedding import embed_supports, labelled_videos
 from hcl.classify.support.store import is_support_set, read_support
 from hcl.classify.support.support_set import SupportSet
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import place_of
 from hcl.match.evaluation.statistics import BOOTSTRAP_SEED, QueryCounts, bootstrap_intervals
 from hcl.match.reports.report import counted
 from hcl.train.runs.planning import BASE_CONTENTS, CONTENT_LENGTH
@@ -131,11 +132,11 @@ def check(support: str | Path, run: str | Path | None = None, config: ClassifyCo
     Raises:
         InputError: if clips, run or support set cannot be used
     """
-    config, support = config or ClassifyConfig(), Path(support)
+    config, support = config or ClassifyConfig(), place_of(support)
     stored = read_support(support) if is_support_set(support) else None
     given = [] if stored else labelled_videos(support)
     _refuse_one_class(stored.class_names if stored else sorted({each.label for each in given}))
-    with load_embedder(None if run is None else Path(run), config, stored) as embedder:
+    with load_embedder(None if run is None else place_of(run), config, stored) as embedder:
         if stored is not None:
             return judge(_looked_at(Clips(stored), embedder, config), Matching.of_run(embedder.run), embedder)
         embedded = embed_supports(embedder, given, config.text_model)

@@ -10,18 +10,19 @@ import cloup
 
 from hcl.classify.config import ClassifyConfig
 from hcl.extract.system.console import echo
-from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options
+from hcl.extract.system.options import OUT_FILE, grouped_options, setting_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT
 
 
 @cloup.command(short_help="Test your own clips: what is recognised, what is mislabelled, what to film.")
-@click.argument("support", type=PATH)
+@click.argument("support", type=PLACE)
 @grouped_options(
     {
         INPUT: [
             cloup.option(
                 "--run",
-                type=PATH,
+                type=PLACE,
                 help="Run whose encoder embeds the clips.  [default: that of the support set, else untrained]",
             )
         ],

@@ -17,6 +17,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.catalog.listing import read_catalog
 from hcl.extract.catalog.videos import readable
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 from hcl.match.store.batch import EmbeddedBatch
 
 
@@ -44,6 +45,7 @@ def labelled_videos(support: str | Path) -> list[LabelledVideo]:
     Raises:
         InputError: if there are none, or they have no classes
     """
+    support = local_only(support, "videos of supports", "index them here first: hcl index FOLDER --out URL")
     return [LabelledVideo(video.source, video.label, video.path, video.group) for video in read_catalog(support).videos]
 
 

@@ -13,6 +13,7 @@ from hcl.classify.support.support_set import SupportSet
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.installation import package_version
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import place_of
 from hcl.match.config import HCL
 from hcl.match.store.batch import EmbeddedBatch, array_axes
 from hcl.match.store.embedding_store import EmbeddingStore, replace_store
@@ -24,7 +25,7 @@ REMEDY = "name another folder with --out"
 
 def is_support_set(path: str | Path) -> bool:
     """Whether a folder looks like a store, so that it is no folder of videos."""
-    return (Path(path) / "zarr.json").is_file()
+    return (place_of(path) / "zarr.json").is_file()
 
 
 def write_support(path: str | Path, support: SupportSet) -> None:
@@ -33,7 +34,7 @@ def write_support(path: str | Path, support: SupportSet) -> None:
     Raises:
         InputError: if something else stands there, another process writes to it, or it cannot be written
     """
-    path = Path(path)
+    path = place_of(path)
     with write_errors(path, REMEDY), sole_writer(path, REMEDY):
         _replace(path, support)
 
@@ -44,7 +45,7 @@ def change_support(path: str | Path, change: Callable[[SupportSet], SupportSet])
     Raises:
         InputError: as `read_support` and `write_support`, or of the change
     """
-    path = Path(path)
+    path = place_of(path)
     _check_there(path)
     with write_errors(path, REMEDY), sole_writer(path, REMEDY):
         changed = change(read_support(path))
@@ -58,7 +59,7 @@ def read_support(path: str | Path) -> SupportSet:
     Raises:
         InputError: if there is none, it is something else, of another version or damaged
     """
-    path = Path(path)
+    path = place_of(path)
     _check_there(path)
     try:
         store = EmbeddingStore.open(path, SCHEMA, VERSION)

@@ -19,8 +19,9 @@ from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.config import LAYERS
-from hcl.extract.system.atomic import json_hash
+from hcl.extract.system.atomic import in_bucket, json_hash
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.failures import BucketError
 
 SCHEMA, VERSION = "hcl-cache", 3
 REMAKE = "extract it anew with: hcl extract VIDEOS CACHE"  # where the version is an older one
@@ -275,6 +276,11 @@ class FrameMapCache(ABC):
         other._videos = None
         return other
 
+    @property
+    def waits(self) -> bool:
+        """Whether each reading waits for a network, so that several go side by side."""
+        return in_bucket(self.path)
+
     def resolve_views(self, count: int, option: str = "--views") -> int:
         """How many views of each video to use: `count`, or all there are where that is 0.
 
@@ -439,6 +445,8 @@ class FrameMapCache(ABC):
         try:
             for key in self.layout.chunk_keys(row):
                 self.chunk(key)
+        except BucketError:
+            raise
         except InputError:
             return False
         return True

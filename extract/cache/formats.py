@@ -11,9 +11,11 @@ from hcl.extract.cache.sharding.places import Sharding
 from hcl.extract.cache.sharding.shard_writer import rewrite_shard
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import VIDEO_SUFFIXES
-from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.system.atomic import atomic_folder, in_bucket
 from hcl.extract.system.errors import InputError, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import is_remote, place_of
+from hcl.extract.system.places.objects import SIDE_BY_SIDE, side_by_side
 from hcl.extract.system.progress import progress_bar
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
@@ -23,7 +25,15 @@ OTHER_SUFFIXES = VIDEO_SUFFIXES | frozenset(  # that promise something other tha
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a path names an HDF5 file, there or not."""
+    """Whether a path names an HDF5 file, there or not.
+
+    Raises:
+        InputError: if it is in a bucket: such a file is read piece by piece, each of which would be a request
+    """
+    if is_remote(path):
+        if path.suffix.lower() in HDF5_SUFFIXES:
+            raise InputError(f"{path}: an HDF5 cache is read from this machine alone; copy it here, or name a .zarr")
+        return False
     return path.is_file() or (not path.exists() and path.suffix.lower() in HDF5_SUFFIXES)
 
 
@@ -48,12 +58,12 @@ def open_cache(path: str | Path) -> FrameMapCache:
     are the frame maps of one of them, (T, P, C) float16.
 
     Args:
-        path: of the folder or file that `hcl extract` or `hcl convert` wrote
+        path: of the folder or file that `hcl extract` or `hcl convert` wrote, or a URL such as s3://bucket/cache.zarr
 
     Raises:
         InputError: if it is missing, not a cache, of another version, or damaged
     """
-    path = Path(path)
+    path = place_of(path)
     if not is_hdf5(path):
         return ZarrCache.open(path)
     from hcl.extract.cache.hdf5_cache import Hdf5Cache
@@ -81,7 +91,8 @@ def convert(source: str | Path, target: str | Path, *, shard_videos: int = 0) ->
     Raises:
         InputError: if the source is damaged, or the target exists, is named like something else or cannot be written
     """
-    cache, target = open_cache(source), Path(target)
+    cache, target = open_cache(source), place_of(target)
+    is_hdf5(target)  # refuses one in a bucket
     refuse_other_suffix(target, "name a folder such as cache.zarr, or a file such as cache.h5")
     if shard_videos < 0 or (shard_videos and target.suffix.lower() in HDF5_SUFFIXES):
         raise InputError(f"--shard-videos {shard_videos}: of a Zarr target, at least 0; an HDF5 file has no shards")
@@ -107,10 +118,16 @@ def _write_zarr(
         if made.sharding:
             _write_shards(source, made.sharding, rows, count)
             return
-        for row in rows:
+
+        def copy(row: int) -> None:
             for key in source.layout.chunk_keys(row):
                 made.write_chunk(key, source.chunk(key))
-            count(1)
+
+        at_once = SIDE_BY_SIDE if in_bucket(target) or in_bucket(source.path) else 1
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            side_by_side(copy, some)
+            count(len(some))
 
 
 def _write_shards(source: FrameMapCache, sharding: Sharding, rows: list[int], count: Callable[[int], object]) -> None:

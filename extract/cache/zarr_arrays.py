@@ -7,7 +7,7 @@ from zarr.codecs import TransposeCodec
 
 from hcl.extract.cache.base import CLASS_COLUMNS, ERROR_COLUMN, NUMBER_COLUMNS, TEXT_COLUMNS
 from hcl.extract.cache.layout import MapArray, MapLayout
-from hcl.extract.system.zarr_groups import compressors
+from hcl.extract.system.places.zarr_groups import compressors
 
 ROWS_PER_CHUNK = 1024  # of the arrays that hold one value per video
 CHANNELS_FIRST = (0, 2, 1)  # [frame, channel, patch] compresses better, and decompresses faster, than patch by patch

@@ -1,7 +1,7 @@
 """The cache in Zarr v3 format: create, extend, write, read."""
 
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,26 @@ from hcl.extract.cache.sharding.shard_writer import UnitWriter, rewrite_shard
 from hcl.extract.cache.zarr_arrays import ROWS_PER_CHUNK, create_arrays, stored_order, videos_per_shard
 from hcl.extract.catalog.benchmarks.listing import Listing
 from hcl.extract.catalog.videos import Video
-from hcl.extract.system.atomic import UNFINISHED, atomic_folder, stays_within
+from hcl.extract.system.atomic import UNFINISHED, atomic_folder, in_bucket, remove_folder, stays_within
 from hcl.extract.system.errors import InputError, write_errors
-from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal, sealed_arrays
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.objects import side_by_side
+from hcl.extract.system.places.zarr_groups import (
+    SEAL,
+    compressors,
+    make_group,
+    open_array,
+    open_group,
+    read_rows,
+    seal,
+    sealed_arrays,
+)
 
 PARTIAL = ".partial"  # ends the name of a file that zarr has not finished
 
 
 class ZarrCache(FrameMapCache):
-    """A cache in a folder in Zarr v3 format; the only form that is written to while extracting."""
+    """A cache in a folder or bucket in Zarr v3 format; the only form that is written to while extracting."""
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
         super().__init__(path)
@@ -63,7 +74,8 @@ class ZarrCache(FrameMapCache):
         Raises:
             InputError: if it is missing, not a cache, of another version, or damaged
         """
-        return cls(Path(path), open_group(Path(path), SCHEMA, VERSION, mode=mode, remedy=REMAKE, growing=True))
+        path = place_of(path)
+        return cls(path, open_group(path, SCHEMA, VERSION, mode=mode, remedy=REMAKE, growing=True))
 
     @classmethod
     def create(
@@ -270,7 +282,12 @@ class ZarrCache(FrameMapCache):
             array[start:] = np.asarray(values, dtype=object if isinstance(values[0], str) else array.dtype)
 
     def remove_partial_writes(self, rows: Iterable[int]) -> None:
-        """Remove what writes that were killed left behind: of the columns, and of the maps of some videos."""
+        """Remove what writes that were killed left behind: of the columns, and of the maps of some videos.
+
+        A bucket shows no part of an object.
+        """
+        if in_bucket(self.path):
+            return
         for name in ("", *self.column_names, *self._map_arrays):
             for depth in ("*", "c/*", "c/*/*") if name not in self._map_arrays else ("*",):
                 _remove_partial((self.path / name).glob(depth + PARTIAL))
@@ -318,8 +335,7 @@ class ZarrCache(FrameMapCache):
             folder = self.path / name / "c" / str(row)
             if not stays_within(self.path, folder):
                 raise InputError(f"{folder}: a link out of the cache; remove it, then run again")
-            if folder.exists():
-                shutil.rmtree(folder)
+            remove_folder(folder)
 
     def _delete_in_shards(self, sharding: Sharding, rows: set[int]) -> None:
         """Write the shards of some videos anew without them; those that have maps stay."""
@@ -339,24 +355,31 @@ class ZarrCache(FrameMapCache):
             writer.expect(*self.units(sources))
             self.mark([video for shard in writer.write(records) for video in shard.videos])
             return
-        errors = [self._write_maps(record) if record.maps is not None else 0.0 for record in records]
+        errors = self._several(partial(self._write_maps, record) for record in records)
         self.mark([FinishedVideo.of(record, error) for record, error in zip(records, errors, strict=True)])
 
     def mark(self, videos: Sequence[FinishedVideo]) -> None:
         """Write what is known of videos whose maps are there, or which failed; the status last."""
         rows = self._rows_that_count("videos")[[video.row for video in videos]]
-        for name in ("decoder", "reason", "frame_count"):
-            self._update(name, rows, [getattr(video, name) for video in videos])
-        self._update("content", rows, [video.source.content for video in videos])
-        self._update("source_bytes", rows, [video.source.bytes for video in videos])
-        self._update("source_modified", rows, [video.source.modified_ns for video in videos])
-        if self.layout.is_quantised:
-            self._update(ERROR_COLUMN, rows, [video.error for video in videos])
+        columns: dict[str, list[Any]] = {
+            **{name: [getattr(video, name) for video in videos] for name in ("decoder", "reason", "frame_count")},
+            "content": [video.source.content for video in videos],
+            "source_bytes": [video.source.bytes for video in videos],
+            "source_modified": [video.source.modified_ns for video in videos],
+            **({ERROR_COLUMN: [video.error for video in videos]} if self.layout.is_quantised else {}),
+        }
+        self._several(partial(self._update, name, rows, values) for name, values in columns.items())
         self._update("status", rows, [DONE if video.has_maps else FAILED for video in videos])
         self._videos = self._sources = None  # which rows count is as it was
 
+    def _several(self, writes: Iterable[Callable[[], Any]]) -> list[Any]:
+        """Do several writes: side by side in a bucket, where each one waits, else one after the other."""
+        return side_by_side(lambda write: write(), writes) if in_bucket(self.path) else [write() for write in writes]
+
     def _write_maps(self, record: MapRecord) -> float:
-        """Write the maps of all views, and return the relative error of what was stored."""
+        """Write the maps of all views, if there are any, and return the relative error of what was stored."""
+        if record.maps is None:
+            return 0.0
         chunks, error = encode_views(record, self.layout)
         for key, values in chunks.items():
             self.write_chunk(key, values)
@@ -382,7 +405,7 @@ class ZarrCache(FrameMapCache):
 
 def _write_empty(folder: Path, settings: Mapping[str, Any], layout: MapLayout, shard_videos: int) -> None:
     """Write a cache without videos into an empty folder."""
-    group = zarr.open_group(folder, mode="w", zarr_format=3)
+    group = make_group(folder)
     create_arrays(group, layout, shard_videos)
     made = {"schema": SCHEMA, "version": VERSION, "settings": dict(settings)}
     counts = {"text_model": None, "videos": 0, "classes": 0}

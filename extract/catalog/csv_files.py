@@ -7,7 +7,9 @@ from pathlib import Path
 
 from hcl.extract.catalog.videos import SPLIT_WORDS, UNLABELLED, Catalog, Video, words_read_as
 from hcl.extract.config import SPLITS
+from hcl.extract.system.atomic import names_url
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import is_remote, place_of
 
 SPLIT_COLUMNS = ("split", "fold")  # either is understood in a CSV file
 DELIMITERS = (",", ";", "\t")
@@ -45,18 +47,29 @@ def read_manifest(manifest: Path, *, unlabelled: bool = False) -> Catalog:
         path, label = row["path"], row.get("label", UNLABELLED)
         if not path or not (label or unlabelled):
             raise InputError(f"{manifest} line {line}: path and label must not be empty")
-        path = _with_slashes(manifest.parent, path)
-        name = Path(os.path.normpath(path)).as_posix()
+        name, source = _named(manifest.parent, path)
         if name in videos:
             raise InputError(f"{manifest} line {line}: {path} is listed twice; keep one of the lines")
         split = _split_in(row, f"{manifest} line {line}")
         words |= {row[column]: None for column in SPLIT_COLUMNS if row.get(column)}
         if split and not label:
             raise InputError(f"{manifest} line {line}: a split is of a class; give {path} a label, or leave both out")
-        videos[name] = Video(name, manifest.parent / path, label, split, row.get("group", ""))
+        videos[name] = Video(name, source, label, split, row.get("group", ""))
     if not videos:
         raise InputError(f"{manifest}: no videos found; below the header path,label each line must name one")
     return Catalog(tuple(videos.values()), read_as=words_read_as(words))
+
+
+def _named(folder: Path, path: str) -> tuple[str, Path]:
+    """The name of a listed video, and where it is: a URL, or a path that counts from the folder of the manifest."""
+    if names_url(path):
+        place = place_of(path)
+        return str(place), place
+    path = _with_slashes(folder, path)
+    if not is_remote(folder) or os.path.isabs(path):
+        return Path(os.path.normpath(path)).as_posix(), Path(path) if os.path.isabs(path) else folder / path
+    name = Path(os.path.normpath(path)).as_posix()
+    return name, folder / name
 
 
 def _refuse_other_names(manifest: Path, row: Mapping[str, str]) -> None:
@@ -150,7 +163,7 @@ def read_splits(path: str | Path) -> dict[str, str]:
         InputError: if it cannot be read, lacks a column, or gives a class no split or two
     """
     splits: dict[str, str] = {}
-    for line, row in read_csv(Path(path), required=("label",)):
+    for line, row in read_csv(place_of(path), required=("label",)):
         if not any(column in row for column in SPLIT_COLUMNS):
             raise InputError(f"{path}: no column 'split'; the header must name label,split")
         where, label = f"{path} line {line}", row["label"]

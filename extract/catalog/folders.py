@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hcl.extract.catalog.videos import (
@@ -18,6 +18,7 @@ from hcl.extract.catalog.videos import (
     words_read_as,
 )
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import is_remote
 
 KINDS_OF_IMAGES = {  # folders that show the same video in several ways, as other programs name them
     *("rgb", "img", "imgs", "images", "frames", "flow", "flow_x", "flow_y", "flow_u", "flow_v", "optical_flow", "tvl1"),
@@ -42,7 +43,7 @@ class _Entries:
 
     folders: list[Path]
     videos: list[Path]
-    images: list[str]  # paths: of frames there are many
+    images: list[str] | list[Path]  # paths, on this machine as texts: of frames there are many
     others: list[Path]
 
 
@@ -75,13 +76,13 @@ class _Reader:
         for folder, split in splits or [(self.root, "")]:
             entries = _entries(folder) if split else top
             self._leave_aside(OUTSIDE, entries.videos)
-            self._leave_aside(LOOSE, map(Path, entries.images))
+            self._leave_aside(LOOSE, _paths(entries.images))
             self._leave_aside(SUFFIX, entries.others)
             for class_folder in self._not_linked_back(entries.folders, above):
                 self._read_class(class_folder, split, above)
         if splits:
             self._leave_aside(OUTSIDE, top.videos)
-            self._leave_aside(LOOSE, map(Path, top.images))
+            self._leave_aside(LOOSE, _paths(top.images))
             self._leave_aside(SUFFIX, top.others)
         if unlabelled and not self.videos and not splits:
             self.left_aside.pop(OUTSIDE, None)
@@ -114,7 +115,7 @@ class _Reader:
 
     def _read_class(self, folder: Path, split: str, above: Inodes) -> None:
         entries = _entries(folder)
-        self._leave_aside(LOOSE, map(Path, entries.images))
+        self._leave_aside(LOOSE, _paths(entries.images))
         sources = self._sources(folder, entries, above)
         if not sources:
             self._leave_aside(EMPTY, [folder])
@@ -146,10 +147,10 @@ class _Reader:
         if len(entries.images) > 1 and not entries.videos:
             raise InputError(
                 f"{self._name(folder)} in {self.root}: holds {len(entries.images)} images (such as"
-                f" {readable(os.path.basename(entries.images[0]))}) and, below it, {self._name(sources[0])}:"
+                f" {readable(Path(str(entries.images[0])).name)}) and, below it, {self._name(sources[0])}:"
                 " one video or several? Move the images away, or into a folder beside the others"
             )
-        self._leave_aside(BESIDE, map(Path, entries.images))
+        self._leave_aside(BESIDE, _paths(entries.images))
         return sources
 
     def _refuse_kinds_of_images(self, folder: Path, below: list[Path]) -> None:
@@ -204,7 +205,10 @@ class _Reader:
 
 def _entries(folder: Path) -> _Entries:
     """Sort out what a folder holds."""
+    if is_remote(folder):
+        return _entries_in_bucket(folder)
     found = _Entries([], [], [], [])
+    images: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
@@ -212,7 +216,7 @@ def _entries(folder: Path) -> _Entries:
                     continue
                 suffix = os.path.splitext(entry.name)[1].lower()
                 if suffix in IMAGE_SUFFIXES and not _is_folder(entry):
-                    found.images.append(entry.path)
+                    images.append(entry.path)
                     continue
                 kind = (
                     found.folders if _is_folder(entry) else found.videos if suffix in VIDEO_SUFFIXES else found.others
@@ -220,7 +224,21 @@ def _entries(folder: Path) -> _Entries:
                 kind.append(Path(entry.path))
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
-    return found
+    return replace(found, images=images)
+
+
+def _entries_in_bucket(folder: Path) -> _Entries:
+    """The same of a place in a bucket, where no name can be a link."""
+    shown = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    folders = [entry for entry in shown if not entry.is_file()]
+    files = [entry for entry in shown if entry.is_file()]
+    images = [entry for entry in files if entry.suffix.lower() in IMAGE_SUFFIXES]
+    videos = [entry for entry in files if entry.suffix.lower() in VIDEO_SUFFIXES]
+    return _Entries(folders, videos, images, [entry for entry in files if entry not in {*images, *videos}])
+
+
+def _paths(images: list[str] | list[Path]) -> Iterable[Path]:
+    return (Path(image) if isinstance(image, str) else image for image in images)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -231,6 +249,8 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _inode(folder: Path) -> tuple[int, int]:
+    if is_remote(folder):
+        return 0, hash(str(folder))
     try:
         state = folder.stat()
     except OSError as error:

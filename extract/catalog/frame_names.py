@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hcl.extract.catalog.videos import IMAGE_SUFFIXES, readable
 from hcl.extract.system.errors import VideoError
+from hcl.extract.system.places.location import is_remote
 
 ALL = "*"
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
@@ -27,13 +28,18 @@ def frame_images(folder: Path, pattern: str = ALL) -> list[Path]:
         VideoError: if the names are of several kinds, such as those of frames and of optical flow, or do not tell the
             order
     """
-    with os.scandir(folder) as entries:  # which tells files from folders without a call for each
-        files = [Path(entry.path) for entry in entries if entry.name[0] != "." and entry.is_file()]
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     chosen = images if pattern == ALL else [path for path in images if fnmatchcase(path.name, pattern)]
     if images and not chosen:
         raise VideoError(f"no image of the folder is named {pattern}; they are named {_kinds_shown(images)}")
     return _in_order(chosen) if len(chosen) > 1 else chosen
+
+
+def _files(folder: Path) -> list[Path]:
+    if is_remote(folder):
+        return [entry for entry in folder.iterdir() if entry.name[0] != "." and entry.is_file()]
+    with os.scandir(folder) as entries:  # which tells files from folders without a call for each
+        return [Path(entry.path) for entry in entries if entry.name[0] != "." and entry.is_file()]
 
 
 def _in_order(paths: Sequence[Path]) -> list[Path]:

@@ -6,6 +6,7 @@ from hcl.extract.catalog.csv_files import read_manifest
 from hcl.extract.catalog.folders import read_folder
 from hcl.extract.catalog.videos import Catalog
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
+from hcl.extract.system.places.location import place_of
 
 LISTS = (".csv", ".tsv")
 
@@ -21,7 +22,7 @@ def read_catalog(videos: str | Path, *, unlabelled: bool = False) -> Catalog:
     Raises:
         InputError: if nothing usable is there; the message says what was expected
     """
-    videos = Path(videos)
+    videos = place_of(videos)
     if videos.is_dir() and schema_of(videos):
         raise InputError(
             f"{videos}: {what_stands_at(videos)}; expected videos: a folder of class folders or a .csv manifest"

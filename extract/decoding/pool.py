@@ -8,7 +8,7 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -35,7 +35,11 @@ _STARTS, _REST = 5, 0.2  # tries to start a worker, and the seconds between them
 
 
 def decode_ahead(
-    paths: Sequence[tuple[int, Path]], task: DecodeTask, *, workers: int = 0
+    paths: Sequence[tuple[int, Path]],
+    task: DecodeTask,
+    *,
+    workers: int = 0,
+    finished: Callable[[tuple[int, Path]], None] | None = None,
 ) -> Generator[Decoded | Failed, None, None]:
     """Decode videos in worker processes, some ahead of the caller, and yield them in the order of `paths`.
 
@@ -45,10 +49,11 @@ def decode_ahead(
         paths: a row number, and a file or a folder of images, for each video
         task: what is done with each video
         workers: processes, one thread each; 0 means one per core
+        finished: called in another thread with each of `paths` that no worker reads any more
     """
     if not paths:
         return
-    pool = DecodePool(task, min(workers or cores(), len(paths)))
+    pool = DecodePool(task, min(workers or cores(), len(paths)), finished)
     try:
         given = map(paths.__getitem__, range(len(paths)))
         pool.add(*islice(given, _AHEAD))
@@ -90,12 +95,15 @@ class DecodePool:
     Args:
         task: what is done with each video
         workers: processes, one thread each
+        finished: called in the pool's thread with each video that no worker reads any more
     """
 
-    def __init__(self, task: DecodeTask, workers: int) -> None:
+    def __init__(
+        self, task: DecodeTask, workers: int, finished: Callable[[tuple[int, Path]], None] | None = None
+    ) -> None:
         self._paths: dict[int, tuple[int, Path]] = {}  # by number, of videos that are not finished
         self._count = 0  # videos that were ever given
-        self._task = task
+        self._task, self._finished = task, finished
         self._size = workers
         self._workers: list[_Worker] = []
         self._next = 0  # the first video that no worker has had yet
@@ -255,6 +263,8 @@ class DecodePool:
     def _finish(self, worker: _Worker, result: Decoded | Failed) -> None:
         if worker.number is None:
             raise ValueError(f"a worker without a video answered {result}")
+        if self._finished is not None:
+            self._finished(self._paths[worker.number])
         with self._changed:
             self._results[worker.number] = result
             del self._paths[worker.number]

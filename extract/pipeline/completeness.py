@@ -76,8 +76,9 @@ def list_missing(cache: FrameMapCache, listing: Listing | None, path: str | Path
     if path is None and not missing:
         beside.unlink(missing_ok=True)
         return None
-    write_missing(Path(path or beside), missing)
-    return Path(path or beside)
+    file = Path(path) if path else beside
+    write_missing(file, missing)
+    return file
 
 
 def finished_videos(cache: FrameMapCache | None) -> set[str]:

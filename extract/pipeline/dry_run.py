@@ -17,6 +17,8 @@ from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import choose_backbone, prepare
 from hcl.extract.system.console import plain
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.streaming import streamed
 from hcl.extract.system.threads import cores
 
 COMPRESSED = {  # of the raw size, on real videos: most of what layer 4 gives is zeros
@@ -73,7 +75,7 @@ def forecast(
         "prune": prune,
         "skip_missing": skip_missing,
     }
-    prepared = prepare(Path(videos), Path(path), config, choose_backbone, **given)
+    prepared = prepare(place_of(videos), place_of(path), config, choose_backbone, **given)
     config, plan = prepared.config, prepared.plan
     coverage = planned_coverage(plan.listing, plan.catalog, prepared.cache) if plan.listing else None
     if plan.listing and missing_list is not None:
@@ -105,9 +107,11 @@ def seconds_per_video(plan: Plan, config: ExtractConfig, backbone: Backbone) -> 
     chosen = sorted({int(place) for place in np.linspace(0, len(plan.pending) - 1, SAMPLED)}) if plan.pending else []
     task = DecodeTask.of(config)
     start = time.perf_counter()
-    for place in chosen:
-        row, video = plan.pending[place]
-        decode_video(row, video, task, read_source(video, config.frame_names))
+    with streamed([plan.pending[place] for place in chosen]) as here:
+        for place in range(len(chosen)):
+            row, video = here.videos[place]
+            decode_video(row, video, task, read_source(video, config.frame_names))
+            here.finished((row, video))
     decoding = (time.perf_counter() - start) / max(1, len(chosen)) / (config.workers or cores())
     return per_video + decoding if backbone.device.type == "cpu" else max(per_video, decoding)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,10 +21,12 @@ from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import choose_backbone
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.streaming import streamed
 from hcl.extract.system.progress import progress_bar
 
 VIDEOS_PER_WRITE = 16  # of a cache without shards; a kill loses at most so many finished videos, which are read again
 RowAndSource = tuple[int, Path]
+StillHeld = Callable[[], None]  # raises InputError once another process may write to the cache
 
 
 class Engine(Protocol):
@@ -36,8 +38,8 @@ class Engine(Protocol):
     def kinds(self) -> tuple[MachineKind, ...]:
         """The kinds of machines that it runs on, once it is loaded."""
 
-    def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig) -> None:
-        """Write the maps of all pending videos, and mark them."""
+    def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
+        """Write the maps of all pending videos, and mark them, as long as the cache's lock is held."""
 
 
 class ThisMachine:
@@ -52,27 +54,29 @@ class ThisMachine:
         """The one kind of this process."""
         return (MachineKind.here(self._backbone.device),)
 
-    def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig) -> None:
+    def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Drive the three stages over all pending videos."""
         bar = progress_bar(len(plan.pending), "video", "extract")
 
         def mapped(pending: Iterable[RowAndSource]) -> Iterator[MapRecord]:
-            decoded = decode_ahead(list(pending), DecodeTask.of(config), workers=config.workers)
-            with closing(decoded):
-                for record in map_videos(decoded, self._backbone, config.batch_size):
-                    yield record
-                    bar.update()
+            with streamed(list(pending)) as here:
+                task, workers = DecodeTask.of(config), config.workers
+                decoded = decode_ahead(here.videos, task, workers=workers, finished=here.finished)
+                with closing(decoded):
+                    for record in map_videos(decoded, self._backbone, config.batch_size):
+                        yield record
+                        bar.update()
 
         write = _write_shards if cache.sharding else _write_files
         with bar:
-            write(cache, plan, mapped)
+            write(cache, plan, mapped, still_held)
 
 
 class _Mapped(Protocol):
     def __call__(self, pending: Iterable[RowAndSource]) -> Iterator[MapRecord]: ...
 
 
-def _write_shards(cache: ZarrCache, plan: Plan, mapped: _Mapped) -> None:
+def _write_shards(cache: ZarrCache, plan: Plan, mapped: _Mapped, still_held: StillHeld) -> None:
     """Write shard by shard; a kill loses those that are not whole."""
     if cache.sharding is None:
         raise ValueError(f"{cache.path}: no shards")
@@ -81,15 +85,17 @@ def _write_shards(cache: ZarrCache, plan: Plan, mapped: _Mapped) -> None:
     writer.expect(*units)
     with told_if_unwritable(cache.path):
         for shard in writer.write(mapped([video for unit in units for video in unit.videos])):
+            still_held()
             cache.mark(shard.videos)
 
 
-def _write_files(cache: ZarrCache, plan: Plan, mapped: _Mapped) -> None:
+def _write_files(cache: ZarrCache, plan: Plan, mapped: _Mapped, still_held: StillHeld) -> None:
     """Write a few videos at a time, behind the pipeline."""
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         for records in _groups(mapped(plan.pending)):
             _wait(writing, cache.path)
+            still_held()
             writing = writer.submit(cache.write, records)
         _wait(writing, cache.path)
 

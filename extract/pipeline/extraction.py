@@ -16,6 +16,7 @@ from hcl.extract.pipeline.preparation import prepare
 from hcl.extract.pipeline.summary import Summary, summarise
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.video.reading import decoder_note
 
@@ -51,8 +52,8 @@ def extract(
     Raises:
         InputError: if the videos, the settings or the cache do not allow it; a broken video is no such case
     """
-    videos, path, engine = Path(videos), Path(path), engine or ThisMachine()
-    with sole_writer(path):
+    videos, path, engine = place_of(videos), place_of(path), engine or ThisMachine()
+    with sole_writer(path) as still_held:
         given: dict[str, Any] = {
             "names": Path(names) if names else None,
             "repair": repair,
@@ -84,7 +85,7 @@ def extract(
             cache.remove_partial_writes(row for row, _ in plan.pending)
         for line in (*plan.changes, *plan.split_lines(), decoder_note(config.decoder)):
             logger.info(line)
-        engine.run(cache, plan, config)
+        engine.run(cache, plan, config, still_held)
     return summarise(cache, plan, list_missing(cache, plan.listing, missing_list), least=config.min_per_class)
 
 

@@ -24,7 +24,9 @@ from hcl.extract.pipeline.changes import (
 )
 from hcl.extract.pipeline.classes import class_texts, settle_splits, split_origin
 from hcl.extract.pipeline.completeness import finished_videos, refuse_other_benchmark, refuse_small_classes
+from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.streaming import with_states
 
 MISSING = "listed, but not there"  # why videos are left aside
 
@@ -174,8 +176,18 @@ def without_missing(videos: Path, catalog: Catalog, cache: ZarrCache | None, *, 
         InputError: if there are any and they are not to be skipped, or if nothing remains
     """
     done = finished_videos(cache)
+    sources = with_states([video.source for video in catalog.videos])
+    catalog = replace(
+        catalog,
+        videos=tuple(
+            replace(video, source=source) if source else video
+            for video, source in zip(catalog.videos, sources, strict=True)
+        ),
+    )
     missing = [
-        video for video in catalog.videos if video.path not in done and not os.path.lexists(video.source)
+        video
+        for video, source in zip(catalog.videos, sources, strict=True)
+        if video.path not in done and (source is None or not (in_bucket(source) or os.path.lexists(source)))
     ]  # a link that leads nowhere is there, and fails when it is read
     if not missing:
         return catalog

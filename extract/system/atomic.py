@@ -5,16 +5,68 @@ documents that prove themselves whole by their SHA-256, whatever the order of th
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, TypeGuard
 
 from hcl.extract.system.errors import InputError
 
 UNFINISHED = ".new"  # ends the name of what is being written; a killed process leaves it behind
+URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/")  # s3:// or s3:/; one letter, as in C:/, is a drive of Windows
 HASH = "sha256"  # the key of a document that proves itself
+
+
+class InBucket(Protocol):
+    """What a place in a bucket does in its own way, see `hcl.extract.system.places.location.RemotePath`."""
+
+    def sole_writer(self) -> AbstractContextManager[Any]:
+        """Let one process write."""
+
+    def built_whole(self) -> AbstractContextManager[Path]:
+        """Let a store appear when it is whole."""
+
+    def zarr_place(self) -> dict[str, Any]:
+        """What zarr opens."""
+
+    def read_many(self, names: Sequence[str], most: int | None = None) -> list[bytes]:
+        """Read several objects below, each of at most some bytes, side by side."""
+
+    def read_bytes(self) -> bytes:
+        """Read the object."""
+
+    def read_range(self, start: int, length: int) -> bytes:
+        """Read some bytes of the object."""
+
+    def write_bytes(self, data: Any) -> int:
+        """Write the object, whole or not at all."""
+
+    def stat(self) -> Any:
+        """Its size and the time of its last change, as of a file."""
+
+    def upload(self, file: Path) -> None:
+        """Write the object from a local file."""
+
+    def remove_all(self) -> None:
+        """Delete every object below."""
+
+
+def names_url(given: str) -> bool:
+    """Whether a text is a URL, or looks like a part of one, and not a path."""
+    return URL.match(given) is not None
+
+
+def shown_url(given: str) -> str:
+    """A URL without a query and what stands before an @: either may be a password."""
+    return re.sub(r"//[^@]*@", "//...@", given.partition("?")[0])
+
+
+def in_bucket(path: object) -> TypeGuard[InBucket]:
+    """Whether a place is in a bucket, not on this machine."""
+    return not isinstance(path, Path)
 
 
 @contextmanager
@@ -24,6 +76,14 @@ def atomic_file(file: Path) -> Iterator[Path]:
     After an error in the block `file` is as it was, and what was written beside it is removed. Of several processes
     that write the same file at once each has a file of its own beside it: the last one counts.
     """
+    name = file.name
+    if in_bucket(file):  # an object is replaced at once
+        with TemporaryDirectory(prefix="hcl-") as folder:
+            local = Path(folder) / name
+            local.touch()
+            yield local
+            file.upload(local)
+        return
     fresh = file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED}")
     fresh.unlink(missing_ok=True)  # of a killed process, or a link
     fresh.open("xb").close()
@@ -41,6 +101,10 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     A folder that is there already stands until the new one is whole. One process at a time: hold a lock.
     """
+    if in_bucket(folder):
+        with folder.built_whole() as building:
+            yield building
+        return
     fresh = folder.with_name(folder.name + UNFINISHED)
     _remove(fresh)
     fresh.mkdir()
@@ -51,8 +115,16 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left of files that they were writing into a folder; hold its lock."""
-    for entry in folder.glob(f"*{UNFINISHED}"):
+    for entry in () if in_bucket(folder) else folder.glob(f"*{UNFINISHED}"):  # a bucket's claim mends what is there
         _remove(entry)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    if in_bucket(folder):
+        folder.remove_all()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def _remove(path: Path) -> None:
@@ -64,7 +136,9 @@ def _remove(path: Path) -> None:
 
 
 def stays_within(folder: Path, path: Path) -> bool:
-    """Whether a path in a folder is in it wherever links lead; the folder itself may be one."""
+    """Whether a path in a folder is in it wherever links lead; the folder itself may be one. Buckets have no links."""
+    if in_bucket(folder):
+        return True
     step = os.fspath(folder)
     for part in os.fspath(path).removeprefix(step + os.sep).split(os.sep):
         step += os.sep + part
@@ -83,7 +157,7 @@ def refuse_links(folder: Path, *, depth: int = 1) -> None:
     Raises:
         InputError: if there is such a link; the message names it
     """
-    for path in _links(folder, depth):
+    for path in () if in_bucket(folder) else _links(folder, depth):
         if not stays_within(folder, path):
             raise InputError(
                 f"{path}: a link out of {folder} to {os.readlink(path)}; put a copy of what it leads to in its place"

@@ -24,6 +24,7 @@ EXPECTED = {  # what is made how
     "hcl-scores": "a folder that --score-cache made, or a new name",
 }
 ENTRIES_SEEN = 1000  # of a folder, to tell what is in it
+ASKED_FOR = 10  # the same of a place in a bucket, where each takes a request
 
 
 class InputError(Exception):
@@ -122,7 +123,8 @@ def what_stands_at(path: Path) -> str:
         return "a video, of which hcl extract makes a cache" if kind == "video" else "a file"
     if known := KINDS.get(schema_of(path)):
         return known
-    if held := sorted(entry.name for entry in islice(path.iterdir(), ENTRIES_SEEN) if schema_of(entry)):
+    most = ENTRIES_SEEN if isinstance(path, Path) else ASKED_FOR
+    if held := sorted(entry.name for entry in islice(path.iterdir(), most) if schema_of(entry)):
         return f"a folder of runs or stores ({', '.join(held[:3])}); name one of them"
     names = [entry.name for entry in islice(path.glob("**/*"), ENTRIES_SEEN)]
     if any((mimetypes.guess_type(name)[0] or "").startswith("video/") for name in names):

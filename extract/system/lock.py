@@ -1,12 +1,13 @@
 """One writer at a time: a lock beside what is written that names its holder and dies with it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.errors import InputError, write_errors
 
 LOCK_NAMES = (".lock", ".writer")  # of a folder, or the endings of the names beside it: the lock, and who holds it
@@ -15,20 +16,28 @@ LOCK_NAMES = (".lock", ".writer")  # of a folder, or the endings of the names be
 @contextmanager
 def sole_writer(
     path: Path, remedy: str = "check the folder and its permissions", *, inside: bool = False
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Hold the lock of a cache, store or run; the operating system frees it when the process ends, however it ends.
 
     The lock's file stays beside it. It is removed where nothing was made, with the folders that were made for it, and
-    where the work was refused because of what stands there.
+    where the work was refused because of what stands there. In a bucket it is a claim, which another process may take
+    over from one that was cut off: long work asks now and then whether it is still held.
 
     Args:
         path: of the cache, store or run
         remedy: where no lock can be made
         inside: whether the lock is in the folder `path`, and only while it is held
 
+    Yields:
+        what raises InputError once the lock is not held any more
+
     Raises:
         InputError: if another process holds it, which the message names, or a link stands in the lock's place
     """
+    if in_bucket(path):
+        with path.sole_writer() as claim:
+            yield claim.check
+        return
     with write_errors(path, remedy):  # such as for a name that is too long, or a folder that must not be entered
         path.exists()
     lock, holder = (path / name if inside else path.with_name(path.name + name) for name in LOCK_NAMES)
@@ -50,7 +59,7 @@ def sole_writer(
         held.release()
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
     try:
-        yield
+        yield _held_to_the_end
     except InputError:
         refused = is_other  # something else stands there, which nobody locked
         raise
@@ -66,6 +75,10 @@ def sole_writer(
             for folder in made if not path.exists() else []:
                 if folder != path:
                     folder.rmdir()
+
+
+def _held_to_the_end() -> None:
+    """Nothing: the operating system takes no lock away."""
 
 
 def _name_of(holder: Path) -> str:

@@ -12,7 +12,8 @@ import click
 import cloup
 from click.core import ParameterSource
 
-from hcl.extract.system.errors import refuse_unwritable
+from hcl.extract.system.atomic import names_url, shown_url
+from hcl.extract.system.errors import InputError, refuse_unwritable
 from hcl.extract.system.settings import GROUPS, option_of, setting_of
 
 if TYPE_CHECKING:
@@ -21,14 +22,33 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 OptionGroups = Mapping[str, Sequence[Option]]  # by the title of the group
-PATH = click.Path(path_type=Path)
 
 
-class OutputPath(click.Path):
+class LocalPath(click.Path):
+    """A path on this machine; a URL is refused, not taken for a folder called "s3:"."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a path."""
+        if isinstance(value, str) and names_url(value):
+            named = param.opts[0] if isinstance(param, click.Option) else (param.human_readable_name if param else "")
+            raise InputError(
+                f"{named} {shown_url(value)}: a URL, but this is read and written on this machine alone; name a local"
+                " path, and copy it from or to the bucket"
+            )
+        return super().convert(value, param, ctx)
+
+
+PATH = LocalPath()
+
+
+class OutputPath(LocalPath):
     """A file or folder to write; where it cannot be written is told before the work, not after it."""
 
     def __init__(self, *kinds: str) -> None:
-        super().__init__(path_type=Path)
+        super().__init__()
         self.kinds = kinds
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

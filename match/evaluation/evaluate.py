@@ -7,6 +7,7 @@ from typing import Any
 
 from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 from hcl.extract.system.settings import check_distinct, option_of
 from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig, ScoreConfig
 from hcl.match.episodes.episode_file import EpisodeList, read_episodes
@@ -89,7 +90,7 @@ class EvaluationRequest:
             scoring=scoring,
             seeds=tuple(seeds),
             episode_list=episode_list,
-            score_cache=None if score_cache is None else Path(score_cache),
+            score_cache=None if score_cache is None else local_only(score_cache, "scores of pairs"),
             cluster=cluster,
         )
 

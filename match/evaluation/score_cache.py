@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hcl.extract.system.atomic import atomic_folder
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
-from hcl.extract.system.zarr_groups import compressors, open_array, open_group, read_rows, seal
+from hcl.extract.system.places.zarr_groups import compressors, open_array, open_group, read_rows, seal
 from hcl.match.config import LEVELS, ScoreConfig
 from hcl.match.store.embedding_store import EmbeddingStore
 

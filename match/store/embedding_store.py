@@ -15,11 +15,22 @@ from torch import Tensor
 
 from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.catalog.benchmarks.coverage import Coverage
-from hcl.extract.system.atomic import atomic_folder
+from hcl.extract.system.atomic import atomic_folder, in_bucket
 from hcl.extract.system.errors import InputError, first_line, write_errors
 from hcl.extract.system.lock import sole_writer
+from hcl.extract.system.places.location import place_of
+from hcl.extract.system.places.objects import SIDE_BY_SIDE, side_by_side
+from hcl.extract.system.places.zarr_groups import (
+    SEAL,
+    compressors,
+    make_group,
+    open_array,
+    open_group,
+    read_rows,
+    seal,
+    sealed_arrays,
+)
 from hcl.extract.system.progress import logger
-from hcl.extract.system.zarr_groups import SEAL, compressors, open_array, open_group, read_rows, seal, sealed_arrays
 from hcl.match.config import HCL, LEVELS
 from hcl.match.embeddings import HCL_AXES, Clips, Embeddings
 from hcl.match.methods.matcher import MatcherWeights
@@ -62,7 +73,7 @@ class EmbeddingStore:
         Raises:
             InputError: if it is missing, something else, of another version, or damaged
         """
-        path = Path(path)
+        path = place_of(path)
         group = open_group(path, schema, version, remedy=REMEDY)
         attributes = {name: value for name, value in group.attrs.items() if name != SEAL}
         facts = {name: tuple(str(value) for value in _read(path, group, name)) for name in FACTS}
@@ -248,9 +259,16 @@ class EmbeddingStore:
         size = array.chunks[0]
         order = np.argsort(rows // size, kind="stable")  # places of the rows of a chunk follow one another
         chunks, starts = np.unique(rows[order] // size, return_index=True)
-        for chunk, places in zip(chunks.tolist(), np.split(order, starts[1:]), strict=True):
+
+        def take(part: tuple[int, NDArray[np.int64]]) -> None:
+            chunk, places = part
             some = _rows_of(self.path, array, name, slice(chunk * size, (chunk + 1) * size))
             out[places] = some[rows[places] - chunk * size]
+
+        parts = list(zip(chunks.tolist(), np.split(order, starts[1:]), strict=True))
+        at_once = SIDE_BY_SIDE if in_bucket(self.path) else 1  # of a bucket each one waits
+        for start in range(0, len(parts), at_once):
+            side_by_side(take, parts[start : start + at_once])
         return out
 
 
@@ -322,7 +340,7 @@ def write_store(
         InputError: if something other than an embedding store stands there, it cannot be written, or the arrays are not
             those of the method
     """
-    path = Path(path)
+    path = place_of(path)
     with write_errors(path, "check the disk and the permissions"), sole_writer(path):
         replace_store(path, attributes, videos, batches, method=method, matcher=matcher, finish=finish)
 
@@ -352,7 +370,7 @@ def replace_store(
     if path.exists():
         open_group(path, schema, None)
     with atomic_folder(path) as building:
-        group = zarr.open_group(building, mode="w", zarr_format=3)
+        group = make_group(building)
         group.attrs.update({"schema": schema, "version": version, "method": method, **attributes})
         for name, values in {**{name: getattr(videos, name) for name in FACTS}, **texts}.items():
             column = _create(group, name, (len(videos),), "string", ("video",), chunk=len(videos))
@@ -371,22 +389,55 @@ def _write_batches(
     group: zarr.Group, count: int, batches: Iterable[EmbeddedBatch], identity: Identity, axes: Axes
 ) -> None:
     start = 0
-    arrays: dict[str, zarr.Array[Any]] = {}
+    arrays: dict[str, _Rows] = {}
     group.attrs["arrays"] = {}
     for batch in batches:
         values = batch.stored(axes)
         if not arrays:
-            arrays = {name: _create_like(group, name, value, count, axes[name]) for name, value in values.items()}
+            arrays = {
+                name: _Rows(_create_like(group, name, value, count, axes[name])) for name, value in values.items()
+            }
             group.attrs["arrays"] = {name: list(axes[name]) for name in values}
             if batch.clip_frames is not None:
                 group.attrs["clip_frames"] = [list(clip) for clip in batch.clip_frames]
-        stop = start + len(batch)
         for name, value in values.items():
-            arrays[name][start:stop] = value
+            arrays[name].add(value)
             identity.add(name, value)
-        start = stop
+        start += len(batch)
+    for array in arrays.values():
+        array.finish()
     if start != count:
         raise ValueError(f"{start} embeddings for {count} videos")
+
+
+class _Rows:
+    """Rows on their way into an array, by whole chunks: each of them is written once.
+
+    Args:
+        array: that is filled from its start
+    """
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._array, self._start = array, 0
+        self._waiting: list[NDArray[Any]] = []  # rows from the start of a chunk on
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Take the next rows, and write the chunks that are full."""
+        self._waiting.append(rows)
+        full = sum(map(len, self._waiting)) // self._array.chunks[0] * self._array.chunks[0]
+        if full:
+            together = np.concatenate(self._waiting)
+            self._write(together[:full])
+            self._waiting = [together[full:]]
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if any(map(len, self._waiting)):
+            self._write(np.concatenate(self._waiting))
+
+    def _write(self, rows: NDArray[Any]) -> None:
+        self._array[self._start : self._start + len(rows)] = rows
+        self._start += len(rows)
 
 
 def _write_matcher(group: zarr.Group, matcher: MatcherWeights) -> None:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from hcl.extract.system.errors import InputError, first_line, misplaced, schema_of, write_errors
+from hcl.extract.system.places.location import place_of
 from hcl.match.config import BASELINE
 
 RUNS = Path("runs")
@@ -26,7 +27,7 @@ def find_store(path: str | Path | None, method: str | None = None) -> Path:
     """
     if path is None:
         path = latest_run() if method is None else latest_run_of(method)
-    path = Path(path)
+    path = place_of(path)
     if (path / "zarr.json").is_file():
         return path
     if (path / STORE).is_dir():

@@ -7,6 +7,7 @@ from typing import Any
 
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import VideoTable
+from hcl.extract.system.atomic import names_url
 from hcl.extract.system.errors import InputError
 
 
@@ -19,6 +20,8 @@ def relabelled_line(store: str, origin: Any, videos: VideoTable) -> str:
         videos: of the store
     """
     cache, run = (origin.get(name) if isinstance(origin, dict) else None for name in ("cache", "run"))
+    if names_url(str(cache)):  # no file makes the program open a connection
+        return ""
     try:
         now = open_cache(str(cache)).videos
     except (InputError, OSError):  # it may have gone, or lie elsewhere

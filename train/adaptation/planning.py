@@ -11,6 +11,7 @@ import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.video_table import Rows
+from hcl.extract.system.atomic import names_url
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.progress import logger
 from hcl.match.config import HCL
@@ -127,9 +128,11 @@ def open_base(run: Run, caches: Sequence[Path] = ()) -> FrameMapCache | None:
         InputError: if a cache cannot be read, or is not what the run was trained on
     """
     record = run.config.cache
-    places = list(caches) or [Path(path) for path in record.get("paths", {"": record["path"]}).values()]
-    if not caches and not all(path.exists() for path in places):
-        gone = next(path for path in places if not path.exists())
+    recorded = [str(path) for path in record.get("paths", {"": record["path"]}).values()]
+    places = list(caches) or [Path(path) for path in recorded]
+    # A URL is not there until it is named: no file makes the program open a connection.
+    gone = next((path for path in recorded if names_url(path) or not Path(path).exists()), None)
+    if not caches and gone is not None:
         logger.warning(
             f"{gone}: the run's cache is not there any more, so the clips alone are learned from, and what the run knew"
             " may be forgotten; name another place with --cache"

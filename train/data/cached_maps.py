@@ -51,7 +51,7 @@ class CachedMaps(Dataset[tuple[Tensor, int]]):
         split: str | None = "base",
         view: int | Literal["random"] = 0,
     ) -> None:
-        opened = cache if isinstance(cache, FrameMapCache) else open_cache(Path(cache))
+        opened = cache if isinstance(cache, FrameMapCache) else open_cache(cache)
         self.path, self.split, self.view = opened.path, split, view
         self.shape, self.n_views = opened.shape, opened.n_views
         if split not in (None, *SPLITS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from hcl.extract.system.places.objects import ahead
 
 
 class MapReader(Protocol):
@@ -34,6 +36,7 @@ class NumberedViews:
     reader: MapReader
     rows: NDArray[np.int64]  # (V,), the reader's row of each video
     per_video: int = 1
+    waits: bool = False  # whether each reading waits for a network, so that several go side by side
 
     def __len__(self) -> int:
         return len(self.rows) * self.per_video
@@ -52,6 +55,11 @@ class NumberedViews:
         """Read the maps (T, P, C) of one of them, into `out` if it is given."""
         video, view = divmod(number, self.per_video)
         return self.reader.view(int(self.rows[video]), view, out)
+
+    def read_all(self, pool: Executor) -> Iterator[NDArray[np.float16]]:
+        """Read all of them in their order, with the threads of a pool, or with as many as wait for a network."""
+        numbers = range(len(self))
+        return ahead(self.read, numbers) if self.waits else pool.map(self.read, numbers)
 
 
 BITS = 8  # of a byte of the mask
@@ -75,7 +83,7 @@ class DenseStorage:
             return
         count = len(self.views)
         maps = torch.empty((count, *self.views.shape), dtype=torch.float16, device=self._device)
-        for number, view in enumerate(pool.map(self.views.read, range(count))):
+        for number, view in enumerate(self.views.read_all(pool)):
             maps[number] = torch.from_numpy(view)
         self._maps = maps
 
@@ -105,7 +113,7 @@ class PackedStorage:
         """Read every view, with the threads of a pool, pack it and bring it to the device."""
         if self._starts:
             return
-        packed = [pack(maps) for maps in pool.map(self.views.read, range(len(self.views)))]
+        packed = [pack(maps) for maps in self.views.read_all(pool)]
         self._masks = torch.from_numpy(np.stack([mask for mask, _ in packed])).to(self._device)  # (views, bytes)
         self._values = torch.from_numpy(np.concatenate([values for _, values in packed])).to(self._device)
         self._starts = np.cumsum([0, *(len(values) for _, values in packed)]).tolist()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from hcl.extract.cache.base import CLASS_COLUMNS, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import joined_places
 
 OF_CLASSES = (*CLASS_COLUMNS, "class_embedding")  # arrays of one value a class
 
@@ -34,7 +34,7 @@ class JoinedCaches(FrameMapCache):
     def __init__(self, sets: Mapping[str, FrameMapCache], *, merge_classes: bool = False) -> None:
         self.sets: dict[str, FrameMapCache] = dict(sorted(sets.items()))
         self.merge_classes = merge_classes
-        super().__init__(Path(" + ".join(str(cache.path) for cache in self.sets.values())))
+        super().__init__(joined_places([cache.path for cache in self.sets.values()]))
         self._caches = tuple(self.sets.values())
         sizes = [len(cache.videos) for cache in self._caches]
         self._starts = np.cumsum([0, *sizes])  # row of each set's first video, and the number of all videos
@@ -109,6 +109,11 @@ class JoinedCaches(FrameMapCache):
             for name, cache in self.sets.items()
         }
         return type(self)(sets, merge_classes=self.merge_classes)
+
+    @property
+    def waits(self) -> bool:
+        """Whether one of the caches does."""
+        return any(cache.waits for cache in self._caches)
 
     def resolve_views(self, count: int, option: str = "--views") -> int:
         """As of one cache; where one holds too few, that one is named."""

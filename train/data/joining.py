@@ -10,6 +10,7 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.config import SPLITS
 from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.train.data.joined_caches import JoinedCaches
@@ -38,7 +39,7 @@ def name_sets(paths: Sequence[str | Path]) -> dict[str, Path]:
     Raises:
         InputError: if a cache is named twice, or neither names tell the sets apart
     """
-    caches = [Path(path) for path in paths]
+    caches = [place_of(path) for path in paths]
     places = [cache.resolve() for cache in caches]
     if twice := [str(cache) for cache, place in zip(caches, places, strict=True) if places.count(place) > 1]:
         raise InputError(f"{twice[0]}: this cache is named twice; name each cache once")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hcl.extract.cache.base import FrameMapCache
+from hcl.extract.system.places.objects import ahead
 from hcl.match.embeddings import ZERO_SHOT_AXES
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.encoders.factory import Encoder
@@ -67,6 +69,30 @@ class MapSource:
             InputError: if maps are damaged
         """
         return ViewMaps(torch.from_numpy(np.stack([self.cache.view(int(row), view) for row in rows])), self)
+
+    def read_ahead(
+        self, rows: NDArray[np.int64], size: int, views: int = 1
+    ) -> Iterator[tuple[NDArray[np.int64], Iterator[ViewMaps]]]:
+        """Read videos in batches, ahead where each reading waits for a network.
+
+        Args:
+            rows: of the cache
+            size: videos in a batch
+            views: of each video, the first so many
+
+        Yields:
+            the rows of a batch, and its views one after the other, which must be taken before the next batch
+        """
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        keys = [(int(row), view) for batch in batches for view in range(views) for row in batch]
+
+        def read(key: tuple[int, int]) -> NDArray[np.float16]:
+            return self.cache.view(*key)
+
+        maps = ahead(read, keys) if self.cache.waits else map(read, keys)
+        for batch in batches:
+            stacked = (np.stack([next(maps) for _ in batch]) for _ in range(views))
+            yield batch, (ViewMaps(torch.from_numpy(of_view), self) for of_view in stacked)
 
     def class_texts(self, rows: NDArray[np.int64]) -> Tensor | None:
         """The (B, E) text embedding of each video's class, on the device; None for a cache without texts.

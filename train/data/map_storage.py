@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hcl.extract.system.places.objects import side_by_side
 from hcl.train.data.device_storage import DenseStorage, NumberedViews, PackedStorage, packed_bytes
 
 MEMORY_SHARE = 0.5  # of the host's or the device's memory that maps may take by default
@@ -53,7 +54,9 @@ class HostStorage:
         """Put some views into one tensor on the host: (B,) to (B, T, P, C)."""
         maps = torch.empty((len(numbers), *self.views.shape), dtype=torch.float16, pin_memory=self._pinned)
         into = maps.numpy()
-        for place, number in enumerate(numbers.tolist()):
+
+        def put(place: int) -> None:
+            number = int(numbers[place])
             kept = self._kept.get(number)
             if kept is None and len(self._kept) < self._at_most:
                 kept = self._kept[number] = self.views.read(number)
@@ -61,6 +64,12 @@ class HostStorage:
                 self.views.read(number, into[place])
             else:
                 into[place] = kept
+
+        if self.views.waits and any(number not in self._kept for number in numbers.tolist()):
+            side_by_side(put, range(len(numbers)))
+        else:
+            for place in range(len(numbers)):
+                put(place)
         return maps
 
 

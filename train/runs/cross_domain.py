@@ -14,8 +14,9 @@ import numpy as np
 
 from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
-from hcl.extract.system.atomic import json_hash
+from hcl.extract.system.atomic import json_hash, names_url
 from hcl.extract.system.errors import InputError, write_errors
+from hcl.extract.system.places.location import local_only, place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.match.config import BASELINE, EpisodeConfig, EvaluationConfig
@@ -124,10 +125,10 @@ def store_on(
     Raises:
         InputError: if the run does not fit the cache, or the file cannot be read or written
     """
-    run = Path(run) if run is not None else latest_run() if method in (None, BASELINE) else latest_run_of(method)
+    run = place_of(run) if run is not None else latest_run() if method in (None, BASELINE) else latest_run_of(method)
     if not (run / CONFIG).is_file() and (run / "zarr.json").is_file():
         raise InputError(f"{run}: an embedding store; --on embeds by an encoder, so name the folder of a run")
-    config, opened = read_config(run), open_cache(Path(cache))
+    config, opened = read_config(run), open_cache(cache)
     target = run / FOLDER / f"{_stem(opened.path)}-{split}-{_key(run, opened)}.zarr"
     if not (target / "zarr.json").is_file():
         with write_errors(target.parent, f"embed it elsewhere with: hcl embed {cache} --run {run} --out STORE"):
@@ -135,7 +136,7 @@ def store_on(
         embed_cache(cache, target, run=run, split=split, device=device)
     store = EmbeddingStore.open(target)
     labels = sorted(set(opened.videos.take(opened.rows(split)).label))
-    pairs = decide_overlap(labels, config, opened, Path(overlap) if overlap else None)
+    pairs = decide_overlap(labels, config, opened, local_only(overlap, "a file of --overlap") if overlap else None)
     trained = [pair.label for pair in pairs if pair.leave_out]
     return replace(store, attributes={**store.attributes, TRAINED_CLASSES: trained, ATTRIBUTE: to_attribute(pairs)})
 
@@ -197,6 +198,8 @@ def text_cosines(
     known: dict[str, np.ndarray] = {}
     paths = config.cache.get("paths", {"": config.cache["path"]})  # of several sets one each, by their names
     for path in paths.values():
+        if names_url(path) and path != str(cache.path):  # no file makes the program open a connection
+            continue
         try:
             of_run = open_cache(Path(path))
             if of_run.text_embeddings is not None and of_run.text_model == cache.text_model:

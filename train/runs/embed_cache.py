@@ -15,9 +15,11 @@ from hcl.extract.cache.base import FrameMapCache, map_settings
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences
 from hcl.match.config import BASELINE, HCL
@@ -84,9 +86,9 @@ def embed_cache(
     Raises:
         InputError: if the run does not fit the cache's maps or its text model, or the cache holds too few views
     """
-    opened, out = open_cache(Path(cache)), Path(out)
+    opened, out = open_cache(cache), place_of(out)
     encoder: Encoder | None = None
-    trained = None if run is None else Run(Path(run), read_config(run))
+    trained = None if run is None else Run(place_of(run), read_config(run))
     if trained is not None:
         encoder = load_encoder(trained.folder)
         refuse_other_maps(opened, trained.config)
@@ -126,10 +128,7 @@ def mean_of_maps(
         return torch.from_numpy(
             np.concatenate(list(remote_mean_maps(source, rows, cluster, device=device))).mean(axis=0)
         )
-    means = [
-        source.read(rows[start : start + VIDEOS_PER_BATCH]).mean_map()
-        for start in range(0, len(rows), VIDEOS_PER_BATCH)
-    ]
+    means = [maps.mean_map() for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views]
     return torch.from_numpy(np.concatenate(means).mean(axis=0))
 
 
@@ -227,10 +226,15 @@ def weights_of_run(run: Run) -> LevelWeights | None:
 def warn_if_relabelled(cache: FrameMapCache, run: Run) -> None:
     """Warn where the run learned from this cache while its base videos had other classes, or were all there."""
     then = run.config.cache
-    if Path(then["path"]).resolve() != cache.path.resolve() or BASE_LABELS not in then:
+    if not _is_path(then["path"], cache.path) or BASE_LABELS not in then:
         return
     if then[BASE_LABELS] != labels_of(cache, then.get(BASE_CONTENTS, "").split()):
         logger.warning(f"{cache.path}: base videos have other classes, or are gone, since {run.folder} was trained")
+
+
+def _is_path(recorded: str, path: Path) -> bool:
+    """Whether a recorded path or URL is that of a place."""
+    return recorded == str(path) or (not in_bucket(path) and Path(recorded).resolve() == path.resolve())
 
 
 def refuse_other_maps(cache: FrameMapCache, config: RunConfig) -> None:

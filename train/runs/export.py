@@ -22,6 +22,7 @@ from hcl.extract.config import LAYERS
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line, refuse_unwritable, write_errors
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.places.location import local_only
 from hcl.train.config import EXPORTS
 from hcl.train.encoders.factory import Trainable
 from hcl.train.encoders.untrained import MeanMaps
@@ -62,7 +63,7 @@ def export(run: str | Path, out: str | Path, *, part: str = EXPORTS[0]) -> str:
         InputError: if the run has no such part, its weights are not at hand, the ending is another one, or ONNX's
             packages are missing
     """
-    out = Path(out)
+    out = local_only(out, "an exported model")
     if out.suffix not in (TORCH, ONNX):
         raise InputError(f"--out {out}: name a file that ends in {TORCH} (torch.export) or {ONNX}")
     refuse_unwritable(out, "--out")

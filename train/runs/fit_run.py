@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from hcl.train.distributed import is_main_process, processes_here, rank_slice, r
 from hcl.train.encoders.factory import Trainable, make_encoder
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.encoders.video_encoder import VideoEncoder, all_clips
-from hcl.train.fitting.loop import Fitted, fit
+from hcl.train.fitting.loop import EpochRecord, Fitted, fit
 from hcl.train.fitting.set_validation import validation_of
 from hcl.train.runs.run_folder import CHECKPOINT, RunConfig, save_encoder
 from hcl.train.runs.tracking.metrics_log import metrics_log
@@ -34,7 +34,14 @@ from hcl.train.runs.tracking.metrics_log import metrics_log
 MOST_VIDEOS = 2000  # base videos that the geometry is computed from
 
 
-def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | None = None) -> Trainable | MeanMaps:
+def fit_run(
+    run: Path,
+    source: MapSource,
+    config: RunConfig,
+    *,
+    epochs: int | None = None,
+    checks: Sequence[Callable[[], None]] = (),
+) -> Trainable | MeanMaps:
     """Train the encoder of a run, from its checkpoint if it has one, and save its weights, if there are any to learn.
 
     Only base videos are trained on and only val videos choose the epoch. Of several processes the first one alone
@@ -45,6 +52,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
         source: of the maps, whose cache has the run's splits; on the device to train on
         config: of the run
         epochs: chosen before, so that the last weights are kept; None: as the settings say, and val videos choose
+        checks: called after each epoch; what they raise ends the training
 
     Returns:
         the trained encoder, on the device, in evaluation mode
@@ -67,6 +75,12 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
     elif validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     with metrics_log(run, training, validation=validate) as log:
+
+        def epoch_ended(record: EpochRecord) -> None:
+            log.epoch(record)
+            for check in checks:
+                check()
+
         fitted = fit(
             encoder,
             batches,
@@ -75,7 +89,7 @@ def fit_run(run: Path, source: MapSource, config: RunConfig, *, epochs: int | No
             validate=validate,
             checkpoint=run / CHECKPOINT,
             on_steps=log.steps,
-            on_epoch=log.epoch,
+            on_epoch=epoch_ended,
         )
     run_on_main(partial(save_encoder, run, fitted.state))
     kept = f"the weights of epoch {fitted.best_epoch} of {len(fitted.epochs)}"
@@ -117,10 +131,9 @@ def base_videos(source: MapSource, encoder: Trainable, training: TrainConfig) ->
         chosen = np.sort(np.random.default_rng(training.seed).choice(chosen, MOST_VIDEOS, replace=False))
     views = cache.resolve_views(training.views)
     with progress_bar(len(chosen), "video", "geometry of the base videos") as bar:
-        for place in chosen:
-            row = videos.rows[place : place + 1]
-            maps = [source.read(row, view).for_encoder(encoder) for view in range(views)]
-            yield torch.cat(maps), int(videos.labels[place])
+        read = source.read_ahead(videos.rows[chosen], 1, views)
+        for place, (_, of_views) in zip(chosen, read, strict=True):
+            yield torch.cat([maps.for_encoder(encoder) for maps in of_views]), int(videos.labels[place])
             bar.update()
 
 
@@ -182,7 +195,7 @@ def base_batches(source: MapSource, training: TrainConfig) -> BatchPrefetcher:
             f" there are only {sampler.classes_per_batch} training classes"
         )
     storage = choose_storage(
-        NumberedViews(cache, videos.rows, cache.resolve_views(training.views)),
+        NumberedViews(cache, videos.rows, cache.resolve_views(training.views), cache.waits),
         training.map_storage,
         source.device,
         host_bytes=memory_limit() // processes_here(),

@@ -17,6 +17,8 @@ from hcl.extract.catalog.splits import SplitCounts, count_splits, split_lines
 from hcl.extract.catalog.videos import UNLABELLED
 from hcl.extract.system.console import plain
 from hcl.extract.system.errors import InputError, what_stands_at
+from hcl.extract.system.places.failures import BucketError
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import progress_bar
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE, set_stores
@@ -102,7 +104,7 @@ def describe(path: str | Path, *, verify: bool = False) -> Description:
     Raises:
         InputError: if it is none of these, or cannot be opened at all
     """
-    path = Path(path)
+    path = place_of(path)
     if (path / CONFIG).is_file():
         return _describe_run(path, verify)
     return _describe_cache(path, verify) if _is_cache(path) else _describe_store(path, verify)
@@ -165,6 +167,8 @@ def _damage_of(store: EmbeddingStore) -> Iterator[str]:
         try:
             for name, array in store.arrays(store.names, np.array([row])).items():
                 identity.add(name, array.numpy())
+        except BucketError:
+            raise
         except InputError as error:
             is_whole = False
             yield f"{store.videos.path[row]} ({error})"

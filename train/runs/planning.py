@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
@@ -20,6 +21,7 @@ from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
 from hcl.extract.system.lock import LOCK_NAMES
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences, option_of
 from hcl.train.config import LARGE_SET, TRAIN_ON, TrainConfig, preset_config
@@ -58,13 +60,13 @@ def open_with_splits(
     Raises:
         InputError: if a cache or the file cannot be read, caches do not fit together, or a class has no split or two
     """
-    paths = [paths] if isinstance(paths, str | Path) else paths
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
     if merge_classes and len(paths) < 2:
         raise InputError("--merge-classes merges the classes of several caches; name more than one, or leave it out")
     cache = open_cache(paths[0]) if len(paths) == 1 else join_caches(paths, merge_classes=merge_classes)
     if splits is not None:
         known = cache.class_splits
-        given = {name if name in known else from_csv_cell(name): of for name, of in read_splits(Path(splits)).items()}
+        given = {name if name in known else from_csv_cell(name): of for name, of in read_splits(splits).items()}
         try:
             cache = cache.with_splits(given)
         except InputError as error:
@@ -89,7 +91,7 @@ def plan_run(cache: FrameMapCache, folder: str | Path | None, preset: str | None
     Raises:
         InputError: if a setting is out of its range or the cache cannot be trained on with it
     """
-    folder = Path(folder) if folder else dated_run()
+    folder = place_of(folder) if folder else dated_run()
     if preset is None and (folder / CONFIG).is_file():
         given = {name: value for name, value in settings.items() if value is not None}
         training = replace(read_config(folder).training, **given)

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
-from hcl.extract.system.atomic import HASH, atomic_file, document_hash, refuse_links, with_hash
+from hcl.extract.system.atomic import HASH, atomic_file, document_hash, in_bucket, refuse_links, with_hash
 from hcl.extract.system.errors import InputError, first_line, misplaced, write_errors
 from hcl.extract.system.installation import package_version
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.settings import checked_settings
 from hcl.match.config import ScoreConfig
 from hcl.match.store.locate import RUNS, SET_STORES, STORE
@@ -134,7 +135,8 @@ def read_config(run: str | Path) -> RunConfig:
     Raises:
         InputError: if the folder is no run, is of another version or damaged, or holds a link that leads out of it
     """
-    run, file = Path(run), Path(run) / CONFIG
+    run = place_of(run)
+    file = run / CONFIG
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -193,7 +195,7 @@ def load_encoder(run: str | Path) -> Trainable | MeanMaps:
     and gives an empty dictionary.
 
     Args:
-        run: folder of a run, made by hcl train
+        run: folder of a run, made by hcl train, or its URL
 
     Returns:
         a torch Module; its attribute `run_config` is the RunConfig (settings, splits, base classes)
@@ -201,13 +203,14 @@ def load_encoder(run: str | Path) -> Trainable | MeanMaps:
     Raises:
         InputError: if the run is unfinished, of another version, or its weights are damaged or do not fit
     """
-    run, config = Path(run), read_config(run)
+    run = place_of(run)
+    config = read_config(run)
     file = run / WEIGHTS
     if not file.is_file():
         raise InputError(f"{run}: not trained to its end; let it finish with: hcl train CACHE --run {run}")
     check_sum(run, WEIGHTS)
     try:
-        state = load_file(file)
+        state = load(file.read_bytes()) if in_bucket(file) else load_file(file)
         refuse_infinite(file, state)
         encoder = make_encoder(config.training, config.encoder, make_layer4(config.cache["settings"]))
         encoder.load_state_dict(state)

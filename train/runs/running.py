@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache
-from hcl.extract.system.atomic import atomic_folder, remove_unfinished
+from hcl.extract.system.atomic import atomic_folder, in_bucket, remove_unfinished
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
@@ -91,8 +91,8 @@ def train(
     the first one logs, writes and embeds.
 
     Args:
-        cache: path of the cache, or those of several of like maps, which are each a set
-        run: folder of the run; None makes a dated one; an unfinished run resumes
+        cache: path or URL of the cache, or those of several of like maps, which are each a set
+        run: folder of the run, or its URL; None makes a dated folder; an unfinished run resumes
         preset: "quick", "paper" or None for what suits the set and the machine
         splits: CSV file with label,split that replaces the cache's splits; several sets call a class SET/class
         settings: fields of TrainConfig; None leaves the preset's value
@@ -113,11 +113,12 @@ def train(
         planned = run_on_main(lambda: _refuse_or_plan(opened, run, preset, settings or {}))
         source = MapSource(opened, planned.config.training.weights, own_gpu(_device_of(planned)))
         run_on_main(source.load)  # wrong weights are refused before anything is written
+        checks: list[Callable[[], None]] = []  # of the first process, which writes
         with ExitStack() as held:
-            run_on_main(lambda: held.enter_context(sole_writer(planned.folder, inside=True)))
+            run_on_main(lambda: checks.append(held.enter_context(sole_writer(planned.folder, inside=True))))
             run_on_main(lambda: _begin(planned, opened, automatic=preset is None))
             with _resumable(planned.folder):
-                encoder = _fit(planned, source)
+                encoder = _fit(planned, source, checks)
                 return _finish(encoder, source, planned, latest) if is_main_process() else None
 
 
@@ -152,23 +153,29 @@ def _resumable(folder: Path) -> Iterator[None]:
 def _finish(encoder: Encoder, source: MapSource, run: Run, latest: bool) -> TrainedRun:
     """Embed what was held out, and only then let the run be the latest one."""
     done = embed_held_out(encoder, source, run)
-    if latest:
+    if latest and not in_bucket(run.folder):
         mark_latest(run.folder)
     return done
 
 
-def _fit(planned: Run, source: MapSource) -> Encoder:
-    """Train a run whose lock is held; without classes to validate on, choose the epoch on held-out ones first."""
+def _fit(planned: Run, source: MapSource, checks: Sequence[Callable[[], None]]) -> Encoder:
+    """Train a run whose lock is held; without classes to validate on, choose the epoch on held-out ones first.
+
+    Args:
+        planned: the run
+        source: of the maps
+        checks: called after each epoch; they raise once the lock is not held any more
+    """
     training, opened, device = planned.config.training, source.cache, source.device
     epochs = None
     if held_out := held_out_classes(opened, training):
         as_val = opened.with_splits(opened.class_splits | dict.fromkeys(held_out, "val"))
-        epochs = _choose(MapSource(as_val, training.weights, device), planned, held_out)
+        epochs = _choose(MapSource(as_val, training.weights, device), planned, held_out, checks)
     logger.info(describe_run(planned))
-    return fit_run(planned.folder, source, planned.config, epochs=epochs)
+    return fit_run(planned.folder, source, planned.config, epochs=epochs, checks=checks)
 
 
-def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
+def _choose(source: MapSource, run: Run, held_out: Sequence[str], checks: Sequence[Callable[[], None]]) -> int:
     """Train without some base classes, in a run within the run, and say which epoch was best on them.
 
     Its store, of the held-out classes alone, keeps the weights of the levels.
@@ -177,6 +184,7 @@ def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
         source: of the maps, the held-out classes being val
         run: that will train on all base classes
         held_out: these classes
+        checks: as of `_fit`
     """
     choice = Run(run.folder / CHOICE, make_run_config(source.cache, run.config.training))
     if not run_on_main(lambda: choice.is_finished):
@@ -185,7 +193,7 @@ def _choose(source: MapSource, run: Run, held_out: Sequence[str]) -> int:
             " levels; then all base classes are trained on (--no-hold-out: at once)"
         )
         run_on_main(lambda: begin(choice))
-        encoder = fit_run(choice.folder, source, choice.config)
+        encoder = fit_run(choice.folder, source, choice.config, checks=checks)
         run_on_main(lambda: embed_held_out(encoder, source, choice, splits=("val",)))
     return run_on_main(lambda: kept_epoch(choice.folder))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.chunk_reader import CHECKSUM_BYTES
 
-LEVEL = 1  # of zstd, as of `hcl.extract.system.zarr_groups.compressors`
+LEVEL = 1  # of zstd, as of `hcl.extract.system.places.zarr_groups.compressors`
 
 
 def encode_chunk(values: NDArray[Any], order: tuple[int, ...] | None = None) -> bytes:

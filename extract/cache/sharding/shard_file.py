@@ -6,17 +6,18 @@ chunk is read by two short reads, whatever the size of the file.
 
 import os
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from typing import Protocol
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from hcl.extract.cache.chunk_reader import CHECKSUM_BYTES
-from hcl.extract.system.atomic import UNFINISHED
+from hcl.extract.system.atomic import UNFINISHED, InBucket, in_bucket
 
 ENTRY_BYTES = 16
 MISSING = 2**64 - 1  # offset and length of a chunk that is not there
@@ -35,17 +36,15 @@ def read_entry(file: Path, place: int, count: int) -> bytes:
         ValueError: if the index is damaged, or the chunk is not there
         OSError: if the file cannot be read
     """
-    with FileIO(file) as opened:
-        size = os.fstat(opened.fileno()).st_size
-        return _chunk(opened, _index(opened, size, count), place, size)
+    with _opened(file) as opened:
+        return _chunk(opened, _index(opened, count), place)
 
 
 def read_entries(file: Path, places: frozenset[int], count: int) -> dict[int, bytes]:
     """Read some chunks of a shard, as they are stored, by their places; raises as `read_entry`."""
-    with FileIO(file) as opened:
-        size = os.fstat(opened.fileno()).st_size
-        index = _index(opened, size, count)
-        return {place: _chunk(opened, index, place, size) for place in sorted(places)}
+    with _opened(file) as opened:
+        index = _index(opened, count)
+        return {place: _chunk(opened, index, place) for place in sorted(places)}
 
 
 def write_shard(file: Path, chunks: Mapping[int, bytes], count: int) -> None:
@@ -60,17 +59,26 @@ def write_shard(file: Path, chunks: Mapping[int, bytes], count: int) -> None:
         file.unlink(missing_ok=True)
         return
     index, end = np.full((count, 2), MISSING, "<u8"), 0
+    for place in sorted(chunks):
+        index[place] = end, len(chunks[place])
+        end += len(chunks[place])
+    entries = index.tobytes()
+    checksum = google_crc32c.value(entries).to_bytes(CHECKSUM_BYTES, "little")
+    _replace(file, [*(chunks[place] for place in sorted(chunks)), entries, checksum])
+
+
+def _replace(file: Path, parts: Sequence[bytes]) -> None:
+    """Write a file, or an object, whole or not at all."""
+    if in_bucket(file):
+        file.write_bytes(b"".join(parts))
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     for left in file.parent.glob(f"{file.name}.*{UNFINISHED}"):  # by a writer that was killed
         left.unlink(missing_ok=True)
     fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}{UNFINISHED}")  # of this writer, on whatever machine
     try:
         with fresh.open("xb") as opened:
-            for place in sorted(chunks):
-                index[place] = end, len(chunks[place])
-                end += opened.write(chunks[place])
-            entries = index.tobytes()
-            opened.write(entries + google_crc32c.value(entries).to_bytes(CHECKSUM_BYTES, "little"))
+            opened.writelines(parts)
         os.replace(fresh, file)
     except BaseException:
         with suppress(OSError):  # of a disk that is gone
@@ -78,33 +86,69 @@ def write_shard(file: Path, chunks: Mapping[int, bytes], count: int) -> None:
         raise
 
 
-def _index(opened: FileIO, size: int, count: int) -> Index:
+class _Opened(Protocol):
+    """A shard that is read piece by piece."""
+
+    size: int  # bytes
+
+    def read(self, start: int, length: int) -> bytes:
+        """Some bytes of it, all of them there; raises ValueError if it ends early."""
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[_Opened]:
+    if in_bucket(file):
+        yield _Object(file)
+        return
+    with FileIO(file) as opened:
+        yield _File(opened)
+
+
+class _File:
+    """A shard of this machine."""
+
+    def __init__(self, opened: FileIO) -> None:
+        self._opened, self.size = opened, os.fstat(opened.fileno()).st_size
+
+    def read(self, start: int, length: int) -> bytes:
+        self._opened.seek(start)
+        parts: list[bytes] = []
+        while length and (part := self._opened.read(length)):
+            parts.append(part)
+            length -= len(part)
+        if length:
+            raise ValueError("the shard ends early")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Object:
+    """A shard of a bucket: a request for its size, one for its index, and one for each chunk."""
+
+    def __init__(self, file: InBucket) -> None:
+        self._file, self.size = file, file.stat().st_size
+
+    def read(self, start: int, length: int) -> bytes:
+        found = self._file.read_range(start, length)
+        if len(found) != length:
+            raise ValueError("the shard ends early")
+        return found
+
+
+def _index(opened: _Opened, count: int) -> Index:
     length = ENTRY_BYTES * count + CHECKSUM_BYTES
-    if size < length:
-        raise ValueError(f"the shard has {size} bytes, its index alone {length}")
-    opened.seek(size - length)
-    stored = _exactly(opened, length)
+    if opened.size < length:
+        raise ValueError(f"the shard has {opened.size} bytes, its index alone {length}")
+    stored = opened.read(opened.size - length, length)
     entries = stored[:-CHECKSUM_BYTES]
     if google_crc32c.value(entries) != int.from_bytes(stored[-CHECKSUM_BYTES:], "little"):
         raise ValueError("the checksum of the shard's index does not match")
     return np.frombuffer(entries, "<u8").reshape(count, 2)
 
 
-def _chunk(opened: FileIO, index: Index, place: int, size: int) -> bytes:
+def _chunk(opened: _Opened, index: Index, place: int) -> bytes:
     offset, length = (int(value) for value in index[place])
     if offset == MISSING:
         raise ValueError("its chunk is missing in the shard")
-    if offset + length > size:
-        raise ValueError(f"its chunk ends at byte {offset + length} of a shard of {size}")
-    opened.seek(offset)
-    return _exactly(opened, length)
-
-
-def _exactly(opened: FileIO, length: int) -> bytes:
-    parts: list[bytes] = []
-    while length and (part := opened.read(length)):
-        parts.append(part)
-        length -= len(part)
-    if length:
-        raise ValueError("the shard ends early")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    if offset + length > opened.size:
+        raise ValueError(f"its chunk ends at byte {offset + length} of a shard of {opened.size}")
+    return opened.read(offset, length)

@@ -11,6 +11,7 @@ from hcl.extract.catalog.benchmarks.naming import Naming
 from hcl.extract.catalog.benchmarks.walking import Candidate, Seen, walk
 from hcl.extract.catalog.videos import Catalog, Video, readable
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import local_only
 
 SHOWN = 3  # examples in a message
 TELLING = 20  # videos that tell versions apart by their numbers
@@ -62,6 +63,7 @@ def find_videos(root: Path, listing: Listing) -> Catalog:
     Raises:
         InputError: if nothing is found, ids are found several times, or the videos are those of another version
     """
+    root = local_only(root, "the folder of a benchmark", "copy it here, or list its videos by URL in a manifest")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the one that holds the videos of {listing.benchmark.title}")
     names, seen = Names((video.id for video in listing.videos), listing.benchmark.naming), Seen()

@@ -22,11 +22,12 @@ from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.pipeline.cluster.connecting import connected, import_ray
 from hcl.extract.pipeline.cluster.crew import DEATHS, Crew, Member
 from hcl.extract.pipeline.cluster.worker import ShardReport
-from hcl.extract.pipeline.engine import told_if_unwritable
+from hcl.extract.pipeline.engine import StillHeld, told_if_unwritable
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.summary import Summary
 from hcl.extract.system.errors import InputError
+from hcl.extract.system.places.location import is_remote, place_of
 from hcl.extract.system.progress import Bar, logger, progress_bar
 
 SHARD_VIDEOS = 64  # of a new cache, where nothing is said
@@ -48,7 +49,8 @@ def extract_on_cluster(
         InputError: as `extract`; if no cluster can be reached, workers differ, or the cache lies in single files
     """
     import_ray()  # a missing package is told before the work
-    if not Path(path).exists():
+    path = place_of(path)
+    if not path.exists():
         config = replace(config, shard_videos=config.shard_videos or SHARD_VIDEOS)
     elif not ZarrCache.open(path).sharding:
         raise InputError(
@@ -100,13 +102,18 @@ class ClusterEngine:
         """The kinds of the workers."""
         return self.crew.reference
 
-    def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig) -> None:
+    def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Hand out the shards of all pending videos until each is written."""
         if cache.sharding is None:
             raise ValueError(f"{cache.path}: no shards")
         here = [(row, source.absolute()) for row, source in plan.pending]
+        if remote := next((source for _, source in here if is_remote(source)), None):
+            raise InputError(
+                f"{remote}: workers of a cluster read videos from a folder that all nodes see; mount or copy them, or"
+                " leave out --ray"
+            )
         with progress_bar(len(here), "video", "extract") as bar:
-            _Round(self.crew, cache, cache.sharding, bar).run(cache.units(here))
+            _Round(self.crew, cache, cache.sharding, bar, still_held).run(cache.units(here))
 
 
 def _found(name: str | None) -> str | None:
@@ -117,8 +124,9 @@ def _found(name: str | None) -> str | None:
 class _Round:
     """One pass over the shards: which are to do, which a worker has, which are done."""
 
-    def __init__(self, crew: Crew, cache: ZarrCache, sharding: Sharding, bar: Bar) -> None:
+    def __init__(self, crew: Crew, cache: ZarrCache, sharding: Sharding, bar: Bar, still_held: StillHeld) -> None:
         self._ray, self._crew, self._cache, self._bar = crew.ray, crew, cache, bar
+        self._still_held = still_held
         self._sharding = replace(sharding, path=sharding.path.absolute())
         self._to_do: deque[ShardUnit] = deque()
         self._claimed: dict[Any, tuple[Member, ShardUnit]] = {}  # by the reference to the report
@@ -179,6 +187,7 @@ class _Round:
         member.units.remove(unit)
         for line in report.lines:
             logger.warning(f"{member}: {line}")
+        self._still_held()
         with told_if_unwritable(self._cache.path):
             self._cache.mark(report.shard.videos)
         self._bar.update(len(report.shard.videos))

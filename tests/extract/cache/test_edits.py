@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import zarr
 
-from hcl.extract.cache import zarr_cache
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.edits import EDITS, Edits
 from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.catalog.videos import Video
+from hcl.extract.system import atomic
 from hcl.extract.system.errors import InputError
 
 SPLITS = {"a": "base", "b": "val", "c": "novel"}
@@ -109,7 +109,7 @@ def test_killed_anywhere_a_cache_says_the_former_or_the_new(
         opened = ZarrCache.open(path, mode="r+")
         with monkeypatch.context() as patched:
             patched.setattr(zarr.storage._local, "_put", counted(put))
-            patched.setattr(zarr_cache.shutil, "rmtree", counted(rmtree))
+            patched.setattr(atomic.shutil, "rmtree", counted(rmtree))
             try:
                 opened.edit(edits)
                 break

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any, Protocol
 
-from hcl.extract.system.atomic import atomic_file
+from hcl.extract.system.atomic import atomic_file, in_bucket
 from hcl.extract.system.errors import InputError
 from hcl.train.config import TrainConfig
 from hcl.train.runs.run_folder import TENSORBOARD
 
 TRACKED = "tracker.json"  # in the run's folder: which run of the tracker it is
 PROJECT = "hcl"  # the project or experiment, where the tracker's own variable names none
+COPIED_EVERY = 30.0  # seconds; into a bucket, a file is copied whole
 MODULES = {"wandb": "wandb", "mlflow": "mlflow"}  # that are needed beside what is installed anyway
 
 
@@ -55,12 +59,14 @@ def tracker_of(run: Path, config: TrainConfig) -> Callable[[int], ScalarWriter] 
 
 
 class TensorBoard:
-    """Files of TensorBoard in a folder, less what they hold at `updates` or later."""
+    """Files of TensorBoard in a folder, less what they hold at `updates` or later; into a bucket they are copied."""
 
     def __init__(self, folder: Path, updates: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(folder, purge_step=updates)
+        self._folder, self._copied = folder, monotonic()
+        self._local = TemporaryDirectory(prefix="hcl-tensorboard-") if in_bucket(folder) else None
+        self._writer = SummaryWriter(self._local.name if self._local else folder, purge_step=updates)
 
     def add(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
@@ -68,9 +74,20 @@ class TensorBoard:
 
     def flush(self) -> None:
         self._writer.flush()
+        if monotonic() - self._copied > COPIED_EVERY:
+            self._copy()
 
     def close(self) -> None:
         self._writer.close()
+        self._copy()
+        if self._local is not None:
+            self._local.cleanup()
+
+    def _copy(self) -> None:
+        self._copied = monotonic()
+        for file in Path(self._local.name).iterdir() if self._local is not None else ():
+            with atomic_file(self._folder / file.name) as fresh:
+                shutil.copyfile(file, fresh)
 
 
 class WeightsAndBiases:
@@ -89,7 +106,7 @@ class WeightsAndBiases:
             name=run.name,
             id=known,
             resume="allow" if known else None,
-            dir=run,
+            dir=None if in_bucket(run) else run,
             config=asdict(config),
         )
         _remember(run, "wandb", self._run.id)

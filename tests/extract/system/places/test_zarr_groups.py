@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.zarr_groups import compressors, open_array, open_group, read_rows, seal
+from hcl.extract.system.places.zarr_groups import compressors, open_array, open_group, read_rows, seal
 
 ZEROS, TEXTS = np.zeros((5, 2), np.float32), np.array(["a", "", "ä", "", ""], dtype=object)
 
