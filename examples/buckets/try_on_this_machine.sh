@@ -23,6 +23,6 @@ hcl info s3://bucket/cache.zarr
 hcl train s3://bucket/cache.zarr --run s3://bucket/runs/a --epochs 3 --steps-per-epoch 10
 hcl evaluate s3://bucket/runs/a --episodes 1000
 hcl embed s3://bucket/cache.zarr --run s3://bucket/runs/a --out s3://bucket/all.zarr
-hcl index videos/novel --out s3://bucket/gestures.support
-hcl classify videos/novel --support s3://bucket/gestures.support --top 1
+hcl index videos --out s3://bucket/gestures.support
+hcl classify videos --support s3://bucket/gestures.support --top 1
 hcl convert s3://bucket/cache.zarr copy.zarr
