@@ -295,7 +295,11 @@ def ablate(
     if cluster:  # all trainings at once: what follows finds them finished
         trainings = []
         for name, one in runs_of_tables(tables, opened, sets).items():
-            given_run = {"settings": {**settings, **one.switches}, "own_splits": one.own_splits, "on": one.on}
+            given_run: dict[str, Any] = {
+                "settings": {**settings, **one.switches},
+                "own_splits": one.own_splits,
+                "on": one.on,
+            }
             of_folds = plan_trainings(cache, out / name, **arguments, **given_run, on_cluster=True)
             trainings += [training for of_fold in of_folds for training in of_fold]
         train_on_cluster(trainings, cluster)

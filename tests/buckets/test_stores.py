@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from hcl.extract.cache.edits import Edits
 from hcl.extract.cache.formats import convert, open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
+from hcl.extract.system.errors import InputError
 from hcl.extract.system.places.location import place_of
 from hcl.match.store.embedding_store import EmbeddingStore
 
@@ -44,6 +47,25 @@ def test_a_cache_is_written_in_a_bucket_as_in_a_folder(
     make_cache(tmp_path / "cache.zarr")
     make_cache(place_of(f"{bucket}/cache.zarr"))
     assert objects_of(f"{bucket}/cache.zarr") == contents(tmp_path / "cache.zarr")
+
+
+def test_shards_in_a_bucket_are_those_of_a_folder(
+    tmp_path: Path, bucket: str, make_cache: Callable[..., ZarrCache]
+) -> None:
+    local = make_cache(tmp_path / "local.zarr", views=2)
+    convert(local.path, tmp_path / "shards.zarr", shard_videos=3)
+    convert(local.path, f"{bucket}/shards.zarr", shard_videos=3)
+    assert objects_of(f"{bucket}/shards.zarr") == contents(tmp_path / "shards.zarr")
+    remote = open_cache(f"{bucket}/shards.zarr")
+    for row in remote.rows():
+        np.testing.assert_array_equal(remote.view(row, 1), local.view(row, 1))
+    shard = place_of(f"{bucket}/shards.zarr/maps/c/0/0/0/0")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(InputError, match="the checksum of the shard's index does not match"):
+        remote.maps(0)
+    made = ZarrCache.open(f"{bucket}/shards.zarr", mode="r+")
+    made.edit(Edits(removed=tuple(made.rows()[-4:].tolist())))
+    assert len(ZarrCache.open(f"{bucket}/shards.zarr").rows()) == len(local.rows()) - 4
 
 
 def test_an_embedding_store_is_written_and_replaced_in_a_bucket(
