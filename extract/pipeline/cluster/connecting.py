@@ -50,7 +50,7 @@ def connected(config: ClusterConfig) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
             f"--ray {config.ray}: no cluster can be reached ({first_line(error)}); start one with: ray start --head,"
-            " give its HOST:PORT and, if it asks for a token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as its nodes have them,"
+            " give its HOST:PORT and, if it asks for a token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as its nodes have;"
             " or use --ray local"
         ) from error
     try:
