@@ -13,6 +13,8 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places.location import place_of
 from hcl.match.store.embedding_store import EmbeddingStore
+from hcl.match.store.search.config import SearchConfig
+from hcl.match.store.search.opening import open_archive
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -81,3 +83,17 @@ def test_an_embedding_store_is_written_and_replaced_in_a_bucket(
     write_embeddings(place, make_embeddings(20, seed=1))
     assert len(EmbeddingStore.open(place).videos) == 20
     assert [each.name for each in place.parent.iterdir()] == ["store.zarr"]
+
+
+def test_a_store_in_a_bucket_is_searched_as_in_a_folder(
+    tmp_path: Path, bucket: str, write_embeddings: Callable[..., Path]
+) -> None:
+    place = write_embeddings(place_of(f"{bucket}/store.zarr"))
+    here = open_archive(write_embeddings(tmp_path / "store.zarr"), SearchConfig(device="cpu"))
+    there = open_archive(place, SearchConfig(device="cpu"))
+    queries = here.stages.source.globals(np.arange(4))
+    found = [archive.stages.index.nearest(queries, 5).rows for archive in (here, there)]
+    np.testing.assert_array_equal(*found)
+    pytest.importorskip("usearch", reason="the extra search is not installed")
+    with pytest.raises(InputError, match="viewed from the disk of this machine; name --index-folder"):
+        open_archive(place, SearchConfig(device="cpu", index="f16"))

@@ -10,6 +10,7 @@ import cloup
 
 from hcl.extract.system.console import echo
 from hcl.extract.system.options import OUT_FILE, PATH, grouped_options, setting_options, typed_options
+from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED
 from hcl.match.store.search.config import AUTO, EXACT, SearchConfig
 
@@ -18,13 +19,13 @@ OF_PAIRS, OF_QUERIES = ("threshold", "neighbours"), ("short_list", "run", "weigh
 
 
 @cloup.command(short_help="Find similar videos in an archive, or its near-duplicates.")
-@click.argument("store", type=PATH)
+@click.argument("store", type=PLACE)
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
 @grouped_options(
     {
         INPUT: [
             cloup.option(
-                "--run", type=PATH, help="Run whose encoder embeds queries.  [default: the one that made STORE]"
+                "--run", type=PLACE, help="Run whose encoder embeds queries.  [default: the one that made STORE]"
             ),
             cloup.option(
                 "--weights", default="default", help="Weights of the backbone.  [default: as the run has them]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hcl.extract.system.atomic import in_bucket
 from hcl.extract.system.device import choose_device
 from hcl.extract.system.errors import InputError
 from hcl.match.config import ScoreConfig
@@ -45,6 +46,8 @@ def open_archive(path: str | Path | EmbeddingStore, config: SearchConfig, *, fol
     device = choose_device(config.device)
     index: Index = ExactIndex(source, device)
     if kind != EXACT:
+        if folder is None and in_bucket(store.path):
+            raise InputError(f"{store.path}: an index is viewed from the disk of this machine; name --index-folder")
         index = open_or_build(index_folder(store.path, kind, folder), source, kind)
     try:
         scoring = ScoreConfig(**store.attributes.get("scoring", {}))
