@@ -13,7 +13,7 @@ from PIL import Image
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
-from hcl.extract.pipeline import extraction
+from hcl.extract.pipeline import engine
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import building, streaming
@@ -106,7 +106,7 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(
 
     extract(videos, f"{bucket}/whole.zarr", config)
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(extraction, "VIDEOS_PER_WRITE", 2)
+        patched.setattr(engine, "VIDEOS_PER_WRITE", 2)
         patched.setattr(ZarrCache, "_update", killed)
         patched.setattr(Claim, "release", lambda claim: claim._ended.set())
         extract(videos, f"{bucket}/cache.zarr", config)

@@ -78,7 +78,8 @@ def _replace(file: Path, parts: Sequence[bytes]) -> None:
     fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}{UNFINISHED}")  # of this writer, on whatever machine
     try:
         with fresh.open("xb") as opened:
-            opened.writelines(parts)
+            for part in parts:
+                opened.write(part)
         os.replace(fresh, file)
     except BaseException:
         with suppress(OSError):  # of a disk that is gone
