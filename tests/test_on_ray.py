@@ -134,9 +134,9 @@ def test_a_driver_killed_midway_is_run_again(
 def test_a_node_with_another_version_is_refused_or_recorded(
     cluster: Any, videos: Path, config: ExtractConfig, tmp_path: Path
 ) -> None:
-    info = tmp_path / "hcl-9.9.9.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hcl\nVersion: 9.9.9\n")
+    told = "from importlib import metadata\nfound = metadata.version\n"
+    told += 'metadata.version = lambda name: "9.9.9" if name == "hcl" else found(name)\n'
+    (tmp_path / "sitecustomize.py").write_text(told)  # Python imports it wherever it starts with this path
     paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     other = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20, env_vars={"PYTHONPATH": paths})
     try:

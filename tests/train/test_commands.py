@@ -21,7 +21,11 @@ FOLDS = {field.name for field in fields(CrossvalConfig)}
     [
         (train, SETTINGS, {"caches", "run", "splits", "merge_classes", "train_on"}),
         (crossval, (SETTINGS - {"seed"}) | FOLDS, {"cache", "out", "json_file", "markdown"}),
-        (ablate, (SETTINGS - {"seed", *ABLATED}) | FOLDS, {"cache", "out", "json_file", "markdown", "tables"}),
+        (
+            ablate,
+            (SETTINGS - {"seed", *ABLATED}) | FOLDS,
+            {"cache", "out", "json_file", "markdown", "tables", "others"},
+        ),
     ],
 )
 def test_every_setting_is_an_option(command: click.Command, settings: set[str], own: set[str]) -> None:

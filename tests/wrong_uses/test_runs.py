@@ -189,7 +189,7 @@ STUDIES = [
     ("a device not there", f"crossval {FEW} --device tpu", ("device 'tpu' cannot be used",)),
     ("one seed", f"crossval {FEW} --seed 3", ("No such option '--seed'", "--seeds")),
     ("no table", "ablate cache.zarr", ("Missing option '--table'", "hcl ablate --help")),
-    ("a table not there", "ablate cache.zarr --table 9", ("--table must be of 1, 2, 3, 4, 5, 6, got 9",)),
+    ("a table not there", "ablate cache.zarr --table 9", ("--table must be of 1, 2, 3, 4, 5, 6, 7, got 9",)),
     ("a table twice", f"ablate {FEW} --table 1,1", ("--table must be distinct",)),
     ("another method", "ablate cache.zarr --table 1 --method trx", ("--method trx", "hcl crossval CACHE --method trx")),
     ("JSON into nowhere, tables", f"ablate {FEW} --table 3 --json nowhere/a.json", ("no folder nowhere", "--json")),

@@ -12,7 +12,7 @@ import pytest
 
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
-from hcl.extract.pipeline import extraction, preparation
+from hcl.extract.pipeline import engine, preparation
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 
@@ -48,7 +48,7 @@ def again(here: Path, small_config: ExtractConfig, monkeypatch: pytest.MonkeyPat
 
     def run(videos: str = "videos", *, read: int = 0, **given: Any) -> ZarrCache:
         counted: list[int] = []
-        decode = extraction.decode_ahead
+        decode = engine.decode_ahead
 
         def counting(paths: Any, *rest: Any, **named: Any) -> Any:
             counted.append(len(paths))
@@ -56,7 +56,7 @@ def again(here: Path, small_config: ExtractConfig, monkeypatch: pytest.MonkeyPat
 
         config = replace(small(small_config), split_policy=given.pop("split_policy", "all-novel"))
         with monkeypatch.context() as patched:
-            patched.setattr(extraction, "decode_ahead", counting)
+            patched.setattr(engine, "decode_ahead", counting)
             patched.setattr(preparation, "choose_backbone", BACKBONE)
             extract(here / videos, here / "cache.zarr", config, **given)
         assert counted == [read]
