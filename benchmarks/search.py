@@ -130,7 +130,7 @@ def main() -> None:
     for name, index in indexes(archive, options.indexes.split(",")):
         found["indexes"][name] = measure(name, archive, index, queries, truth)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(found, indent=1, default=lambda value: value.item()))
 
 
 def report_levels(archive: Archive, queries: Rows) -> None:
