@@ -91,6 +91,11 @@ def embedded_batches(
         yield replace(embedded, arrays={**embedded.arrays, **(source.zero_shot(batch) if mean_maps else {})})
 
 
+def batch_mean_maps(source: MapSource, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    """The mean maps of videos, (B, C) a batch, by the backbone as it is; no encoder is needed."""
+    return [maps.mean_map() for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views]
+
+
 def embed_views(
     encoder: Encoder,
     views: Iterable[ViewMaps],

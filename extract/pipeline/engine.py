@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from hcl.extract.backbones.backbone import Backbone, BackboneFacts
-from hcl.extract.backbones.machine import MachineKind
+from hcl.extract.backbones.machine import MachineKind, kinds_of
+from hcl.extract.cache.base import MADE_BY
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.sharding.shard_writer import UnitWriter
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -38,6 +39,9 @@ class Engine(Protocol):
     def kinds(self) -> tuple[MachineKind, ...]:
         """The kinds of machines that it runs on, once it is loaded."""
 
+    def refuse(self, plan: Plan) -> None:
+        """Raise InputError if it cannot read the pending videos; nothing is written yet."""
+
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Write the maps of all pending videos, and mark them, as long as the cache's lock is held."""
 
@@ -53,6 +57,9 @@ class ThisMachine:
     def kinds(self) -> tuple[MachineKind, ...]:
         """The one kind of this process."""
         return (MachineKind.here(self._backbone.device),)
+
+    def refuse(self, plan: Plan) -> None:
+        """Nothing: this machine reads files and URLs."""
 
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Drive the three stages over all pending videos."""
@@ -70,6 +77,14 @@ class ThisMachine:
         write = _write_shards if cache.sharding else _write_files
         with bar:
             write(cache, plan, mapped, still_held)
+
+
+def record_kinds(cache: ZarrCache, kinds: Iterable[MachineKind]) -> None:
+    """Keep in a cache which kinds of machines compute its maps, beside those that did before."""
+    before = kinds_of(cache.attributes, MADE_BY)
+    both = tuple(dict.fromkeys((*before, *kinds)))
+    if both != before:
+        cache.set_made_by([kind.to_dict() for kind in both])
 
 
 class _Mapped(Protocol):

@@ -10,7 +10,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.hub.class_texts import ClassTexts, embed_texts
 from hcl.extract.pipeline.completeness import list_missing
-from hcl.extract.pipeline.engine import Engine, ThisMachine, told_if_unwritable
+from hcl.extract.pipeline.engine import Engine, ThisMachine, record_kinds, told_if_unwritable
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.preparation import prepare
 from hcl.extract.pipeline.summary import Summary, summarise
@@ -62,6 +62,7 @@ def extract(
         }
         prepared = prepare(videos, path, config, engine.load, **given, mode="r+")
         plan, config = prepared.plan, prepared.config
+        engine.refuse(plan)
         texts = _texts_for(prepared.cache, plan, config)  # before a cache is made: it may be refused
         cache = prepared.cache or ZarrCache.create(
             path,
@@ -146,5 +147,4 @@ def _settle_kinds(cache: ZarrCache, kinds: Sequence[MachineKind], config: Extrac
     if others := [kind for kind in kinds if kind not in before] if before else list(kinds[1:]):
         first = before[0] if before else kinds[0]
         refuse_mixture(str(cache.path), first.differences(others[0], here="there", there="now"), mixed=config.mixed)
-    if not set(kinds) <= set(before):
-        cache.set_made_by([kind.to_dict() for kind in dict.fromkeys((*before, *kinds))])
+    record_kinds(cache, kinds)

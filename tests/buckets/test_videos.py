@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline import engine
+from hcl.extract.pipeline.cluster.config import ClusterConfig
+from hcl.extract.pipeline.cluster.extraction import ClusterEngine
+from hcl.extract.pipeline.engine import ThisMachine
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import building, streaming
@@ -154,6 +158,19 @@ def test_no_more_than_the_bound_lies_on_disk(tmp_path: Path, videos: str, monkey
             assert path.stat().st_mtime_ns == sources[place].stat().st_mtime_ns
             here.finished((row, path))
     assert not path.parent.exists()
+
+
+def test_workers_of_a_cluster_refuse_urls_before_anything_is_written(
+    tmp_path: Path, videos: str, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as held:
+        workers = ClusterEngine(ClusterConfig(ray="local"), held)
+        monkeypatch.setattr(workers, "load", ThisMachine().load)  # no cluster is needed for it
+        with pytest.raises(
+            InputError, match=r"s3://.*: workers of a cluster read videos from a folder .* leave out --ray"
+        ):
+            extract(videos, tmp_path / "cache.zarr", config, engine=workers)
+    assert not (tmp_path / "cache.zarr").exists()
 
 
 def test_a_url_that_holds_no_videos_is_refused(tmp_path: Path, bucket: str, videos: str, config: ExtractConfig) -> None:

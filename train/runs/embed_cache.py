@@ -29,7 +29,7 @@ from hcl.match.store.embedding_store import COVERAGE, LEFT_OUT, TRAINED_CLASSES,
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
-from hcl.train.embedding import VIDEOS_PER_BATCH, embed_to_store
+from hcl.train.embedding import batch_mean_maps, embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
@@ -124,11 +124,10 @@ def mean_of_maps(
     """
     known = np.setdiff1d(rows, source.cache.rows("novel"))
     rows = known if len(known) else rows
-    if cluster is not None:
-        return torch.from_numpy(
-            np.concatenate(list(remote_mean_maps(source, rows, cluster, device=device))).mean(axis=0)
-        )
-    means = [maps.mean_map() for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views]
+    if cluster is None:
+        means = batch_mean_maps(source, rows)
+    else:
+        means = list(remote_mean_maps(source, rows, cluster, device=device))
     return torch.from_numpy(np.concatenate(means).mean(axis=0))
 
 

@@ -16,7 +16,7 @@ from hcl.extract.pipeline.cluster.tasks import run_tasks
 from hcl.extract.system.device import choose_device
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.data.map_source import MapSource
-from hcl.train.embedding import VIDEOS_PER_BATCH, embedded_batches
+from hcl.train.embedding import VIDEOS_PER_BATCH, batch_mean_maps, embedded_batches
 from hcl.train.encoders.factory import Encoder
 
 BATCHES_PER_TASK = 8  # their arrays travel in memory
@@ -74,9 +74,7 @@ def embed_rows(shared: SharedEncoder, rows: NDArray[np.int64]) -> list[EmbeddedB
 
 def mean_maps(shared: SharedEncoder, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
     """The worker's side: the mean maps of some videos, batch by batch."""
-    source = _source(shared.cache, shared.weights, shared.device)
-    starts = range(0, len(rows), VIDEOS_PER_BATCH)
-    return [source.read(rows[start : start + VIDEOS_PER_BATCH]).mean_map() for start in starts]
+    return batch_mean_maps(_source(shared.cache, shared.weights, shared.device), rows)
 
 
 @lru_cache(maxsize=1)

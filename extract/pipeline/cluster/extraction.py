@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hcl.extract.backbones.backbone import BackboneFacts
-from hcl.extract.backbones.machine import MachineKind, kinds_of
-from hcl.extract.cache.base import MADE_BY
+from hcl.extract.backbones.machine import MachineKind
 from hcl.extract.cache.sharding.places import Sharding, ShardUnit
 from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
@@ -22,7 +21,7 @@ from hcl.extract.pipeline.cluster.config import ClusterConfig
 from hcl.extract.pipeline.cluster.connecting import connected, import_ray
 from hcl.extract.pipeline.cluster.crew import DEATHS, Crew, Member
 from hcl.extract.pipeline.cluster.worker import ShardReport
-from hcl.extract.pipeline.engine import StillHeld, told_if_unwritable
+from hcl.extract.pipeline.engine import StillHeld, record_kinds, told_if_unwritable
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.summary import Summary
@@ -102,16 +101,19 @@ class ClusterEngine:
         """The kinds of the workers."""
         return self.crew.reference
 
+    def refuse(self, plan: Plan) -> None:
+        """Refuse videos by URL."""
+        if remote := next((source for _, source in plan.pending if is_remote(source)), None):
+            raise InputError(
+                f"{remote}: workers of a cluster read videos from a folder that all nodes see; mount or copy them, or"
+                " leave out --ray"
+            )
+
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Hand out the shards of all pending videos until each is written."""
         if cache.sharding is None:
             raise ValueError(f"{cache.path}: no shards")
         here = [(row, source.absolute()) for row, source in plan.pending]
-        if remote := next((source for _, source in here if is_remote(source)), None):
-            raise InputError(
-                f"{remote}: workers of a cluster read videos from a folder that all nodes see; mount or copy them, or"
-                " leave out --ray"
-            )
         with progress_bar(len(here), "video", "extract") as bar:
             _Round(self.crew, cache, cache.sharding, bar, still_held).run(cache.units(here))
 
@@ -148,16 +150,9 @@ class _Round:
             for reference in done:
                 if reference in starting:
                     self._crew.meet(starting[reference])
-                    self._record_kinds()
+                    record_kinds(self._cache, self._crew.reference)  # of those that joined later, before they get work
                 elif reference in self._claimed:  # unless its worker died just before
                     self._take(reference)
-
-    def _record_kinds(self) -> None:
-        """Keep the kinds of those that joined later, before they get work."""
-        before = kinds_of(self._cache.attributes, MADE_BY)
-        if not set(self._crew.reference) <= set(before):
-            kinds = dict.fromkeys((*before, *self._crew.reference))
-            self._cache.set_made_by([kind.to_dict() for kind in kinds])
 
     def _hand_out(self) -> None:
         """Give each worker what it needs to be busy, in turn, so that the last shards are shared out."""
