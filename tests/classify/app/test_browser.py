@@ -35,6 +35,11 @@ return Array.from(document.querySelectorAll("body *"))
   .filter((each) => !each.closest(".scroll") && each.getBoundingClientRect().right > 361)
   .map((each) => `${each.tagName} ${each.id} ${each.className}`);
 """
+SLOW = """
+const soon = window.fetch;
+const late = (...given) => new Promise((done) => setTimeout(done, 1000)).then(() => soon(...given));
+window.fetch = (address, given = {}) => (given.method === "POST" ? late : soon)(address, given);
+"""
 REACHED = """
 const all = Array.from(document.querySelectorAll("a, button:not(:disabled), input, select, .scroll"));
 return all.filter((each) => each.offsetParent && each.tabIndex < 0).length;
@@ -267,3 +272,16 @@ def test_without_the_token_there_is_nothing(show: Callable[..., Any], page: Any)
     browser.get(f"{page.address}/?token=wrong")
     assert "open the address that hcl app printed" in browser.page_source
     browser.get_log("browser")
+
+
+def test_the_page_is_busy_until_what_was_asked_is_answered(person: Callable[..., Person], small_videos: Path) -> None:
+    one = person()
+    for name in ("clap", "jump"):
+        one.served.add(name, *sorted((small_videos / "novel" / f"{name}2").iterdir())[:2])
+    one.drop(one.find("#ask .drop"), small_videos / "novel" / "wave2" / "0.mp4")
+    one.settle()
+    one.browser.execute_script(SLOW)
+    one.find("#answers button[data-label='jump']").click()
+    one.settle()
+    assert one.served.workbench.state.support.sizes == {"clap": 2, "jump": 3}
+    assert "of 5 examples are recognised" in one.find("#selftest").text

@@ -8,6 +8,8 @@
   const played = new Map(); // addresses of the long videos that this page sent, by name
   let timer = 0;
   let ends = false;
+  let sending = 0; // requests that change something and were not answered yet
+  let answered = 0; // those that were
 
   const tell = (text) => {
     const box = byId("problem");
@@ -23,14 +25,18 @@
     return found;
   };
 
+  const begin = () => { sending += 1; document.body.dataset.busy = "true"; };
+  const end = () => { sending -= 1; answered += 1; look(0); };
+
   const post = async (address, body) => {
+    begin();
     try {
-      const found = await answerOf(await fetch(address, { method: "POST", body }));
-      look(0);
-      return found;
+      return await answerOf(await fetch(address, { method: "POST", body }));
     } catch (error) {
       tell(error instanceof TypeError ? "hcl app does not answer: it has ended, or refused the file" : error.message);
       return null;
+    } finally {
+      end();
     }
   };
 
@@ -76,12 +82,14 @@
   };
 
   const refresh = async () => {
+    const before = answered;
     const known = new URLSearchParams(PARTS.map((name) => [name, byId(name).dataset.hash]));
     try {
       const found = await answerOf(await fetch(`/parts?${known}`));
       for (const [name, part] of Object.entries(found.parts)) fill(name, part);
-      document.body.dataset.busy = String(found.busy || sending > 0);
-      look(found.busy ? BUSY : IDLE);
+      const busy = found.busy || sending > 0 || before < answered; // what it was asked since then is not in it
+      document.body.dataset.busy = String(busy);
+      look(busy ? BUSY : IDLE);
     } catch (error) {
       if (ends) return; // the page is being left
       tell(error instanceof TypeError ? "hcl app does not answer: it has ended" : error.message);
@@ -91,7 +99,6 @@
 
   // Files.
   let queue = Promise.resolve();
-  let sending = 0;
   const send = (file, name, purpose, key) => {
     const most = Number(document.body.dataset.most);
     if (file.size > most * 1e6) {
@@ -100,9 +107,8 @@
     }
     if (purpose === "search") played.set(name, URL.createObjectURL(file));
     const given = new URLSearchParams({ name, ...(key ? { class: key } : {}) });
-    sending += 1;
-    document.body.dataset.busy = "true";
-    queue = queue.then(() => post(`/upload/${purpose}?${given}`, file)).finally(() => { sending -= 1; look(0); });
+    begin(); // it may wait for those before it
+    queue = queue.then(() => post(`/upload/${purpose}?${given}`, file)).finally(end);
   };
   const sendAll = (files, of) => {
     tell("");
