@@ -111,6 +111,48 @@ def test_neither_regions_nor_plain_connections_are_guessed(
         place_of(f"{bucket}/x").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "given"),
+    [
+        ("gs://box/x", {"STORAGE_EMULATOR_HOST": "storage.example.org:4443"}),
+        ("az://box/x", {"AZURE_STORAGE_ENDPOINT": "http://blob.example.org", "AZURE_STORAGE_ACCOUNT_NAME": "one"}),
+        ("az://box/x", {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": "http://blob.example.org"}),
+    ],
+)
+def test_no_other_cloud_is_reached_without_encryption(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, url: str, given: dict[str, str]
+) -> None:
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=f"{url[:8]}: the endpoint http://.*example.org is not encrypted; expected"):
+        place_of(url).exists()
+
+
+def test_who_did_az_login_is_let_in_by_it(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile = tmp_path / "azureProfile.json"
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "one")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = tmp_path / "az"
+
+    def asked() -> bool:
+        connecting.bucket_store.cache_clear()
+        return bool(connecting.bucket_store("az", "box").config.get("use_azure_cli"))  # type: ignore[union-attr]
+
+    assert not asked()
+    profile.write_text('\ufeff{"subscriptions": [{"id": "1"}]}', encoding="utf-8")
+    assert not asked()  # the command is gone
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    assert asked()
+    profile.write_text('{"subscriptions": []}')
+    assert not asked()
+    profile.write_text('{"subscriptions": [{"id": "1"}]}')
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    assert not asked()
+
+
+@pytest.mark.each_cloud
 @pytest.mark.parametrize("name", ["a b", "ü/ß.mp4", "100%", "a+b=c#d?e", "~x*", "quo'te\"s"])
 def test_any_name_is_kept_as_it_is(bucket: str, name: str) -> None:
     place = place_of(bucket) / "folder" / name
@@ -143,9 +185,20 @@ def test_a_forked_process_is_told_to_start_anew(bucket: str) -> None:
     assert place_of(f"{bucket}/x").read_bytes() == b"1"
 
 
+@pytest.mark.each_cloud
 def test_a_few_bytes_of_an_object_are_read(bucket: str) -> None:
     place = place_of(f"{bucket}/x")
     place.write_bytes(bytes(range(100)))
     assert objects.read_range(place, 10, 5) == bytes(range(10, 15))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="object x of 100 bytes, expected at most 99"):
         objects.read(place, most=99)  # type: ignore[arg-type]
+
+
+@pytest.mark.each_cloud
+def test_objects_that_are_gone_keep_no_other_from_being_deleted(bucket: str) -> None:
+    places = [place_of(f"{bucket}/folder/{number}") for number in range(60)]
+    for place in places[::3]:
+        place.write_bytes(b"1")
+    place_of(f"{bucket}/other").write_bytes(b"1")
+    objects.delete(places)  # type: ignore[arg-type]
+    assert [str(each) for each in place_of(bucket).glob("**/*")] == [f"{bucket}/other"]

@@ -41,6 +41,7 @@ def cache(tmp_path: Path, bucket: str, make_cache: Callable[..., ZarrCache]) -> 
     return f"{bucket}/cache.zarr"
 
 
+@pytest.mark.each_cloud
 def test_a_run_in_a_bucket_interrupted_or_not_is_the_run_in_a_folder(
     tmp_path: Path, bucket: str, cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def objects_of(url: str) -> dict[str, bytes]:
     return {each.relative_to(place).as_posix(): each.read_bytes() for each in place.glob("**/*")}
 
 
+@pytest.mark.each_cloud
 def test_a_cache_copied_into_a_bucket_and_back_is_the_same(
     tmp_path: Path, bucket: str, make_cache: Callable[..., ZarrCache]
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_cache_is_written_in_a_bucket_as_in_a_folder(
     assert objects_of(f"{bucket}/cache.zarr") == contents(tmp_path / "cache.zarr")
 
 
+@pytest.mark.each_cloud
 def test_shards_in_a_bucket_are_those_of_a_folder(
     tmp_path: Path, bucket: str, make_cache: Callable[..., ZarrCache]
 ) -> None:
@@ -70,6 +72,7 @@ def test_shards_in_a_bucket_are_those_of_a_folder(
     assert len(ZarrCache.open(f"{bucket}/shards.zarr").rows()) == len(local.rows()) - 4
 
 
+@pytest.mark.each_cloud
 def test_an_embedding_store_is_written_and_replaced_in_a_bucket(
     tmp_path: Path, bucket: str, write_embeddings: Callable[..., Path], make_embeddings: Callable[..., Any]
 ) -> None:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import objects
@@ -23,6 +23,8 @@ from hcl.extract.system.places.building import finish_copy
 from hcl.extract.system.places.failures import again, told
 from hcl.extract.system.places.remote_path import RemotePath
 
+Version = dict[str, str]  # as obstore takes it
+Condition = Literal["create"] | Version  # that there is no object, or still this version of it
 ENDING = ".lock"  # of the claim's name, beside what it is of
 
 
@@ -72,7 +74,7 @@ class Claim:
     def __init__(self, path: RemotePath, place: RemotePath, pulse: Pulse) -> None:
         self._path, self._place, self._pulse = path, place, pulse
         self._id = uuid.uuid4().hex
-        self._tag = ""  # of the object as this process wrote it last
+        self._version: Version = {}  # of the object as this process wrote it last
         self._beats = 0
         self._lost = ""  # why it is not held any more
         self._ended = threading.Event()
@@ -85,7 +87,7 @@ class Claim:
             InputError: if another process holds it, or the server does not honour conditions
         """
         now = self._server_time()
-        self._tag = self._written("create") or self._take_over(now)
+        self._version = self._written("create") or self._take_over(now)
         if self._holder().get("id") != self._id:
             raise InputError(f"{self._place}: another process claimed it at the same time; run again")
         self._thread.start()
@@ -130,7 +132,7 @@ class Claim:
             trial.unlink()
         return 0 if state is None else state.modified_ns
 
-    def _take_over(self, now: int) -> str:
+    def _take_over(self, now: int) -> Version:
         """Replace a claim that is stale, on the condition that it still is the same.
 
         Args:
@@ -144,21 +146,21 @@ class Claim:
                 f"{self._place}: {who} is writing to it; wait until it ends or stop it, then run again (a claim"
                 f" that was not renewed for {self._pulse.stale_after:.0f} s is taken over)"
             )
-        tag = self._written({"e_tag": str(meta["e_tag"])})
-        if tag is None:
+        version = self._written(_version(meta))
+        if version is None:
             raise InputError(f"{self._place}: another process took over the claim of {who}; wait until it ends")
-        return tag
+        return version
 
-    def _written(self, condition: Any) -> str | None:
-        """Write the claim on a condition; give its tag, None if the condition does not hold.
+    def _written(self, condition: Condition) -> Version | None:
+        """Write the claim on a condition; give its version, None if the condition does not hold.
 
         A request whose answer was lost is repeated, and then met by what it wrote itself.
         """
-        tag = _put(self._path, self._content(), condition)
-        if tag is None and self._holder().get("id") == self._id:
+        version = _put(self._path, self._content(), condition)
+        if version is None and self._holder().get("id") == self._id:
             meta = _head(self._path)
-            return str(meta["e_tag"]) if meta else None
-        return tag
+            return _version(meta) if meta else None
+        return version
 
     def _beat(self) -> None:
         """Renew the claim until it ends or is lost."""
@@ -166,18 +168,18 @@ class Claim:
         while not self._ended.wait(self._pulse.every):
             self._beats += 1
             try:
-                tag = self._written({"e_tag": self._tag})
-            except (InputError, OSError) as error:
+                version = self._written(self._version)
+            except Exception as error:  # of any kind: a thread that ended unseen would let others take the claim
                 missed += self._pulse.every
                 if missed >= self._pulse.stale_after - 2 * self._pulse.every:
                     self._lost = f"the claim could not be renewed ({error})"
                     return
                 continue
             missed = 0.0
-            if tag is None:
+            if version is None:
                 self._lost = "another process took over the claim, which was not renewed in time"
                 return
-            self._tag = tag
+            self._version = version
 
     def _holder(self) -> dict[str, Any]:
         """What the claim says of its holder; nothing, if it cannot be understood."""
@@ -197,8 +199,8 @@ def _name_of(holder: dict[str, Any]) -> str:
     return f"process {process} (of this or another machine)" if isinstance(process, int) else "another process"
 
 
-def _put(path: RemotePath, content: bytes, condition: Any) -> str | None:
-    """Write an object on a condition; give its tag, None if the condition does not hold."""
+def _put(path: RemotePath, content: bytes, condition: Condition) -> Version | None:
+    """Write an object on a condition; give its version, None if the condition does not hold."""
     obstore, store = objects.reached(path)
     from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
@@ -208,7 +210,12 @@ def _put(path: RemotePath, content: bytes, condition: Any) -> str | None:
         return None
     except NotSupportedError:
         raise InputError(f"{path}: the server takes no conditions, so that two writers could meet") from None
-    return str(answer["e_tag"])
+    return _version(answer)
+
+
+def _version(answer: Any) -> Version:
+    """What a condition must name of an object as a server has it: S3 and Azure go by the tag, Google by the version."""
+    return {name: answer[name] for name in ("e_tag", "version") if answer.get(name) is not None}
 
 
 def _head(path: RemotePath) -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from datetime import timedelta
 from functools import lru_cache
+from importlib.util import find_spec
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +20,11 @@ from hcl.extract.system.places.failures import KEYS, told
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+AZURE_CREDENTIALS = (  # those that obstore finds in the environment
+    *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_MASTER_KEY", "AZURE_STORAGE_TOKEN"),
+    *("AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CLIENT_SECRET", "AZURE_CLIENT_SECRET"),
+    *("AZURE_FEDERATED_TOKEN_FILE", "AZURE_MSI_ENDPOINT", "AZURE_IDENTITY_ENDPOINT", "AZURE_SKIP_SIGNATURE"),
+)
 TIME_OUT, CONNECT_TIME_OUT = timedelta(seconds=30), timedelta(seconds=5)  # without a byte, and to connect
 WHOLE_REQUEST = timedelta(hours=2)  # a long video on a slow line
 
@@ -40,16 +49,11 @@ def bucket_store(scheme: str, bucket: str, prefix: str | None = None) -> ObjectS
             f"{scheme}://{bucket}: a forked process has no connection of its own; let it start anew, such as by"
             ' DataLoader(..., multiprocessing_context="spawn")'
         )
+    if find_spec("obstore") is None:
+        raise InputError(f'{scheme}://{bucket}: buckets need obstore: pip install "hcl[cloud]"')
+    connect = {"s3": _s3_store, "gs": _google_store, "az": _azure_store}[scheme]
     try:
-        from obstore.store import AzureStore, GCSStore
-    except ModuleNotFoundError as error:
-        raise InputError(f'{scheme}://{bucket}: buckets need obstore: pip install "hcl[cloud]"') from error
-    further: dict[str, Any] = {"retry_config": _retries(), "prefix": prefix}
-    try:
-        if scheme == "s3":
-            return _s3_store(bucket, further)
-        store = GCSStore if scheme == "gs" else AzureStore
-        return store(bucket, client_options=_client(), **further)
+        return connect(bucket, {"retry_config": _retries(), "prefix": prefix})
     except InputError:
         raise
     except Exception as error:  # of any kind: what obstore says of a wrong setting
@@ -91,6 +95,46 @@ def _s3_store(bucket: str, further: dict[str, Any]) -> ObjectStore:
         client_options=_client(allow_http=endpoint is not None and _is_plain(f"s3://{bucket}", endpoint)),
         **further,
     )
+
+
+def _google_store(bucket: str, further: dict[str, Any]) -> ObjectStore:
+    """A bucket of Google, or of a server that plays its part on this machine."""
+    from obstore.store import GCSStore
+
+    endpoint = _variable("STORAGE_EMULATOR_HOST")
+    if endpoint is None:
+        return GCSStore(bucket, client_options=_client(), **further)
+    endpoint = endpoint if "://" in endpoint else f"http://{endpoint}"
+    nobody = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    account = {**nobody, "gcs_base_url": endpoint.rstrip("/"), "disable_oauth": True}
+    allowed = _is_plain(f"gs://{bucket}", endpoint)
+    return GCSStore(
+        bucket, service_account_key=json.dumps(account), client_options=_client(allow_http=allowed), **further
+    )
+
+
+def _azure_store(bucket: str, further: dict[str, Any]) -> ObjectStore:
+    """A container of Azure, or of a server that plays its part on this machine."""
+    from obstore.store import AzureStore
+
+    emulates = (_variable("AZURE_STORAGE_USE_EMULATOR") or "").lower() in ("1", "true")
+    endpoint = _variable("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
+    if emulates:
+        endpoint = _variable("AZURITE_BLOB_STORAGE_URL") or "http://127.0.0.1:10000"
+    elif not any(map(_variable, AZURE_CREDENTIALS)) and _did_az_login():
+        further |= {"use_azure_cli": True}  # else obstore asks for the machine's identity alone
+    allowed = endpoint is not None and _is_plain(f"az://{bucket}", endpoint)
+    return AzureStore(bucket, client_options=_client(allow_http=allowed), **further)
+
+
+def _did_az_login() -> bool:
+    """Whether Azure's own command is there and knows a subscription."""
+    folder = Path(_variable("AZURE_CONFIG_DIR") or Path.home() / ".azure")
+    try:
+        profile = json.loads((folder / "azureProfile.json").read_text(encoding="utf-8-sig"))
+        return bool(profile["subscriptions"] and shutil.which("az"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _environment_signs() -> bool:

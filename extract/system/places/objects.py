@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,13 +111,12 @@ def ahead(work: Callable[[Given], Got], given: Sequence[Given]) -> Iterator[Got]
             each.cancel()
 
 
-def write(path: RemotePath, content: bytes) -> str:
-    """Write an object, replacing what stands there, and give the tag of what was written."""
+def write(path: RemotePath, content: bytes) -> None:
+    """Write an object, replacing what stands there."""
     obstore, store = reached(path)
 
     with told(path, path.scheme):
-        answer = obstore.put(store, path.key, content)
-    return str(answer["e_tag"])
+        obstore.put(store, path.key, content)
 
 
 def upload(path: RemotePath, file: Path) -> None:
@@ -210,12 +210,21 @@ def delete(paths: Iterable[RemotePath]) -> None:
     waiting = list(paths)
     for start in range(0, len(waiting), DELETED_AT_ONCE):
         some = waiting[start : start + DELETED_AT_ONCE]
-        obstore, store = reached(some[0])
         try:
-            with told(some[0], some[0].scheme):
-                obstore.delete(store, [each.key for each in some])
-        except FileNotFoundError:  # Google Cloud Storage and Azure say so
-            continue
+            _delete_at_once(some)
+        except FileNotFoundError:  # Google Cloud Storage says so, and the rest of them may stand
+            side_by_side(_delete_if_there, some)
+
+
+def _delete_at_once(paths: Sequence[RemotePath]) -> None:
+    obstore, store = reached(paths[0])
+    with told(paths[0], paths[0].scheme):
+        obstore.delete(store, [each.key for each in paths])
+
+
+def _delete_if_there(path: RemotePath) -> None:
+    with suppress(FileNotFoundError):
+        _delete_at_once([path])
 
 
 def _state(meta: Any) -> ObjectState:
