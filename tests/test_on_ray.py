@@ -111,6 +111,49 @@ def test_a_worker_killed_midway_costs_what_it_had_and_no_more(
     assert sum("process" in line and "1 cores" in line for line in said) >= 2
 
 
+def test_a_node_that_dies_midway_costs_what_its_worker_had(
+    cluster: Any,
+    videos: Path,
+    config: ExtractConfig,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
+) -> None:
+    mark, marked, other = ZarrCache.mark, list[int](), cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
+    nodes = []
+
+    def mark_and_kill(cache: ZarrCache, of: Any) -> None:
+        if not marked:
+            nodes.extend(member.introduction.node for member in engine.crew.ready)
+            cluster.remove_node(other, allow_graceful=False)
+        marked.extend(video.row for video in of)
+        mark(cache, of)
+
+    monkeypatch.setattr(ZarrCache, "mark", mark_and_kill)
+    with ExitStack() as held:
+        engine = ClusterEngine(A_NODE, held)
+        assert extract(videos, tmp_path / "cache.zarr", config, engine=engine).extracted == 54
+        assert len(nodes) == 2 and len(engine.crew.ready) == 1
+    assert files(tmp_path / "cache.zarr") == expected and sorted(marked) == list(range(54))
+    assert any("is gone (" in line and "its shards go to others: " in line for line in said)
+
+
+def test_half_a_gpu_each_puts_two_workers_on_the_node_that_has_one(
+    cluster: Any, videos: Path, config: ExtractConfig, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Ray hands out what a node says that it has; the workers compute on the processor, where there is no GPU."""
+    other = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=80 * 2**20)
+    try:
+        with ExitStack() as held:
+            engine = ClusterEngine(ClusterConfig(ray="auto", gpus=0.5), held)
+            assert extract(videos, tmp_path / "cache.zarr", config, engine=engine).extracted == 54
+            assert str(engine.crew.share) == "1 cores and 0.5 GPUs" and len(engine.crew.ready) == 2
+    finally:
+        cluster.remove_node(other)
+    assert files(tmp_path / "cache.zarr") == expected
+
+
 def test_a_driver_killed_midway_is_run_again(
     cluster: Any, videos: Path, config: ExtractConfig, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
