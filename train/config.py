@@ -70,8 +70,8 @@ class TrainConfig:
     semantic_attention: bool = setting(True, "Weigh patches by the text of their class, Eq. 5; hcl only.")
     hold_out: bool = setting(
         True,
-        "Without 2 val classes, train without a quarter of the base classes (of 9 or more) first, which choose the"
-        " number of epochs and the weights of the levels.",
+        "Without 2 val classes, train without a quarter of the base classes (three at least, of 6 or more) first,"
+        " which choose the weights of the levels and, of 9 or more, the number of epochs.",
     )
     views: int = setting(
         0,

@@ -120,10 +120,10 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
 
 
 def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
-    """Fit the weights of all levels, and of the untrained ones alone: these are kept where they are more accurate.
+    """Fit the weights of all levels, of the trained and of the untrained ones alone; keep the most accurate.
 
     The paper's levels count whose losses were trained. So on the episodes that choose, the weighted sum is never behind
-    that of the untrained levels.
+    that of the untrained levels, nor that of the trained ones.
     """
     scoring = ScoreConfig(**store.attributes.get("scoring", {}))
     trained = store.trained_levels
@@ -136,7 +136,7 @@ def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     prior, truth = np.array([PRIOR[name] for name in names]), true_places(episodes)
     spread = table.columns(names).std(axis=0)
     candidates = []
-    for counted in (names, UNTRAINED_LEVELS):
+    for counted in (names, trained, UNTRAINED_LEVELS):
         is_counted = np.array([name in counted for name in names])
         candidates.append(fit_weights(of_classes, truth, np.where(is_counted, spread, 0), prior))
     weights = max(candidates, key=partial(weighted_accuracy, of_classes, truth))  # the first of equals

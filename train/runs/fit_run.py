@@ -71,7 +71,7 @@ def fit_run(
     batches = base_batches(source, training)
     validate = validation_of(source, training, config.scoring) if epochs is None else None
     if epochs is not None:
-        logger.info(f"all base classes, {epochs} epochs, as the held-out classes chose")
+        logger.info(f"all base classes, {epochs} epochs")
     elif validate is None:
         logger.info("fewer than 2 val classes with 2 videos: no validation, the last weights are kept")
     with metrics_log(run, training, validation=validate) as log:

@@ -24,6 +24,7 @@ from hcl.extract.system.lock import LOCK_NAMES
 from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import logger
 from hcl.extract.system.settings import list_differences, option_of
+from hcl.match.config import HCL
 from hcl.train.config import LARGE_SET, TRAIN_ON, TrainConfig, preset_config
 from hcl.train.data.cached_maps import finished_classes
 from hcl.train.data.class_augmentation import VERSIONS, class_versions
@@ -39,7 +40,8 @@ BASE_CONTENTS = "base_contents"  # what a run keeps of the contents of its base 
 LABELS = "labels"  # the hash of the names, classes and groups of all videos
 BASE_LABELS = "base_labels"  # the hash of the classes of the base videos, known by their contents
 CONTENT_LENGTH = 16  # hexadecimal digits of each: with a million videos, chance makes two alike once in 10 million sets
-LEAST_TO_HOLD_OUT = 9  # base classes, of which six at least are left to learn from; two held-out ones choose badly
+LEAST_TO_HOLD_OUT = 6  # base classes, of which three at least are held out: two choose badly
+LEAST_TO_CHOOSE_EPOCHS = 9  # below that so few are left that how long they train says nothing of all
 
 
 def open_with_splits(
@@ -191,7 +193,7 @@ def make_run_config(cache: FrameMapCache, training: TrainConfig) -> RunConfig:
 
 
 def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, ...]:
-    """The base classes that choose the epoch and the level weights where fewer than two val classes can.
+    """The base classes that choose the level weights, and the epoch, where fewer than two val classes can.
 
     Args:
         cache: with the splits that count
@@ -199,14 +201,15 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
 
     Returns:
         a quarter of the base classes, three at least, always the same ones; none where val classes can choose, fewer
-        than six would be left, or several caches are trained on
+        than three would be left, several caches are trained on, or they would choose nothing: a method other than hcl
+        has no level weights, and below nine base classes no epoch is chosen
     """
     base = usable_classes(cache, "base")
     if isinstance(cache, JoinedCaches):  # each set would need two val classes of its own
         return ()
     if not training.hold_out or training.method == "resnet" or len(usable_classes(cache, "val")) >= 2:
         return ()
-    if len(base) < LEAST_TO_HOLD_OUT:
+    if len(base) < (LEAST_TO_HOLD_OUT if training.method == HCL else LEAST_TO_CHOOSE_EPOCHS):
         return ()
     return tuple(sorted(np.random.default_rng(0).permutation(base)[: max(3, round(len(base) / 4))].tolist()))
 

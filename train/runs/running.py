@@ -30,6 +30,7 @@ from hcl.train.encoders.layer4 import lacks_layer4
 from hcl.train.runs.embed_cache import write_embeddings
 from hcl.train.runs.fit_run import fit_run, refuse_untrainable
 from hcl.train.runs.planning import (
+    LEAST_TO_CHOOSE_EPOCHS,
     begin,
     default_preset,
     describe_differences,
@@ -159,7 +160,7 @@ def _finish(encoder: Encoder, source: MapSource, run: Run, latest: bool) -> Trai
 
 
 def _fit(planned: Run, source: MapSource, checks: Sequence[Callable[[], None]]) -> Encoder:
-    """Train a run whose lock is held; without classes to validate on, choose the epoch on held-out ones first.
+    """Train a run whose lock is held; without classes to validate on, let held-out ones choose first.
 
     Args:
         planned: the run
@@ -176,7 +177,7 @@ def _fit(planned: Run, source: MapSource, checks: Sequence[Callable[[], None]]) 
 
 
 def _choose(source: MapSource, run: Run, held_out: Sequence[str], checks: Sequence[Callable[[], None]]) -> int:
-    """Train without some base classes, in a run within the run, and say which epoch was best on them.
+    """Train without some base classes, in a run within the run, and say how many epochs all are trained on.
 
     Its store, of the held-out classes alone, keeps the weights of the levels.
 
@@ -185,16 +186,23 @@ def _choose(source: MapSource, run: Run, held_out: Sequence[str], checks: Sequen
         run: that will train on all base classes
         held_out: these classes
         checks: as of `_fit`
+
+    Returns:
+        the epoch that was best on them; all epochs, where they are too many of the base classes to tell
     """
     choice = Run(run.folder / CHOICE, make_run_config(source.cache, run.config.training))
+    choose_epoch = len(run.config.base_classes) >= LEAST_TO_CHOOSE_EPOCHS
     if not run_on_main(lambda: choice.is_finished):
+        chosen = f"{'the epoch and ' if choose_epoch else ''}the weights of the levels"
         logger.info(
-            f"no 2 val classes, so {', '.join(held_out)} are held out first, to choose the epoch and the weights of the"
-            " levels; then all base classes are trained on (--no-hold-out: at once)"
+            f"no 2 val classes, so {', '.join(held_out)} are held out first, to choose {chosen}; then all base classes"
+            " are trained on (--no-hold-out: at once)"
         )
         run_on_main(lambda: begin(choice))
         encoder = fit_run(choice.folder, source, choice.config, checks=checks)
         run_on_main(lambda: embed_held_out(encoder, source, choice, splits=("val",)))
+    if not choose_epoch:
+        return run.config.training.epochs
     return run_on_main(lambda: kept_epoch(choice.folder))
 
 

@@ -292,6 +292,20 @@ def test_a_choice_that_is_made_is_not_made_again(small_train: Train, make_cache:
     assert [json.loads(line)["epoch"] for line in (here / "cut" / METRICS).read_text().splitlines()] == [1]
 
 
+def test_few_base_classes_choose_the_weights_and_not_the_epoch(
+    small_train: Train, make_cache: MakeCache, here: Path, said: list[str]
+) -> None:
+    cache = make_cache(here / "cache.zarr", splits={name: NINE_SPLITS[name] for name in "abcdefxyz"})
+    small_train(cache, here / "one")
+    choice = EmbeddingStore.open(here / "one" / CHOICE / STORE)
+    weights = EmbeddingStore.open(here / "one" / STORE).attributes["level_weights"]
+    assert weights["weights"] == choice.attributes["level_weights"]["weights"] and len(set(choice.videos.label)) == 3
+    told = [line for line in said if line.startswith("no 2 val classes")]
+    assert len(told) == 1 and "to choose the weights of the levels; then" in told[0]
+    epochs = [json.loads(line)["epoch"] for line in (here / "one" / METRICS).read_text().splitlines()]
+    assert epochs == [1, 2] == list(range(1, read_config(here / "one").training.epochs + 1))
+
+
 def test_nothing_need_be_held_out(small_train: Train, make_cache: MakeCache, here: Path, said: list[str]) -> None:
     cache = make_cache(here / "cache.zarr", splits=NINE_SPLITS)
     small_train(cache, here / "one", hold_out=False)
