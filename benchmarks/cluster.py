@@ -1,6 +1,6 @@
 """Time an extraction on a local Ray cluster against the plain one: the same videos into the same shards.
 
-    python benchmarks/cluster.py VIDEOS [--rounds 2] [--shard-videos 16] [--ray-cpus 0] [--limit 0]
+    python benchmarks/cluster.py VIDEOS [--rounds 2] [--shard-videos 16] [--ray-cpus 0] [--ray-gpus 0.5] [--limit 0]
 
 Both start afresh each round, in turn, since a machine does not stay equally busy. What counts is the extraction alone,
 from the first video to the last: a cluster and its workers start in some seconds, once, whatever the set. Beside the
@@ -104,10 +104,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--shard-videos", type=int, default=16)
     parser.add_argument("--ray-cpus", type=int, default=0)
+    parser.add_argument("--ray-gpus", help="GPUs of a worker, such as 0.5; one, where there are any")
     parser.add_argument("--limit", type=int, default=0, help="videos; 0: all")
     given = parser.parse_args()
     shards = ["--split-policy", "all-novel", "--shard-videos", str(given.shard_videos)]
-    modes = {"plain": shards, "--ray local": [*shards, "--ray", "local", "--ray-cpus", str(given.ray_cpus)]}
+    on_ray = ["--ray", "local", "--ray-cpus", str(given.ray_cpus)]
+    on_ray += ["--ray-gpus", given.ray_gpus] if given.ray_gpus else []
+    modes = {"plain": shards, "--ray local": [*shards, *on_ray]}
     found: dict[str, list[Taken]] = {name: [] for name in modes}
     with tempfile.TemporaryDirectory() as folder:
         videos = first_ones(given.videos, given.limit, Path(folder))
