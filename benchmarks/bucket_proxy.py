@@ -29,20 +29,21 @@ class Faults:
     waits: list[float] = field(default_factory=list)  # when each came
 
 
-class FaultyProxy(socketserver.ThreadingTCPServer):
-    """Listens on a free port of this machine and passes requests on to another one.
+class Front(socketserver.ThreadingTCPServer):
+    """Listens on a free port of this machine, before a server.
 
     Args:
         port: of the server, on this machine
+        handler: of the requests
     """
 
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.target, self.faults = port, Faults()
+    def __init__(self, port: int, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.target = port
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -56,6 +57,18 @@ class FaultyProxy(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
         self._thread.join()
+
+
+class FaultyProxy(Front):
+    """Passes requests on, with what `faults` has for them.
+
+    Args:
+        port: of the server, on this machine
+    """
+
+    def __init__(self, port: int) -> None:
+        self.faults = Faults()
+        super().__init__(port, _Handler)
 
 
 class _Handler(socketserver.BaseRequestHandler):

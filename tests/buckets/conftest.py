@@ -92,7 +92,7 @@ def faults(proxy: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def google(server: int) -> Iterator[Any]:
+def google(server: int, proxy: Any) -> Iterator[Any]:
     """Google's part, before the server."""
     made = _loaded(Path(__file__).parent / "gcs_server.py").GcsServer(server)
     yield made

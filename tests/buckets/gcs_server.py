@@ -8,43 +8,28 @@ from __future__ import annotations
 import http.client
 import itertools
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
+
+from bucket_proxy import Front  # loaded before
 
 CONDITION, GENERATION, SOURCE = "x-goog-if-generation-match", "x-goog-generation", "x-goog-copy-source"
 SIGNED = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 PASSED_ON = ("content-type", "range", "content-length", "transfer-encoding")
 
 
-class GcsServer(ThreadingHTTPServer):
-    """Listens on a free port of this machine.
+class GcsServer(Front):
+    """Passes requests on.
 
     Args:
         port: of the server of the S3 protocol, on this machine
     """
 
-    daemon_threads = True
-    request_queue_size = 128
-
     def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.target = port
         self.writing = threading.Lock()
         self.generations: dict[str, int] = {}  # by the path of an object
         self.next_generation = itertools.count(1_700_000_000_000_000)
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """What requests are sent to."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def stop(self) -> None:
-        """Listen no more."""
-        self.shutdown()
-        self.server_close()
-        self._thread.join()
+        super().__init__(port, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
