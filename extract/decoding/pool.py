@@ -29,7 +29,7 @@ from hcl.extract.system.errors import InputError, first_line
 from hcl.extract.system.progress import logger
 from hcl.extract.system.threads import cores, main_left_alone
 
-_AHEAD = 16  # decoded videos that may wait for the caller; 4.8 MB each at the defaults
+AHEAD = 16  # decoded videos that may wait for the caller; 4.8 MB each at the defaults
 _CLOCK = 10  # a video may take so many times its processor time by the clock: others use the machine, too
 _STARTS, _REST = 5, 0.2  # tries to start a worker, and the seconds between them
 
@@ -56,7 +56,7 @@ def decode_ahead(
     pool = DecodePool(task, min(workers or cores(), len(paths)), finished)
     try:
         given = map(paths.__getitem__, range(len(paths)))
-        pool.add(*islice(given, _AHEAD))
+        pool.add(*islice(given, AHEAD))
         for _ in range(len(paths)):
             pool.add(*islice(given, 1))
             yield pool.take()
@@ -205,7 +205,7 @@ class DecodePool:
         logger.warning(f"{told}; {self._size} others go on; to avoid this, {remedy}")
 
     def _hand_out(self) -> None:
-        limit = min(self._count, self._taken + self._size + _AHEAD)
+        limit = min(self._count, self._taken + self._size + AHEAD)
         for worker in self._workers:
             if worker.is_ready and worker.number is None and self._next < limit:
                 try:

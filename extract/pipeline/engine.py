@@ -39,9 +39,6 @@ class Engine(Protocol):
     def kinds(self) -> tuple[MachineKind, ...]:
         """The kinds of machines that it runs on, once it is loaded."""
 
-    def refuse(self, plan: Plan) -> None:
-        """Raise InputError if it cannot read the pending videos; nothing is written yet."""
-
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Write the maps of all pending videos, and mark them, as long as the cache's lock is held."""
 
@@ -57,9 +54,6 @@ class ThisMachine:
     def kinds(self) -> tuple[MachineKind, ...]:
         """The one kind of this process."""
         return (MachineKind.here(self._backbone.device),)
-
-    def refuse(self, plan: Plan) -> None:
-        """Nothing: this machine reads files and URLs."""
 
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Drive the three stages over all pending videos."""

@@ -62,7 +62,6 @@ def extract(
         }
         prepared = prepare(videos, path, config, engine.load, **given, mode="r+")
         plan, config = prepared.plan, prepared.config
-        engine.refuse(plan)
         texts = _texts_for(prepared.cache, plan, config)  # before a cache is made: it may be refused
         cache = prepared.cache or ZarrCache.create(
             path,

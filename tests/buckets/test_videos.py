@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from hcl.extract.cache.zarr_cache import ZarrCache
 from hcl.extract.config import ExtractConfig
 from hcl.extract.pipeline import engine
 from hcl.extract.pipeline.cluster.config import ClusterConfig
-from hcl.extract.pipeline.cluster.extraction import ClusterEngine
-from hcl.extract.pipeline.engine import ThisMachine
+from hcl.extract.pipeline.cluster.extraction import extract_on_cluster
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places import building, streaming
@@ -52,6 +50,10 @@ def upload(folder: Path, url: str) -> None:
 
 def objects_of(url: str) -> dict[str, bytes]:
     return {each.relative_to(place_of(url)).as_posix(): each.read_bytes() for each in place_of(url).glob("**/*")}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def facts(path: object) -> dict[str, object]:
@@ -160,17 +162,27 @@ def test_no_more_than_the_bound_lies_on_disk(tmp_path: Path, videos: str, monkey
     assert not path.parent.exists()
 
 
-def test_workers_of_a_cluster_refuse_urls_before_anything_is_written(
-    tmp_path: Path, videos: str, config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+def test_workers_of_a_cluster_fetch_videos_by_themselves(
+    tmp_path: Path, bucket: str, videos: str, config: ExtractConfig, write_video: Callable[..., Path]
 ) -> None:
-    with ExitStack() as held:
-        workers = ClusterEngine(ClusterConfig(ray="local"), held)
-        monkeypatch.setattr(workers, "load", ThisMachine().load)  # no cluster is needed for it
-        with pytest.raises(
-            InputError, match=r"s3://.*: workers of a cluster read videos from a folder .* leave out --ray"
-        ):
-            extract(videos, tmp_path / "cache.zarr", config, engine=workers)
-    assert not (tmp_path / "cache.zarr").exists()
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    write_video(tmp_path / "here.mp4", seed=50)
+    (tmp_path / "videos" / "b" / "broken.mp4").write_bytes(b"no video")
+    upload(tmp_path / "videos", videos)
+    names = [(f"{videos}/{name}/{copy} ü.mp4", name) for name in CLASSES for copy in range(3)]
+    names += [(f"{videos}/b/broken.mp4", "b"), (str(tmp_path / "here.mp4"), "a")]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *map(",".join, names)]))
+    (tmp_path / "temporary").mkdir()
+    config = replace(config, shard_videos=3)
+    alone = extract(tmp_path / "list.csv", tmp_path / "alone.zarr", config)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_TMPDIR", tempfile.gettempdir())  # whose sockets need a short path
+        patched.setenv("TMPDIR", str(tmp_path / "temporary"))
+        patched.setenv("RAY_worker_niceness", "0")
+        done = extract_on_cluster(tmp_path / "list.csv", f"{bucket}/maps.zarr", config, ClusterConfig(ray="local"))
+    assert (done.extracted, done.failed) == (alone.extracted, alone.failed) and done.extracted == 7
+    assert objects_of(f"{bucket}/maps.zarr") == contents(tmp_path / "alone.zarr")
+    assert not list((tmp_path / "temporary").glob("hcl-videos-*"))
 
 
 def test_a_url_that_holds_no_videos_is_refused(tmp_path: Path, bucket: str, videos: str, config: ExtractConfig) -> None:

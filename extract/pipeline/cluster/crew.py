@@ -17,6 +17,7 @@ from hcl.extract.system.progress import logger
 
 CALLS = 20  # that a worker may have at once; all but one or two wait
 STARTS_WITHIN = 30.0  # seconds that the others have once the first worker is there
+CLOSES_WITHIN = 5.0  # seconds
 DEATHS = 3  # of workers in a row, or over one shard, after which nothing more is tried
 
 
@@ -167,6 +168,9 @@ class Crew:
         self.ray.kill(member.actor)
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers; those that can remove what they fetched first."""
+        closing = [member.actor.close.remote() for member in self.ready]
+        if closing:
+            self.ray.wait(closing, num_returns=len(closing), timeout=CLOSES_WITHIN)
         for member in list(self.members):
             self.dismiss(member)

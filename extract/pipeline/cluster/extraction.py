@@ -26,7 +26,7 @@ from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.plan import Plan
 from hcl.extract.pipeline.summary import Summary
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.places.location import is_remote, place_of
+from hcl.extract.system.places.location import place_of
 from hcl.extract.system.progress import Bar, logger, progress_bar
 
 SHARD_VIDEOS = 64  # of a new cache, where nothing is said
@@ -40,7 +40,7 @@ def extract_on_cluster(
     """Extract as `hcl.extract.pipeline.extraction.extract` does, on the workers of a Ray cluster.
 
     Args:
-        videos, path, config: as of `extract`; all nodes must see both paths
+        videos, path, config: as of `extract`; all nodes must see both: by the same path, or in a bucket
         cluster: which, and what each worker gets
         upkeep: further arguments of `extract`
 
@@ -100,14 +100,6 @@ class ClusterEngine:
     def kinds(self) -> tuple[MachineKind, ...]:
         """The kinds of the workers."""
         return self.crew.reference
-
-    def refuse(self, plan: Plan) -> None:
-        """Refuse videos by URL."""
-        if remote := next((source for _, source in plan.pending if is_remote(source)), None):
-            raise InputError(
-                f"{remote}: workers of a cluster read videos from a folder that all nodes see; mount or copy them, or"
-                " leave out --ray"
-            )
 
     def run(self, cache: ZarrCache, plan: Plan, config: ExtractConfig, still_held: StillHeld) -> None:
         """Hand out the shards of all pending videos until each is written."""

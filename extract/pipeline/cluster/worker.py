@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -23,11 +24,13 @@ from hcl.extract.backbones.machine import MachineKind
 from hcl.extract.cache.sharding.places import Sharding, ShardUnit
 from hcl.extract.cache.sharding.shard_writer import UnitWriter, WrittenShard
 from hcl.extract.config import ExtractConfig
-from hcl.extract.decoding.pool import DecodePool
+from hcl.extract.decoding.pool import AHEAD, DecodePool
 from hcl.extract.decoding.worker import Decoded, DecodeTask, Failed
 from hcl.extract.pipeline.engine import told_if_unwritable
 from hcl.extract.pipeline.inference import map_videos
 from hcl.extract.pipeline.preparation import choose_backbone
+from hcl.extract.system.atomic import in_bucket
+from hcl.extract.system.places.streaming import Fetching
 from hcl.extract.system.progress import logger
 
 
@@ -70,6 +73,8 @@ class ShardExtractor:
         self._lines = _Lines()
         self._backbone: Backbone | None = None
         self._pool: DecodePool | None = None
+        self._fetching: Fetching | None = None  # once videos lie in a bucket
+        self._given = 0  # of the videos that are fetched, those that the pool has
         self._writer: UnitWriter | None = None
         self._jobs: queue.Queue[tuple[_Job, Sharding]] = queue.Queue()
         self._current: dict[int, _Job] = {}  # by the number of the shard
@@ -121,7 +126,8 @@ class ShardExtractor:
     def _decoded(self, first: _Job) -> Iterator[Decoded | Failed]:
         """The frames of all videos that are asked for, in order; it ends where none is left, so that no batch waits."""
         if self._pool is None:
-            self._pool = DecodePool(DecodeTask.of(self._config), self._config.workers or self._cpus)
+            workers = self._config.workers or self._cpus
+            self._pool = DecodePool(DecodeTask.of(self._config), workers, self._decoded_one)
         waiting = self._admit(first)
         while True:
             with suppress(queue.Empty):
@@ -129,6 +135,7 @@ class ShardExtractor:
                     waiting += self._admit(self._jobs.get_nowait()[0])
             if not waiting:
                 return
+            self._pass_on(waiting)
             waiting -= 1
             yield self._pool.take()
 
@@ -137,14 +144,42 @@ class ShardExtractor:
             raise ValueError("no pool yet")
         self._current[job.unit.number] = job
         self._writer.expect(job.unit)
-        self._pool.add(*job.unit.videos)
+        if self._fetching is None and any(in_bucket(path) for _, path in job.unit.videos):
+            self._fetching = Fetching()
+        add = self._pool.add if self._fetching is None else self._fetching.add
+        add(*job.unit.videos)
         return len(job.unit.videos)
+
+    def _pass_on(self, waiting: int) -> None:
+        """Give the pool the next videos that are fetched; it waits for them where the pool has too few.
+
+        Args:
+            waiting: videos that were asked for and not taken yet, wherever they are
+        """
+        if self._pool is None or self._fetching is None:
+            return
+        in_pool = waiting - (len(self._fetching) - self._given)
+        for _ in range(min(waiting, AHEAD) - in_pool):
+            self._pool.add(self._fetching[self._given])
+            self._given += 1
+
+    def _decoded_one(self, video: tuple[int, Path]) -> None:
+        if self._fetching is not None:
+            self._fetching.finished(video)
+
+    def close(self) -> None:
+        """End the decoding processes, and remove what was fetched."""
+        if self._pool is not None:
+            self._pool.close()
+        if self._fetching is not None:
+            self._fetching.close()
+        self._pool = self._fetching = None
+        self._given = 0
 
     def _fail(self, error: BaseException, first: _Job) -> None:
         """Tell all who wait, and begin anew: what was decoded meanwhile belongs to nobody."""
-        if self._pool is not None:
-            self._pool.close()
-        self._pool = self._writer = None
+        self.close()
+        self._writer = None
         jobs, self._current = {*self._current.values(), first}, {}
         for job in jobs:
             if not job.done.done():

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from io import BytesIO, TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -97,9 +98,7 @@ class RemotePath(PathLike):
         return str(self) < str(other)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from hcl.extract.system.places.location import place_of
-
-        return place_of, (str(self),)
+        return partial(RemotePath, state=self.state), (self.scheme, self.bucket, self._names)
 
     def __truediv__(self, part: Any) -> RemotePath:
         return self._at((*self._names, *parts_of(str(part))))

@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,21 +45,23 @@ def streamed(videos: Sequence[Numbered]) -> Iterator[Streamed]:
     if not any(is_remote(path) for _, path in videos):
         yield Streamed(videos, lambda _: None)
         return
-    with TemporaryDirectory(prefix="hcl-videos-") as folder, ThreadPoolExecutor(FETCHED_AHEAD) as pool:
-        most = min(MOST_BYTES, int(SHARE_OF_DISK * shutil.disk_usage(folder).free))
-        fetching = _Fetching(videos, Path(folder), pool, most)
-        try:
-            yield Streamed(fetching, fetching.finished)
-        finally:
-            fetching.stop()
-            pool.shutdown(cancel_futures=True)
+    with closing(Fetching(videos)) as fetching:
+        yield Streamed(fetching, fetching.finished)
 
 
-class _Fetching(Sequence[Numbered]):
-    """Fetches videos one after the other, some before they are asked for."""
+class Fetching(Sequence[Numbered]):
+    """Fetches videos one after the other, some before they are asked for, into a folder of its own.
 
-    def __init__(self, videos: Sequence[Numbered], folder: Path, pool: ThreadPoolExecutor, most: int) -> None:
-        self._videos, self._folder, self._pool, self._most = videos, folder, pool, most
+    Args:
+        videos: rows and places, the first ones; those on this machine stay what they are
+    """
+
+    def __init__(self, videos: Sequence[Numbered] = ()) -> None:
+        self._temporary = TemporaryDirectory(prefix="hcl-videos-")
+        self._folder = Path(self._temporary.name)
+        self._pool = ThreadPoolExecutor(FETCHED_AHEAD)
+        self._most = min(MOST_BYTES, int(SHARE_OF_DISK * shutil.disk_usage(self._folder).free))
+        self._videos = list(videos)
         self._begun = 0  # videos whose fetching was begun
         self._bytes: dict[int, int] = {}  # of those that lie in the folder or are on their way, by row
         self._files: dict[int, Future[Path]] = {}  # by place among the videos
@@ -68,6 +70,10 @@ class _Fetching(Sequence[Numbered]):
 
     def __len__(self) -> int:
         return len(self._videos)
+
+    def add(self, *videos: Numbered) -> None:
+        """Let further videos follow."""
+        self._videos += videos
 
     def __getitem__(self, place: int) -> Numbered:  # type: ignore[override]
         """Wait for a video; those before it were asked for already."""
@@ -92,9 +98,11 @@ class _Fetching(Sequence[Numbered]):
         else:
             path.unlink(missing_ok=True)
 
-    def stop(self) -> None:
-        """Begin nothing more."""
+    def close(self) -> None:
+        """Fetch nothing more, and remove the folder."""
         self._is_stopped = True
+        self._pool.shutdown(cancel_futures=True)
+        self._temporary.cleanup()
 
     def _begin(self) -> bool:
         """Begin to fetch the next video if there is room for it."""
