@@ -39,7 +39,7 @@ class Costs:
     pair_seconds: float = 1.93e-4  # all levels, two cores
     clip_pair_seconds: float = 1.1e-5  # global and temporal level, two cores
     listed_seconds: float = 1.3e-3  # the same of a video of the short list: one query at a time, one thread
-    short_list: float = 200
+    short_list: float = 1000
     gpu_hour: float = 3.0  # price, with 16 cores
     core_hour: float = 0.04  # price
     gb_month: float = 0.023  # price of storage

@@ -121,7 +121,7 @@ class Searcher:
             found = self.archive.stages.search(
                 [each.embeddings for each in ready if isinstance(each, _Ready)],
                 top=self.config.top,
-                short_list=self.config.short_list,
+                short_list=self.config.short_list_for(len(self.store.videos)),
                 without=[NOWHERE if (row := asked[number].row) is None else row for number in whole],
             )
         except ValueError as error:

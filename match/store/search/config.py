@@ -9,6 +9,8 @@ from hcl.extract.system.settings import ADVANCED, SPEED, check_settings, setting
 AUTO, EXACT = "auto", "exact"
 GRAPHS = ("f16", "i8")  # kinds of an index on disk: what a number of a vector is stored as
 INDEXES = (AUTO, EXACT, *GRAPHS)
+SHORT_LISTS = (200, 1000)  # shortest and longest, where none is asked for: nearly all of the best 20 are on it
+VIDEOS_PER_LISTED = 1000
 EXACT_VIDEOS = 1_000_000  # of which "auto" compares all; of more it asks the index on disk
 
 
@@ -18,7 +20,10 @@ class SearchConfig:
 
     top: int = setting(20, "Videos listed for each query; with --pairs, pairs that are printed.", at_least=1)
     short_list: int = setting(
-        200, "Videos that the global embeddings propose for each query; all levels are compared on these.", at_least=1
+        0,
+        "Videos that the global embeddings propose for each query; all levels are compared on these. 0: 200, of more"
+        " than 200,000 videos a thousandth of them, 1000 at most.",
+        at_least=0,
     )
     threshold: float = setting(
         0.9,
@@ -46,6 +51,11 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def short_list_for(self, videos: int) -> int:
+        """The length of the short list in a store of some videos: a longer one holds the best of a larger archive."""
+        shortest, longest = SHORT_LISTS
+        return self.short_list or min(longest, max(shortest, videos // VIDEOS_PER_LISTED))
 
     def kind_for(self, videos: int) -> str:
         """The kind of index for a store of some videos: "exact", "f16" or "i8"."""

@@ -153,3 +153,11 @@ def test_nan_comes_last(stages: TwoStages) -> None:
     broken = replace(query, global_=query.global_ * torch.nan)
     found = stages.search([broken], top=VIDEOS, short_list=VIDEOS, without=[NOWHERE])[0]
     assert len(found.rows) == VIDEOS and np.isnan(found.total).all()
+
+
+@pytest.mark.parametrize(
+    ("videos", "expected"), [(10, 200), (200_999, 200), (500_000, 500), (10**6, 1000), (10**8, 1000)]
+)
+def test_the_short_list_grows_with_the_archive(videos: int, expected: int) -> None:
+    assert SearchConfig().short_list_for(videos) == expected
+    assert SearchConfig(short_list=7).short_list_for(videos) == 7
