@@ -362,6 +362,24 @@ def test_some_levels_alone_are_kept_where_all_together_are_behind_them(
     assert chosen is not None and {name for name, value in chosen.weights.items() if value > 0} == set(alone)
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "kept"),
+    [
+        ((0.98, 0.985, 0.5), ALL),
+        ((0.98, 0.995, 0.5), LEVELS),
+        ((0.5, 0.505, 0.501), UNTRAINED_LEVELS),
+        ((0.5, 0.6, 0.6), LEVELS),
+    ],
+)
+def test_trained_levels_alone_must_be_clearly_ahead_and_untrained_ones_just_ahead(
+    write_known: WriteKnown, monkeypatch: pytest.MonkeyPatch, accuracies: tuple[float, ...], kept: tuple[str, ...]
+) -> None:
+    of_candidates = iter(accuracies)  # all levels, the trained ones alone, the untrained ones alone
+    monkeypatch.setattr(level_weights, "weighted_accuracy", lambda *_: next(of_candidates))
+    chosen = choose_level_weights(write_known(splits=("val",) * 6))
+    assert chosen is not None and {name for name, value in chosen.weights.items() if value > 0} == set(kept)
+
+
 def known_scores_of(known: dict[str, Tensor], name: str) -> Tensor:
     unit = known[name] / known[name].norm(dim=1, keepdim=True)
     return unit @ unit.T
