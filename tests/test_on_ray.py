@@ -44,13 +44,11 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "include_dashboard": False}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("RAY_worker_niceness", "0")  # else its workers stand back behind all else on the machine
-        made = Cluster(initialize_head=True, head_node_args=head)
-        ray.init(address=made.address, log_to_driver=False)
-        yield made
-        ray.shutdown()
-        made.shutdown()
+    made = Cluster(initialize_head=True, head_node_args=head)  # whose workers stand back behind all else
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
 
 
 @pytest.fixture(scope="module")

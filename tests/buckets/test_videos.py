@@ -178,7 +178,6 @@ def test_workers_of_a_cluster_fetch_videos_by_themselves(
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_TMPDIR", tempfile.gettempdir())  # whose sockets need a short path
         patched.setenv("TMPDIR", str(tmp_path / "temporary"))
-        patched.setenv("RAY_worker_niceness", "0")
         done = extract_on_cluster(tmp_path / "list.csv", f"{bucket}/maps.zarr", config, ClusterConfig(ray="local"))
     assert (done.extracted, done.failed) == (alone.extracted, alone.failed) and done.extracted == 7
     assert objects_of(f"{bucket}/maps.zarr") == contents(tmp_path / "alone.zarr")
