@@ -170,7 +170,8 @@ class VideoEmbedder:
 
     def embed_one(self, video: Video) -> EmbeddedVideo | BrokenVideo:
         """Embed one video, as `embed`."""
-        return next(iter(self.embed([video])))
+        (result,) = self.embed([video])  # to its end: the decoding processes of a stream that is left end with it
+        return result
 
     @torch.inference_mode()
     def embed_maps(self, views: NDArray[np.float16]) -> EmbeddedBatch:

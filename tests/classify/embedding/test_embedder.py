@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from hcl.classify.embedding.embedder import VideoEmbedder
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo
 from hcl.extract.config import ExtractConfig
+from hcl.extract.pipeline import inference
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.system.errors import InputError
 from hcl.extract.video.reading import read_chosen_frames
@@ -102,6 +104,22 @@ def test_arrays_of_frames_and_broken_videos_stand_among_the_others(
     assert isinstance(missing, BrokenVideo) and missing.reason == "the file does not exist"
     assert isinstance(one_frame, BrokenVideo) and "got an array of uint8 (48, 64, 3)" in one_frame.reason
     assert isinstance(floats, BrokenVideo) and "expected frames (T, H, W, 3) of uint8" in floats.reason
+
+
+def test_the_process_of_one_video_waits_however_soon_it_is_mapped(
+    small_videos: Path, small_config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = inference._collect
+
+    def collect_all(calls: Any, mapped: Any, *, most: int) -> None:
+        collect(calls, mapped, most=0)
+
+    monkeypatch.setattr(inference, "_collect", collect_all)
+    video = next((small_videos / "novel").rglob("*.mp4"))
+    with VideoEmbedder.load(extraction=replace(small_config, frames=8, views=2), device="cpu") as embedder:
+        before = set(multiprocessing.active_children())
+        embedder.embed_one(video)
+        assert len(set(multiprocessing.active_children()) - before) == 1
 
 
 def test_decoding_processes_wait_for_the_next_video_and_an_abandoned_stream_leaves_nothing(
