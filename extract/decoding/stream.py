@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,14 +23,7 @@ from PIL import Image
 
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.sampling import Grid, Sample, StreamEnd, TimedFrame, sample_stream
-from hcl.extract.decoding.worker import (
-    MEMORY_EXIT_CODE,
-    MIB_PER_VIDEO,
-    TIME_EXIT_CODE,
-    TimeLimit,
-    end_beyond_limits,
-    silence_stderr,
-)
+from hcl.extract.decoding.worker import MEMORY_EXIT_CODE, MIB_PER_VIDEO, TIME_EXIT_CODE, Limits, silence_stderr
 from hcl.extract.system.errors import VideoError, first_line, lacks_resources
 from hcl.extract.system.threads import end_with_parent, main_left_alone
 from hcl.extract.video.container import open_video
@@ -116,13 +108,14 @@ def serve_samples(connection: Connection, path: Path, task: StreamTask) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     silence_stderr()
-    limit = TimeLimit()
-    limit.set(task.seconds)
-    threading.Thread(target=end_beyond_limits, args=(task.mib, limit), daemon=True).start()
+    limits = Limits(task.mib)
+    limits.allow(task.seconds)
+    limits.watch()
     try:
         for sample in sample_video(path, task):
+            limits.check()
             connection.send(sample)
-            limit.set(task.seconds)
+            limits.allow(task.seconds)
     except BrokenPipeError:
         return
     except VideoError as error:

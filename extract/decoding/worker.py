@@ -96,18 +96,19 @@ def serve(connection: Connection, task: DecodeTask) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     silence_stderr()
-    time_limit = TimeLimit()
-    threading.Thread(target=end_beyond_limits, args=(task.mib_per_video, time_limit), daemon=True).start()
+    limits = Limits(task.mib_per_video)
+    limits.watch()
     connection.send("ready")
     for videos in count(1):
         try:
             row, path = connection.recv()
-            time_limit.set(task.processor_seconds(Source()))
+            limits.allow(task.processor_seconds(Source()))
             source = read_source(path, task.frame_names)
             connection.send(source)
-            time_limit.set(task.processor_seconds(source))
+            limits.allow(task.processor_seconds(source))
             answer = decode_video(row, path, task, source, is_last=videos >= _VIDEOS_PER_WORKER)
-            time_limit.set(math.inf)
+            limits.check()
+            limits.allow(math.inf)
             connection.send(answer)
         except (EOFError, BrokenPipeError):
             return
@@ -146,35 +147,40 @@ def silence_stderr() -> None:
     os.close(nowhere)
 
 
-class TimeLimit:
-    """The processor time at which this process gives its video up: that of all its threads, however busy the machine.
+class Limits:
+    """What this process may take for one video: memory beyond what it has now, and processor time.
 
-    The parent watches the clock, for a process that waits for ever.
+    The time is that of all its threads, however busy the machine; the parent watches the clock, for a process that
+    waits for ever. Windows does not say how large a process is. A limit of memory set on the process would do, but then
+    the decoders take what they cannot allocate for damage in the video.
+
+    Args:
+        mib: by which the process may grow
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mib: int) -> None:
+        self._most_mib = _resident_mib() + mib
         self._end = math.inf
 
-    def set(self, seconds: float) -> None:
+    def allow(self, seconds: float) -> None:
         """Allow some processor time from now on."""
         self._end = time.process_time() + seconds
 
-    def is_over(self) -> bool:
-        return time.process_time() > self._end
-
-
-def end_beyond_limits(mib: int, time_limit: TimeLimit) -> None:
-    """Watch this process and end it once it has grown by more than `mib`, or its time is over.
-
-    Windows does not say how large a process is. A limit set on the process would do, but then the decoders take what
-    they cannot allocate for damage in the video.
-    """
-    start = _resident_mib()
-    while _resident_mib() - start <= mib:
-        if time_limit.is_over():
+    def check(self) -> None:
+        """End this process if it is beyond a limit."""
+        if _resident_mib() > self._most_mib:
+            os._exit(MEMORY_EXIT_CODE)
+        if time.process_time() > self._end:
             os._exit(TIME_EXIT_CODE)
-        time.sleep(0.05)
-    os._exit(MEMORY_EXIT_CODE)
+
+    def watch(self) -> None:
+        """Check again and again in a thread. On a busy machine its turn may come late: check before answering, too."""
+        threading.Thread(target=self._check_forever, daemon=True).start()
+
+    def _check_forever(self) -> None:
+        while True:
+            self.check()
+            time.sleep(0.05)
 
 
 def _resident_mib() -> float:

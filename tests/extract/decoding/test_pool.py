@@ -21,7 +21,14 @@ from PIL import Image
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.source import Source
-from hcl.extract.decoding.worker import Decoded, DecodeTask, Failed, decode_video
+from hcl.extract.decoding.worker import (
+    MEMORY_EXIT_CODE,
+    TIME_EXIT_CODE,
+    Decoded,
+    DecodeTask,
+    Failed,
+    decode_video,
+)
 from hcl.extract.system.errors import InputError
 from hcl.extract.video.reading import read_frames
 
@@ -122,10 +129,34 @@ def test_a_busy_machine_does_not_use_up_a_videos_time(slow: Path) -> None:
     assert [type(result) for result in (first, *results)] == [Decoded, Decoded]
 
 
-def test_a_video_that_takes_too_much_processor_time_is_ended(slower: Path) -> None:
+def test_a_video_that_takes_too_much_processor_time_is_ended(slower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hcl.extract.decoding.pool._CLOCK", 10_000)  # the clock must not be first on a busy machine
     (result,) = decode_ahead([(1, slower)], replace(TASK, seconds_per_video=0.01, seconds_per_mb=0), workers=1)
     assert isinstance(result, Failed)
     assert result.reason == "decoding it took longer than 0 seconds of processor time; raise --video-timeout"
+
+
+UNWATCHED = """
+import sys
+from multiprocessing import Pipe
+from pathlib import Path
+from hcl.extract.decoding import worker
+
+worker.end_with_parent = lambda: None  # it is no multiprocessing child
+worker.Limits.watch = lambda limits: None
+ours, theirs = Pipe()
+ours.send((1, Path(sys.argv[1])))
+worker.serve(theirs, worker.DecodeTask(frames=4, size=64, decoder="auto", seconds_per_mb=0, **{sys.argv[2]: 0}))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say how large a process is")
+@pytest.mark.parametrize(
+    ("limit", "code"), [("seconds_per_video", TIME_EXIT_CODE), ("mib_per_video", MEMORY_EXIT_CODE)]
+)
+def test_a_video_beyond_a_limit_is_ended_though_its_watcher_had_no_turn(slow: Path, limit: str, code: int) -> None:
+    worker = subprocess.run([sys.executable, "-c", UNWATCHED, str(slow), limit], timeout=120)
+    assert worker.returncode == code
 
 
 def test_a_long_recording_is_given_time_by_its_size() -> None:

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import re
+import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -95,6 +97,23 @@ def test_a_reason_comes_back_and_an_abandoned_stream_leaves_no_process(write_vid
     next(messages)
     messages.close()  # type: ignore[attr-defined]
     assert set(multiprocessing.active_children()) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say how large a process is")
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("seconds", "decoding one piece of it took longer than 0 seconds of processor time"),
+        ("mib", "decoding it takes more than 0 MiB of memory"),
+    ],
+)
+def test_a_stream_beyond_a_limit_is_ended(
+    write_video: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, reason: str
+) -> None:
+    limited = replace(task(), **{limit: 1e-5 if limit == "seconds" else 0})  # type: ignore[arg-type]
+    monkeypatch.setattr("hcl.extract.decoding.stream.PATIENCE", 100 / limited.seconds)  # the clock must not be first
+    with pytest.raises(VideoError, match=reason):
+        list(stream_samples(write_video(tmp_path / "a.mp4", frames=50), limited))  # type: ignore[operator]
 
 
 def test_lengths_of_short_videos_follow_from_their_packets(write_video: object, tmp_path: Path) -> None:
