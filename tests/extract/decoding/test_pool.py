@@ -52,12 +52,6 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("slow") / "slow.mp4", frames=160, width=480, height=352)
 
 
-@pytest.fixture(scope="module")
-def slower(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video that a worker is at for many looks of the thread that watches it, also on a busy machine."""
-    return write_video(tmp_path_factory.mktemp("slower") / "slower.mp4", frames=1500, width=480, height=352)
-
-
 def test_results_come_in_order_with_the_state_of_the_file(tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
@@ -129,9 +123,9 @@ def test_a_busy_machine_does_not_use_up_a_videos_time(slow: Path) -> None:
     assert [type(result) for result in (first, *results)] == [Decoded, Decoded]
 
 
-def test_a_video_that_takes_too_much_processor_time_is_ended(slower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_takes_too_much_processor_time_is_ended(slow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hcl.extract.decoding.pool._CLOCK", 10_000)  # the clock must not be first on a busy machine
-    (result,) = decode_ahead([(1, slower)], replace(TASK, seconds_per_video=0.01, seconds_per_mb=0), workers=1)
+    (result,) = decode_ahead([(1, slow)], replace(TASK, seconds_per_video=0.01, seconds_per_mb=0), workers=1)
     assert isinstance(result, Failed)
     assert result.reason == "decoding it took longer than 0 seconds of processor time; raise --video-timeout"
 
@@ -224,8 +218,8 @@ def test_workers_that_never_start_are_named(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say how large a process is")
-def test_a_worker_that_swells_is_ended(slower: Path) -> None:
-    (result,) = decode_ahead([(1, slower)], replace(TASK, mib_per_video=1), workers=1)
+def test_a_worker_that_swells_is_ended(slow: Path) -> None:
+    (result,) = decode_ahead([(1, slow)], replace(TASK, mib_per_video=1), workers=1)
     assert isinstance(result, Failed)
     assert result.reason == "decoding it takes more than 1 MiB of memory"
 

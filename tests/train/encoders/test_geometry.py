@@ -171,8 +171,8 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
 def test_differences_have_a_geometry_of_their_own(views: int) -> None:
     """What is known of the frames is as without differences; what is known of these, as if they were the frames.
 
-    Whitened vectors are compared by their inner products: which way round the directions stand that do not vary within a
-    class is for the processor to say.
+    Whitened vectors are compared by their inner products: directions that do not vary within a class stand as the
+    processor's library has them.
     """
     frames, differences = some_videos(views), [(maps.square() - 3, label) for maps, label in some_videos(views)]
     both = [
@@ -190,8 +190,9 @@ def test_differences_have_a_geometry_of_their_own(views: int) -> None:
         "untrained_difference_motion": second["untrained_motion"],
     }
     for name, vectors in expected.items():
-        one, other = (found[name], vectors) if "untrained" in name else (found[name] @ found[name].T, vectors @ vectors.T)
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+        both = (found[name], vectors)
+        compared = both if "untrained" in name else [each @ each.T for each in both]
+        torch.testing.assert_close(*compared, rtol=1e-3, atol=1e-3)
     rotated = geometry.rotate(asked)
     assert rotated.shape[-1] == geometry.axis_count == 2 * CHANNELS
     torch.testing.assert_close(rotated[..., ::2], of_frames.rotate(asked[..., :CHANNELS]), rtol=1e-3, atol=1e-3)
