@@ -132,7 +132,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_realtime() -> None:
     """Take from this process, and all that it starts, the right to a realtime priority, on Linux.
 
-    Where root may take it, renderers were seen at the highest one, waiting for each other: nothing else ran any more.
+    Renderers at the highest one (see `ordinary_priority`) waited for each other: nothing else ran any more.
     """
     PR_CAPBSET_DROP, CAP_SYS_NICE = 24, 23
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_NICE, 0, 0, 0)  # without effect where it is not root's to give
