@@ -161,7 +161,8 @@ def film_an_example(one: Person, label: str) -> None:
     one.find("#record").click()
     one.until(lambda: one.find("#filming").text == "Recorded.")
     one.find("#camera").click()
-    assert one.find("#problem").text == "" and not one.find("#preview").is_displayed()
+    one.until(lambda: not one.find("#preview").is_displayed())
+    assert one.find("#problem").text == ""
 
 
 def test_hostile_names_are_text(person: Callable[..., Person], serve: Any, small_videos: Path) -> None:
