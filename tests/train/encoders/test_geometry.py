@@ -190,8 +190,8 @@ def test_differences_have_a_geometry_of_their_own(views: int) -> None:
         "untrained_difference_motion": second["untrained_motion"],
     }
     for name, vectors in expected.items():
-        both = (found[name], vectors)
-        compared = both if "untrained" in name else [each @ each.T for each in both]
+        pair = (found[name], vectors)
+        compared = pair if "untrained" in name else [each @ each.T for each in pair]
         torch.testing.assert_close(*compared, rtol=1e-3, atol=1e-3)
     rotated = geometry.rotate(asked)
     assert rotated.shape[-1] == geometry.axis_count == 2 * CHANNELS
