@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -60,11 +60,11 @@ def serve_app(support: Path | None, run: Path | None, config: AppConfig, setting
         with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="hcl-app-") as folder:
             workbench = Workbench(embedder, opened, settings)
             try:
-                serve(workbench, config, sock, Path(folder))
-            except KeyboardInterrupt:
-                echo("the page has ended")
+                with suppress(KeyboardInterrupt):  # none comes where Ctrl-C is ignored, as in the background
+                    serve(workbench, config, sock, Path(folder))
             finally:
                 workbench.close()
+            echo("the page has ended")
 
 
 def serve(workbench: Workbench, config: AppConfig, sock: socket.socket, folder: Path) -> None:

@@ -19,7 +19,10 @@ from hcl.cli import main
 from hcl.extract.system.errors import InputError
 
 
-def test_it_serves_until_ctrl_c_and_leaves_nothing(trained_run: Path, small_weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["terminal", "background"])
+def test_it_serves_until_ctrl_c_and_leaves_nothing(
+    trained_run: Path, small_weights: Path, tmp_path: Path, handler: Any
+) -> None:
     words = ["app", "--run", str(trained_run), "--text-model", "none", "--port", "0", "--device", "cpu"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hcl.cli", *words, "--support", str(tmp_path / "my.support")],
@@ -28,6 +31,7 @@ def test_it_serves_until_ctrl_c_and_leaves_nothing(trained_run: Path, small_weig
         text=True,
         cwd=small_weights.parent,
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
     )
     try:
         assert process.stdout is not None
