@@ -12,12 +12,10 @@ demo: .venv/ready
 	cd demo && ../$(BIN)/hcl train cache.zarr
 	cd demo && ../$(BIN)/hcl evaluate --way 5 --shot 1
 
-# A process a core and one more, since a fifth of the time is waiting, but no more than four. Each file runs in one of
-# them, the files in their order: xdist would begin with those of many tests, and wait at the end for the longest. Each
-# process has one thread: threads of several get in each other's way.
+# A process a core, each file in one of them, each with one thread: threads of several processes get in each other's way.
+# Files run in their order: xdist would begin with those of many tests, and wait at the end for the longest.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 \
-		--dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 docs: .venv/ready
 	$(BIN)/python -m mkdocs build --strict

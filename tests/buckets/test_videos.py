@@ -174,6 +174,7 @@ def test_workers_of_a_cluster_fetch_videos_by_themselves(
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_TMPDIR", tempfile.gettempdir())  # whose sockets need a short path
         patched.setenv("TMPDIR", str(tmp_path / "temporary"))
+        patched.setenv("RAY_AUTH_MODE", "disabled")  # else Ray leaves it at "token" for all that starts here later
         done = extract_on_cluster(tmp_path / "list.csv", f"{bucket}/maps.zarr", config, ClusterConfig(ray="local"))
     assert (done.extracted, done.failed) == (alone.extracted, alone.failed) and done.extracted == 7
     assert objects_of(f"{bucket}/maps.zarr") == objects_of(f"{bucket}/alone.zarr")
