@@ -13,9 +13,8 @@ demo: .venv/ready
 	cd demo && ../$(BIN)/hcl evaluate --way 5 --shot 1
 
 # A process a core, each file in one of them, each with one thread: threads of several processes get in each other's way.
-# Files run in their order: xdist would begin with those of many tests, and wait at the end for the longest.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/ready
 	$(BIN)/python -m mkdocs build --strict
