@@ -12,6 +12,7 @@ SPLITS = ("base", "val", "novel")
 SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
 MOTIONS = ("rgbdiff", "none")
+CROPS = ("moving", "random")
 BENCHMARKS = ("kinetics-cmn", "ssv2-cmn", "ssv2-otam", "hmdb-arn", "ucf-arn")
 LAYERS = ("layer4", "layer3", "layer3-pooled", "layer3+layer4")  # what a ResNet gives; the first is the default
 
@@ -31,6 +32,12 @@ class ExtractConfig:
         2,
         "Views per video (random frames and crops); the first is the canonical one, of whole frames.",
         at_least=1,
+    )
+    crops: str = setting(
+        CROPS[0],
+        "What the further views are cut from, each at random, half of its area at least. moving: the part of the"
+        " frames where something moves; random: the whole frame.",
+        choices=CROPS,
     )
     flip: bool = setting(False, "Mirror half of the further views; leave off if left and right distinguish classes.")
     motion: str = setting(

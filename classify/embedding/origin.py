@@ -10,7 +10,7 @@ from hcl.extract.cache.base import map_settings
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
-VIEW_SETTINGS = ("view_seed", "flip")
+VIEW_SETTINGS = {"view_seed": None, "flip": None, "crops": "random"}  # and what counts where a cache names none
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class Origin:
     @property
     def compared(self) -> dict[str, Any]:
         """All that must be alike."""
-        views = {name: self.settings.get(name) for name in VIEW_SETTINGS} if self.views > 1 else {}
+        views = (
+            {name: self.settings.get(name, absent) for name, absent in VIEW_SETTINGS.items()} if self.views > 1 else {}
+        )
         encoder = self.encoder_sha256[:12] or "untrained"
         return {"encoder": encoder, **map_settings(self.settings), "views": self.views, **views}
 

@@ -35,6 +35,7 @@ def config_of_cache(
         views=views,
         flip=bool(settings.get("flip")) and views > 1,
         view_seed=settings.get("view_seed") or 0,
+        crops=settings.get("crops", "random"),
         motion=settings.get("motion", "none"),
         backbone=settings["backbone"],
         weights=weights,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from hcl.extract.catalog.videos import readable
 from hcl.extract.decoding.source import Source
 from hcl.extract.decoding.worker import Decoded, DecodeTask, Failed
 from hcl.extract.video.frames import VideoFrames
-from hcl.extract.video.views import draw_views, view_images
+from hcl.extract.video.views import draw_views, show_views
 from hcl.match.store.batch import EmbeddedBatch
 
 Video = str | os.PathLike[str] | NDArray[np.uint8]  # a file, a folder of frames, or frames (T, H, W, 3) RGB
@@ -68,8 +67,7 @@ def decode_array(number: int, frames: object, task: DecodeTask) -> Decoded | Fai
     content = hashlib.sha256(f"{images.shape}".encode() + images.tobytes()).hexdigest()
     video = VideoFrames(images, tuple(range(len(images))), len(images), "array")
     views = draw_views(task.views, frames=task.frames, frame_count=len(images), content=content)
-    shown = np.stack(list(map(partial(view_images, video, size=task.size), views)))
-    return Decoded(number, shown, len(images), "array", Source(content, images.nbytes))
+    return Decoded(number, show_views(video, views, task.size), len(images), "array", Source(content, images.nbytes))
 
 
 def as_path(video: Video) -> Path:

@@ -24,7 +24,7 @@ from hcl.extract.decoding.source import Source, read_source
 from hcl.extract.system.errors import VideoError, first_line, lacks_resources
 from hcl.extract.system.threads import end_with_parent
 from hcl.extract.video.reading import read_chosen_frames
-from hcl.extract.video.views import View, ViewChoice, draw_views, view_images
+from hcl.extract.video.views import View, ViewChoice, draw_views, show_views
 
 MIB_PER_VIDEO = 2048  # with one image a frame
 MEMORY_EXIT_CODE, TIME_EXIT_CODE = 77, 78  # of a worker that took too much memory, or too much processor time
@@ -125,7 +125,7 @@ def decode_video(row: int, path: Path, task: DecodeTask, source: Source, *, is_l
 
     try:
         video = read_chosen_frames(path, choose, decoder=task.decoder, frame_names=task.frame_names)
-        images = np.stack([view_images(video, view, task.size) for view in views_of(video.frame_count)])
+        images = show_views(video, views_of(video.frame_count), task.size)
     except VideoError as error:
         return Answer(Failed(row, str(error), source), is_last)
     except MemoryError:

@@ -24,6 +24,7 @@ DEFAULTS = {  # settings that a cache names only where they differ
     "views": 1,
     "view_seed": None,
     "flip": None,
+    "crops": "random",
     "image_embedding": None,
 }
 SHOWN_ALONE = ("split_origin", "weights")  # the weights' contents are compared, not the name of their file
@@ -153,6 +154,7 @@ def maps_settings(config: ExtractConfig, backbone: BackboneFacts) -> dict[str, A
         **({"compiled": True} if config.compile else {}),
         **({"cache_dtype": config.cache_dtype} if config.cache_dtype != DEFAULTS["cache_dtype"] else {}),
         **({"views": config.views, "view_seed": config.view_seed, "flip": config.flip} if config.views > 1 else {}),
+        **({"crops": config.crops} if config.views > 1 and config.crops != DEFAULTS["crops"] else {}),
     }
 
 

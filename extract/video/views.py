@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hcl.extract.config import ExtractConfig
+from hcl.extract.config import CROPS, ExtractConfig
+from hcl.extract.video.crops import WHOLE, Box, draw_box, moving_region, within
 from hcl.extract.video.frames import VideoFrames, middle_frames
 
-LEAST_AREA = 0.5  # of a crop, as a share of the frame's
 GREY, CONTRAST = 128, 2  # of difference images
-ASPECTS = 3 / 4, 4 / 3  # of a crop's width to its height, each as a share of the frame's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +24,14 @@ class ViewChoice:
     seed: int = 0
     flip: bool = False  # whether half of the further views are mirrored
     motion: str = "none"  # what is shown beside each frame, see ExtractConfig
+    crops: str = CROPS[0]  # which part of the frames the further views show, see there, too
 
     @classmethod
     def of(cls, config: ExtractConfig) -> ViewChoice:
         """Take what an extraction's settings say of views."""
-        return cls(views=config.views, seed=config.view_seed, flip=config.flip, motion=config.motion)
+        return cls(
+            views=config.views, seed=config.view_seed, flip=config.flip, motion=config.motion, crops=config.crops
+        )
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,15 @@ class View:
     """Which frames, which part of them, and whether mirrored: the same for all frames of a view."""
 
     indices: tuple[int, ...]  # T
-    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom as shares of the frame
+    box: Box = WHOLE  # of the frame; of the region where something moves, if it follows that
     is_mirrored: bool = False
+    follows: tuple[tuple[int, int], ...] = ()  # pairs of frames that tell where something moves; none: not asked
     around: tuple[tuple[int, int], ...] = ()  # T, the frames before and after each one; none: motion is not shown
 
     @property
     def numbers(self) -> set[int]:
-        """All frames that its images are made of."""
-        return {*self.indices, *(number for pair in self.around for number in pair)}
+        """All frames that its images are made of, or its box."""
+        return {*self.indices, *(number for pair in (*self.around, *self.follows) for number in pair)}
 
 
 def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: str) -> list[View]:
@@ -56,11 +59,14 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
         frame_count: frames that the video shows
         content: SHA-256 of the source in hexadecimal; equal videos have equal views, whatever was drawn before
     """
-    views = [View(middle_frames(frame_count, frames))]
+    middles = middle_frames(frame_count, frames)
+    follows = frames_around(middles, frame_count) if choice.crops == "moving" else ()
+    views = [View(middles)]
     for number in range(1, choice.views):
         rng = np.random.default_rng([choice.seed, number, int(content or "0", 16)])
-        indices, box, coin = _draw_indices(rng, frames, frame_count), _draw_box(rng), rng.random()
-        views.append(View(indices, box, choice.flip and coin < 0.5))
+        indices = _draw_indices(rng, frames, frame_count)
+        box, coin = draw_box(rng), rng.random()
+        views.append(View(indices, box, choice.flip and coin < 0.5, follows))
     if choice.motion == "none":
         return views
     return [replace(view, around=frames_around(view.indices, frame_count)) for view in views]
@@ -79,23 +85,37 @@ def _draw_indices(rng: np.random.Generator, frames: int, frame_count: int) -> tu
     return tuple(rng.integers(starts, stops).tolist())
 
 
-def _draw_box(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Draw a crop; drawn again until it fits into the frame."""
-    while True:
-        area = rng.uniform(LEAST_AREA, 1)
-        aspect = np.exp(rng.uniform(*np.log(ASPECTS)))
-        width, height = np.sqrt(area * aspect), np.sqrt(area / aspect)
-        if width <= 1 and height <= 1:
-            left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-            return float(left), float(top), float(left + width), float(top + height)
+def show_views(video: VideoFrames, views: Sequence[View], size: int) -> NDArray[np.uint8]:
+    """Show all views of a video.
+
+    Args:
+        video: with all frames of the views
+        views: of it
+        size: pixels
+
+    Returns:
+        (views, T, I, size, size, 3) uint8, see `view_images`
+    """
+    regions = {follows: _region(video, follows) for follows in {view.follows for view in views}}
+    boxes = [within(regions[view.follows], view.box) if view.follows else view.box for view in views]
+    return np.stack([view_images(video, replace(view, box=box), size) for view, box in zip(views, boxes, strict=True)])
 
 
-def view_images(video: VideoFrames, view: View, size: int) -> np.ndarray:
+def _region(video: VideoFrames, pairs: Sequence[tuple[int, int]]) -> Box:
+    """Where something moves between pairs of frames."""
+    if not pairs:
+        return WHOLE
+    places = {number: place for place, number in enumerate(video.indices)}
+    before, after = (video.images[[places[pair[end]] for pair in pairs]] for end in (0, 1))
+    return moving_region(before, after)
+
+
+def view_images(video: VideoFrames, view: View, size: int) -> NDArray[np.uint8]:
     """Resize a view's part of its frames by antialiased bilinear filtering, and show what moves beside them.
 
     Args:
         video: with all frames of the view
-        view: of it
+        view: of it, its box as shares of the frame
         size: pixels
 
     Returns:
@@ -105,7 +125,7 @@ def view_images(video: VideoFrames, view: View, size: int) -> np.ndarray:
     box = tuple(min(share, 1.0) * side for share, side in zip(view.box, (width, height) * 2, strict=True))
     places = {number: place for place, number in enumerate(video.indices)}
     small: dict[int, np.ndarray] = {}
-    for number in sorted(view.numbers):  # short videos repeat frames
+    for number in sorted({*view.indices, *(number for pair in view.around for number in pair)}):  # short ones repeat
         image = Image.fromarray(video.images[places[number]])
         small[number] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
     images = np.stack([small[number] for number in view.indices])[:, None]

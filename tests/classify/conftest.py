@@ -1,13 +1,11 @@
 """What the tests of answers share: small videos of two classes, their cache, and a run that was trained on others."""
 
 import base64
-import ctypes
 import gc
 import json
 import multiprocessing
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,15 +127,6 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def without_realtime() -> None:
-    """Take from this process, and all that it starts, the right to a realtime priority, on Linux.
-
-    Renderers at the highest one (see `ordinary_priority`) waited for each other: nothing else ran any more.
-    """
-    PR_CAPBSET_DROP, CAP_SYS_NICE = 24, 23
-    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_NICE, 0, 0, 0)  # without effect where it is not root's to give
-
-
 @pytest.fixture(scope="module")
 def browser(filmed: Path) -> Iterator[Any]:
     """A headless Chromium, driven by selenium, that keeps what its console and its network log.
@@ -157,8 +146,7 @@ def browser(filmed: Path) -> Iterator[Any]:
     for flag in (*FLAGS, f"--use-file-for-fake-video-capture={filmed}"):
         options.add_argument(flag)
     try:
-        how = {"preexec_fn": without_realtime} if sys.platform == "linux" else {}
-        started = selenium.Chrome(options=options, service=selenium.ChromeService(driver, popen_kw=how))
+        started = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
     except Exception as error:  # of any kind: a machine that cannot run it skips these tests
         pytest.skip(f"chromium does not start here: {str(error).splitlines()[0]}")
     started.set_page_load_timeout(PATIENCE)

@@ -19,7 +19,7 @@ from PIL import Image
 from hcl.extract.backbones.machine import MachineKind
 from hcl.extract.cache.base import DONE, FAILED
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.config import ExtractConfig
+from hcl.extract.config import CROPS, ExtractConfig
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.summary import as_text
 from hcl.extract.system.errors import InputError
@@ -130,6 +130,27 @@ def test_further_views_leave_the_first_as_it_is(
         assert all(view.any() for view in views)
         assert not any(np.array_equal(views[a], views[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
     assert ("stored as uint8: mean relative l2 error 0.00" in as_text(summary)) == (store == "uint8")
+
+
+def test_further_views_are_cut_where_something_moves(tmp_path: Path, config: ExtractConfig) -> None:
+    still = np.random.default_rng(0).integers(60, 180, (48, 64, 3)).astype(np.uint8)
+    for number in range(10):  # a white square in the upper left corner goes to the right
+        shown, frame = still.copy(), tmp_path / "videos" / "wave" / "0" / f"{number:02}.png"
+        shown[4:10, 4 + number : 10 + number] = 255
+        frame.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(shown).save(frame)
+    config, caches = replace(config, views=2, split_policy="all-novel"), {}
+    for crops in CROPS:
+        path = tmp_path / f"{crops}.zarr"
+        extract(tmp_path / "videos", path, replace(config, crops=crops))
+        caches[crops] = ZarrCache.open(path)
+    moving, random = caches["moving"], caches["random"]
+    assert moving.settings["crops"] == "moving" and "crops" not in random.settings  # as caches before this choice
+    np.testing.assert_array_equal(moving.view(0, 0), random.view(0, 0))
+    assert not np.array_equal(moving.view(0, 1), random.view(0, 1))
+    for crops, then, now in (("random", "moving", "random"), ("moving", "random", "moving")):
+        with pytest.raises(InputError, match=f"crops {then} there, {now} now; use the cache's, or extract into a new"):
+            extract(tmp_path / "videos", caches[then].path, replace(config, crops=crops))
 
 
 def test_views_do_not_depend_on_path_or_order(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:

@@ -22,6 +22,7 @@ def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
         (plain, plain | {"motion": "rgbdiff"}, "motion none there, rgbdiff now"),
         (plain, views, "views 1 there, 2 now"),
         (views, plain, "views 2 there, 1 now"),
+        (views, views | {"crops": "moving"}, "crops random there, moving now"),
         (views, views | {"view_seed": 1, "flip": True}, "view_seed 0 there, 1 now; flip False there, True now"),
     ):
         cache = ZarrCache.create(tmp_path / f"{message[:12]}.zarr", then, shape=(8, 4, 2))

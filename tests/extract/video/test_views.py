@@ -1,6 +1,7 @@
 """Views: frames from every segment, crops that fit, the same whenever they are drawn, read in one pass."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from hcl.extract.config import CROPS
 from hcl.extract.decoding.source import read_source
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
+from hcl.extract.video.crops import moving_region, within
 from hcl.extract.video.frames import VideoFrames, middle_frames
 from hcl.extract.video.reading import read_frames
-from hcl.extract.video.views import View, ViewChoice, difference_image, draw_views, view_images
+from hcl.extract.video.views import View, ViewChoice, difference_image, draw_views, frames_around, view_images
 
 CONTENT = hashlib.sha256(b"a video").hexdigest()
 
 
 @given(st.integers(1, 12), st.integers(1, 400), st.integers(0, 2**32), st.integers(2, 5))
 def test_views_are_what_is_documented(frames: int, count: int, seed: int, views: int) -> None:
-    choice = ViewChoice(views=views, seed=seed)
+    choice = ViewChoice(views=views, seed=seed, crops="random")
     canonical, *others = draw_views(choice, frames=frames, frame_count=count, content=CONTENT)
     assert canonical == View(middle_frames(count, frames)) and len(others) == views - 1
     for view in others:
@@ -32,12 +35,17 @@ def test_views_are_what_is_documented(frames: int, count: int, seed: int, views:
         width, height = right - left, bottom - top
         assert 0 <= left < right <= 1 + 1e-12 and 0 <= top < bottom <= 1 + 1e-12
         assert 0.5 - 1e-9 <= width * height <= 1 and 0.75 - 1e-9 <= width / height <= 4 / 3 + 1e-9
-        assert not view.is_mirrored
+        assert not view.is_mirrored and not view.follows
+    moving = draw_views(replace(choice, crops="moving"), frames=frames, frame_count=count, content=CONTENT)
+    assert moving[0] == canonical
+    for view, other in zip(moving[1:], others, strict=True):
+        assert view == replace(other, follows=frames_around(canonical.indices, count))
 
 
-def test_a_view_depends_on_seed_number_and_content_alone() -> None:
+@pytest.mark.parametrize("crops", CROPS)
+def test_a_view_depends_on_seed_number_and_content_alone(crops: str) -> None:
     def drawn(seed: int = 0, views: int = 4, content: str = CONTENT) -> list[View]:
-        return draw_views(ViewChoice(views=views, seed=seed), frames=8, frame_count=100, content=content)
+        return draw_views(ViewChoice(views=views, seed=seed, crops=crops), frames=8, frame_count=100, content=content)
 
     assert drawn() == drawn() and drawn(views=2) == drawn()[:2]
     assert len(set(drawn())) == 4
@@ -68,14 +76,15 @@ def test_a_view_shows_its_part_of_the_frames() -> None:
     np.testing.assert_array_equal(view_images(video, mirrored, 32)[:, 0], images[:, :, ::-1])
 
 
+@pytest.mark.parametrize("crops", CROPS)
 @pytest.mark.parametrize("motion", ["none", "rgbdiff"])
 @pytest.mark.parametrize("frames", [1, 3, 60])
 def test_all_views_are_read_at_once_and_the_first_is_as_alone(
-    tmp_path: Path, write_video: Any, frames: int, motion: str
+    tmp_path: Path, write_video: Any, frames: int, motion: str, crops: str
 ) -> None:
     path = write_video(tmp_path / "video.mp4", frames=frames)
     source = read_source(path)
-    several = ViewChoice(views=3, seed=5, flip=True, motion=motion)
+    several = ViewChoice(views=3, seed=5, flip=True, motion=motion, crops=crops)
     task = {"frames": 8, "size": 64, "decoder": "auto", "mib_per_video": 1000}
     result = decode_video(0, path, DecodeTask(**task, views=several), source).result
     alone = decode_video(0, path, DecodeTask(**task, views=ViewChoice(motion=motion)), source).result
@@ -85,9 +94,12 @@ def test_all_views_are_read_at_once_and_the_first_is_as_alone(
     for view, images in zip(
         draw_views(several, frames=8, frame_count=frames, content=source.content), result.images, strict=True
     ):
-        sides = np.array([every.shape[2], every.shape[1]] * 2)
+        sides, box = np.array([every.shape[2], every.shape[1]] * 2), view.box
+        if view.follows:
+            before, after = (every[[pair[end] for pair in view.follows]] for end in (0, 1))
+            box = within(moving_region(before, after), box)
         small = [
-            np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR, box=tuple(view.box * sides)))
+            np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR, box=tuple(box * sides)))
             for image in every
         ]
         small = [image[:, ::-1] if view.is_mirrored else image for image in small]
