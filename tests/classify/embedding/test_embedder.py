@@ -14,10 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hcl.classify.embedding.embedder import VideoEmbedder
+from hcl.classify.embedding.origin import Origin
+from hcl.classify.embedding.recipe import config_of_cache
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo
-from hcl.extract.config import ExtractConfig
+from hcl.extract.config import CROPS, ExtractConfig
 from hcl.extract.pipeline import inference
 from hcl.extract.pipeline.extraction import extract
+from hcl.extract.pipeline.preparation import choose_backbone, prepare
 from hcl.extract.system.errors import InputError
 from hcl.extract.video.reading import read_chosen_frames
 from hcl.match.store.embedding_store import EmbeddingStore
@@ -83,6 +86,17 @@ def test_untrained_embeddings_are_those_of_a_cache_but_for_its_mean(
         motion = store.arrays(("untrained_motion",), np.array([row]))["untrained_motion"]
         np.testing.assert_allclose(result.batch.arrays["untrained_motion"], motion, rtol=1e-3, atol=2e-3)
         np.testing.assert_allclose(result.batch.mean_map[0], store.mean_map[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("crops", CROPS)
+def test_views_are_cut_as_those_of_the_cache(small_videos: Path, small_config: ExtractConfig, crops: str) -> None:
+    config = replace(small_config, views=2, crops=crops)
+    settings = prepare(small_videos, Path("none.zarr"), config, choose_backbone).settings
+    assert config_of_cache(settings, 2, ExtractConfig(), torch.device("cpu")).crops == crops
+    here, other = (Origin("", "", made, 2) for made in (settings, settings | {"crops": "else"}))
+    with pytest.raises(InputError, match=f"clips: embedded otherwise .*: crops {crops} there, else here"):
+        here.refuse_other(other, "clips")
+    replace(here, views=1).refuse_other(replace(other, views=1), "clips")  # the canonical view alone is no crop
 
 
 def test_arrays_of_frames_and_broken_videos_stand_among_the_others(
