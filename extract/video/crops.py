@@ -16,8 +16,8 @@ SIDE = 64  # pixels, on which it is told what moves
 ENOUGH = 240  # pixels of a frame's shorter side; of larger frames every second, third, ... pixel is looked at
 NOISE = 2.0  # times the median difference, and one grey level more, do not count as movement
 INNER = 0.04, 0.96  # shares of the movement, from the left and from the top, between which the region lies
-MARGIN = 1.6  # times the sides of that region
-LEAST_SIDE = 0.45  # of a region, as a share of the frame's
+MARGIN = 1.4  # times the sides of that region
+LEAST_SIDE = 0.4  # of a region, as a share of the frame's
 
 
 def draw_box(rng: np.random.Generator) -> Box:
@@ -43,7 +43,7 @@ def moving_region(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Box:
 
     What differs between two frames counts as far as it is beyond the noise: twice the median over all pixels, which
     is high where the camera moves, and one grey level more. All but 4 % of it at each side lies in a box; the region
-    is that box with a margin of 0.3 of its sides all around, no side below 0.45 of the frame's or three quarters of
+    is that box with a margin of a fifth of its sides all around, no side below 0.4 of the frame's or three quarters of
     the other one, moved and cut so that it lies in the frame.
 
     Args:

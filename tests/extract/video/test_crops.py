@@ -50,8 +50,8 @@ def region_by_loop(before: np.ndarray, after: np.ndarray) -> Box:
                     break
                 passed += value
         spans.append(ends)
-    sides = [1.6 * (stop - start) for start, stop in spans]
-    width, height = max(sides[0], 0.45, 0.75 * sides[1]), max(sides[1], 0.45, 0.75 * sides[0])
+    sides = [1.4 * (stop - start) for start, stop in spans]
+    width, height = max(sides[0], 0.4, 0.75 * sides[1]), max(sides[1], 0.4, 0.75 * sides[0])
     found = []
     for (start, stop), side in zip(spans, (width, height), strict=True):
         cut = min(side, 1.0)
@@ -77,7 +77,7 @@ def test_the_region_holds_what_moves_and_not_much_more(side: int, x: float, y: f
     left, top, right, bottom = moving_region(images[:-1], images[1:])
     assert left <= x + 0.02 and right >= x + 7 * 0.05 + 0.08  # all its places but for 4 % of what it moved
     assert top <= y + 0.01 and bottom >= y + 0.09
-    assert (right - left) * (bottom - top) < 0.5 and right - left < 0.85
+    assert (right - left) * (bottom - top) < 0.45 and right - left < 0.75
 
 
 def test_nothing_moves_means_the_whole_frame() -> None:
@@ -104,7 +104,7 @@ def test_a_region_lies_in_the_frame_and_is_not_too_small(seed: int, frames: int,
     left, top, right, bottom = moving_region(*pair)
     wide, high = right - left, bottom - top
     assert 0 <= left < right <= 1 + 1e-12 and 0 <= top < bottom <= 1 + 1e-12
-    assert min(wide, high) >= 0.45 - 1e-9
+    assert min(wide, high) >= 0.4 - 1e-9
     assert wide >= 0.75 * high - 1e-9 and high >= 0.75 * wide - 1e-9
 
 
