@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -38,7 +40,7 @@ def within(region: Box, box: Box) -> Box:
     return left + box[0] * width, top + box[1] * height, left + box[2] * width, top + box[3] * height
 
 
-def moving_region(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Box:
+def moving_region(before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]]) -> Box:
     """Find the part of a video's frames where something moves.
 
     What differs between two frames counts as far as it is beyond the noise: twice the median over all pixels, which
@@ -47,7 +49,7 @@ def moving_region(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Box:
     the other one, moved and cut so that it lies in the frame.
 
     Args:
-        before, after: (T, H, W, 3) uint8, pairs of frames, whole
+        before, after: (H, W, 3) uint8 each, pairs of frames, whole
 
     Returns:
         the same for all frames; the whole frame where nothing moves

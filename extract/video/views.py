@@ -97,17 +97,15 @@ def show_views(video: VideoFrames, views: Sequence[View], size: int) -> NDArray[
         (views, T, I, size, size, 3) uint8, see `view_images`
     """
     regions = {follows: _region(video, follows) for follows in {view.follows for view in views}}
-    boxes = [within(regions[view.follows], view.box) if view.follows else view.box for view in views]
+    boxes = [within(regions[view.follows], view.box) for view in views]
     return np.stack([view_images(video, replace(view, box=box), size) for view, box in zip(views, boxes, strict=True)])
 
 
 def _region(video: VideoFrames, pairs: Sequence[tuple[int, int]]) -> Box:
-    """Where something moves between pairs of frames."""
-    if not pairs:
-        return WHOLE
+    """Where something moves between pairs of frames; without pairs the whole frame."""
     places = {number: place for place, number in enumerate(video.indices)}
-    before, after = (video.images[[places[pair[end]] for pair in pairs]] for end in (0, 1))
-    return moving_region(before, after)
+    before, after = ([video.images[places[pair[end]]] for pair in pairs] for end in (0, 1))
+    return moving_region(before, after) if pairs else WHOLE
 
 
 def view_images(video: VideoFrames, view: View, size: int) -> NDArray[np.uint8]:
