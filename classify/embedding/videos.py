@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hcl.extract.catalog.videos import readable
 from hcl.extract.decoding.source import Source
+from hcl.extract.decoding.views import draw_views, show_views
 from hcl.extract.decoding.worker import Decoded, DecodeTask, Failed
 from hcl.extract.video.frames import VideoFrames
-from hcl.extract.video.views import draw_views, show_views
 from hcl.match.store.batch import EmbeddedBatch
 
 Video = str | os.PathLike[str] | NDArray[np.uint8]  # a file, a folder of frames, or frames (T, H, W, 3) RGB

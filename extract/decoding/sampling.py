@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.video.views import difference_image
+from hcl.extract.decoding.views import difference_image
 
 TOLERANCE = 1e-3  # seconds: containers round time stamps, Matroska to a millisecond
 

@@ -21,10 +21,10 @@ import numpy as np
 from hcl.extract.catalog.frame_names import ALL
 from hcl.extract.config import ExtractConfig
 from hcl.extract.decoding.source import Source, read_source
+from hcl.extract.decoding.views import View, ViewChoice, draw_views, show_views
 from hcl.extract.system.errors import VideoError, first_line, lacks_resources
 from hcl.extract.system.threads import end_with_parent
 from hcl.extract.video.reading import read_chosen_frames
-from hcl.extract.video.views import View, ViewChoice, draw_views, show_views
 
 MIB_PER_VIDEO = 2048  # with one image a frame
 MEMORY_EXIT_CODE, TIME_EXIT_CODE = 77, 78  # of a worker that took too much memory, or too much processor time

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hcl.extract.decoding.sampling import Grid, Sample, StreamEnd, TimedFrame, nearest, sample_stream
+from hcl.extract.decoding.views import difference_image, frames_around
 from hcl.extract.video.frames import middle_frames
-from hcl.extract.video.views import difference_image, frames_around
 
 
 def picture(number: int) -> np.ndarray:

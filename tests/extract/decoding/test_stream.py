@@ -14,9 +14,9 @@ import pytest
 from hcl.extract.decoding.sampling import Grid, Sample, StreamEnd
 from hcl.extract.decoding.source import Source
 from hcl.extract.decoding.stream import StreamStart, StreamTask, sample_video, stream_samples, video_seconds
+from hcl.extract.decoding.views import ViewChoice
 from hcl.extract.decoding.worker import DecodeTask, decode_video
 from hcl.extract.system.errors import VideoError
-from hcl.extract.video.views import ViewChoice
 
 
 def write(path: Path, stamps: list[int], *, codec: str = "mpeg4", options: dict[str, str] | None = None) -> Path:

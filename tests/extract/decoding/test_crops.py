@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcl.extract.video.crops import WHOLE, Box, draw_box, moving_region, within
+from hcl.extract.decoding.crops import WHOLE, Box, draw_box, moving_region, within
 
 shares = st.floats(0, 1)
 

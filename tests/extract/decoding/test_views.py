@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hcl.extract.config import CROPS
+from hcl.extract.decoding.crops import moving_region, within
 from hcl.extract.decoding.source import read_source
+from hcl.extract.decoding.views import View, ViewChoice, difference_image, draw_views, frames_around, view_images
 from hcl.extract.decoding.worker import Decoded, DecodeTask, decode_video
-from hcl.extract.video.crops import moving_region, within
 from hcl.extract.video.frames import VideoFrames, middle_frames
 from hcl.extract.video.reading import read_frames
-from hcl.extract.video.views import View, ViewChoice, difference_image, draw_views, frames_around, view_images
 
 CONTENT = hashlib.sha256(b"a video").hexdigest()
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hcl.extract.config import CROPS, ExtractConfig
-from hcl.extract.video.crops import WHOLE, Box, draw_box, moving_region, within
+from hcl.extract.decoding.crops import WHOLE, Box, draw_box, moving_region, within
 from hcl.extract.video.frames import VideoFrames, middle_frames
 
 GREY, CONTRAST = 128, 2  # of difference images
