@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hcl.extract.cache.base import map_settings
+from hcl.extract.pipeline.preparation import DEFAULTS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
-VIEW_SETTINGS = {"view_seed": None, "flip": None, "crops": "random"}  # and what counts where a cache names none
+VIEW_SETTINGS = ("view_seed", "flip", "crops")
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ class Origin:
     @property
     def compared(self) -> dict[str, Any]:
         """All that must be alike."""
-        views = (
-            {name: self.settings.get(name, absent) for name, absent in VIEW_SETTINGS.items()} if self.views > 1 else {}
-        )
+        views = {name: self.settings.get(name, DEFAULTS[name]) for name in VIEW_SETTINGS} if self.views > 1 else {}
         encoder = self.encoder_sha256[:12] or "untrained"
         return {"encoder": encoder, **map_settings(self.settings), "views": self.views, **views}
 

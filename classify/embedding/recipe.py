@@ -12,6 +12,7 @@ import torch
 from hcl.extract.backbones.backbone import Backbone, choose_dtype, load_backbone
 from hcl.extract.backbones.weights import TORCHVISION
 from hcl.extract.config import LAYERS, ExtractConfig
+from hcl.extract.pipeline.preparation import DEFAULTS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
@@ -35,7 +36,7 @@ def config_of_cache(
         views=views,
         flip=bool(settings.get("flip")) and views > 1,
         view_seed=settings.get("view_seed") or 0,
-        crops=settings.get("crops", "random"),
+        crops=settings.get("crops", DEFAULTS["crops"]),
         motion=settings.get("motion", "none"),
         backbone=settings["backbone"],
         weights=weights,
