@@ -19,14 +19,14 @@ from hcl.extract.system.places.arguments import PLACE
 from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.train.config import EXPORTS, LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
-from hcl.train.studies.folds import CrossvalConfig
+from hcl.train.studies.folds import FOLD_SIZES, CrossvalConfig
 
 if TYPE_CHECKING:
     from hcl.match.evaluation.cross_validation import CrossValidation
+    from hcl.train.runs.cross_domain import OtherSet
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
 STUDY_SHOTS = (1, 5)
-FOLD_SIZES = ("novel", "val", "folds")  # "auto" or a number each
 HELP = {
     each.name: known.help for each in (*fields(TrainConfig), *fields(CrossvalConfig)) if (known := setting_of(each))
 }
@@ -288,25 +288,34 @@ def ablate(
 
     arguments = study_arguments(given)
     settings, cluster = arguments.pop("settings"), arguments.pop("cluster")
+    config: CrossvalConfig = arguments.pop("config")
     refuse_other_methods(settings["method"])
     device = settings["device"] or TrainConfig.device
     opened = open_cache(cache)
     sets = other_sets(opened, others, out, device=device)
+
+    def of_split(own: bool) -> CrossvalConfig:
+        return config.on_own_split() if own else config
+
     if cluster:  # all trainings at once: what follows finds them finished
         trainings = []
         for name, one in runs_of_tables(tables, opened, sets).items():
-            given_run: dict[str, Any] = {
-                "settings": {**settings, **one.switches},
-                "own_splits": one.own_splits,
-                "on": one.on,
-            }
-            of_folds = plan_trainings(cache, out / name, **arguments, **given_run, on_cluster=True)
+            settings_of_run = {**settings, **one.switches}
+            of_folds = plan_trainings(
+                *(cache, out / name, of_split(one.own_split)),
+                settings=settings_of_run,
+                on=one.on,
+                on_cluster=True,
+                **arguments,
+            )
             trainings += [training for of_fold in of_folds for training in of_fold]
         train_on_cluster(trainings, cluster)
     run = partial(cross_validate, cache, **arguments)
 
-    def trained(name: str, switches: Mapping[str, Any], **given: Any) -> CrossValidation:
-        return run(folder=out / name, settings={**settings, **switches}, **given)
+    def trained(
+        name: str, switches: Mapping[str, Any], *, own_split: bool = False, on: OtherSet | None = None
+    ) -> CrossValidation:
+        return run(folder=out / name, settings={**settings, **switches}, config=of_split(own_split), on=on)
 
     results = []
     for result in paper_tables(tables, opened, trained, sets):

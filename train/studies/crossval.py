@@ -38,7 +38,6 @@ def cross_validate(
     settings: Mapping[str, Any],
     *,
     preset: str | None = None,
-    own_splits: bool = False,
     on: OtherSet | None = None,
     cluster: ClusterConfig | None = None,
 ) -> CrossValidation:
@@ -47,14 +46,13 @@ def cross_validate(
     Finished runs in the folder are not trained again, unfinished ones resume.
 
     Args:
-        path: of the cache; its own splits are not used, unless they are asked for
+        path: of the cache; its own split is used only where the configuration says so
         folder: of the runs, fold0-seed0 and so on, and of the splits of each fold, fold0.csv and so on
-        config: sizes of the folds, and seeds
+        config: sizes of the folds, or the cache's own split in their place, and seeds
         episodes: drawn alike for all seeds of a fold
         plan: numbers of supports, and the split that is evaluated: "val" while settings are chosen
         settings: fields of TrainConfig; None leaves the preset's value
         preset: as for a training
-        own_splits: train and evaluate on the cache's own splits in place of folds
         on: evaluate on this other set, without the classes that overlap the trained ones
         cluster: whose workers train, a run each; None: this machine, one after the other
 
@@ -66,7 +64,6 @@ def cross_validate(
     trainings = plan_trainings(
         *(path, folder, config, episodes, plan, settings),
         preset=preset,
-        own_splits=own_splits,
         on=on,
         on_cluster=on_cluster,
     )
@@ -92,14 +89,13 @@ def plan_trainings(
     settings: Mapping[str, Any],
     *,
     preset: str | None = None,
-    own_splits: bool = False,
     on: OtherSet | None = None,
     on_cluster: bool = False,
 ) -> list[list[Training]]:
     """Refuse what cannot be done, then write the splits of each fold, and list its trainings by seed.
 
     Args:
-        path, folder, config, episodes, plan, settings, preset, own_splits, on: as of `cross_validate`
+        path, folder, config, episodes, plan, settings, preset, on: as of `cross_validate`
         on_cluster: whether other machines train, for which this one settles the preset
 
     Raises:
@@ -108,7 +104,7 @@ def plan_trainings(
     cache = open_cache(path)
     folds = (
         [cache.class_splits]
-        if own_splits
+        if config.own_split
         else make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
     )
     refuse_folder(folder)

@@ -70,7 +70,7 @@ def paper_tables(
     Args:
         numbers: of the tables
         cache: that is trained on
-        run: trains and evaluates with given fields of TrainConfig, in a folder of the given name; with `own_splits` on
+        run: trains and evaluates with given fields of TrainConfig, in a folder of the given name; with `own_split` on
             the cache's own split in place of folds, with `on` on another set
         others: sets that Table 7 evaluates on
 
@@ -84,7 +84,7 @@ def paper_tables(
 
     @lru_cache
     def of_method(name: str, on: OtherSet | None = None) -> CrossValidation:
-        return run(f"method-{name}", {"method": name}, own_splits=True, **({} if on is None else {"on": on}))
+        return run(f"method-{name}", {"method": name}, own_split=True, **({} if on is None else {"on": on}))
 
     for number in of_methods:
         if coverage is not None:
@@ -115,7 +115,7 @@ class TableRun:
     """What runs of a table are trained with."""
 
     switches: Mapping[str, Any]  # fields of TrainConfig
-    own_splits: bool = False  # on the cache's own split
+    own_split: bool = False  # on the cache's own split
     on: OtherSet | None = None  # where it is evaluated on another set alone
 
 
@@ -135,7 +135,7 @@ def runs_of_tables(
     if of_methods := [number for number in numbers if number in OF_BENCHMARKS]:
         papers, on = [*papers, papers_of(benchmark_of(cache, of_methods))], None
     methods = dict.fromkeys(system.method for some in papers for system, _ in reported(some))
-    found = {f"method-{name}": TableRun({"method": name}, own_splits=True, on=on) for name in methods}
+    found = {f"method-{name}": TableRun({"method": name}, own_split=True, on=on) for name in methods}
     variants = (variant for number in numbers for variant in TABLES.get(number, ()))
     return found | {variant.folder: TableRun(variant.settings) for variant in variants}
 

@@ -339,6 +339,36 @@ def test_too_few_videos_of_any_fold_are_refused_before_anything_is_trained(
     assert f"left out, with too few videos: {small} (2)" in crossval_text(found)
 
 
+def test_the_own_split_of_a_cache_takes_the_place_of_folds(
+    make_cache: Callable[..., ZarrCache], tmp_path: Path
+) -> None:
+    own = dict(zip(NAMES, ["novel"] * 3 + ["val"] * 2 + ["base"] * 4, strict=True))
+    made = make_cache(tmp_path / "cache.zarr", splits=own)
+    options = "--way 3 --shot 1,2 --episodes 12 --epochs 0 --preset quick --device cpu".split()
+    given = [*options, "--own-split", "--seeds", "0,1", "--out", str(tmp_path / "runs")]
+    done = CliRunner().invoke(main, ["crossval", str(made.path), *given])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "runs").glob("fold*-seed*")) == ["fold0-seed0", "fold0-seed1"]
+    assert read_config(tmp_path / "runs" / "fold0-seed1").splits == own
+    done = CliRunner().invoke(
+        main, ["ablate", str(made.path), "--table", "3", *options, "--own-split", "--out", str(tmp_path / "ablation")]
+    )
+    assert done.exit_code == 0, done.output
+    assert {read_config(run).splits == own for run in (tmp_path / "ablation").glob("*/fold0-seed0")} == {True}
+
+
+def test_an_own_split_that_says_nothing_or_stands_beside_sizes_is_refused(cache: Path, tmp_path: Path) -> None:
+    """All classes of the fixture's cache are novel."""
+    given = ["--own-split", "--preset", "quick", "--way", "3", "--shot", "1,2", "--out", str(tmp_path / "out")]
+    for command in (["crossval", str(cache)], ["ablate", str(cache), "--table", "1"]):
+        done = CliRunner().invoke(main, [*command, *given, "--novel", "3", "--folds", "2"])
+        assert done.exit_code != 0 and "--own-split" in done.output
+        assert "leave out --novel, --folds" in done.output
+        done = CliRunner().invoke(main, [*command, *given])
+        assert done.exit_code != 0 and "0 base classes with videos, training needs 2 or more" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_splits_of_a_fold_hold_no_formula_and_are_read_back(tmp_path: Path) -> None:
     splits = {"=cmd()": "base", "'=x": "novel", "@a": "val", "'quoted'": "base", "plain": "base"}
     write_splits(tmp_path / "fold.csv", splits)
