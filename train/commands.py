@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from hcl.train.studies.folds import FOLD_SIZES, CrossvalConfig
 
 if TYPE_CHECKING:
     from hcl.match.evaluation.cross_validation import CrossValidation
-    from hcl.train.runs.cross_domain import OtherSet
 
 ABLATED = (*TERMS, "semantic_attention")  # what the paper's tables switch
 STUDY_SHOTS = (1, 5)
@@ -283,7 +281,7 @@ def ablate(
     from hcl.train.studies import reports
     from hcl.train.studies.ablation import refuse_other_methods
     from hcl.train.studies.crossval import cross_validate, plan_trainings
-    from hcl.train.studies.method_tables import paper_tables, runs_of_tables
+    from hcl.train.studies.method_tables import TableRun, paper_tables, runs_of_tables
     from hcl.train.studies.trainings import train_on_cluster
 
     arguments = study_arguments(given)
@@ -294,28 +292,19 @@ def ablate(
     opened = open_cache(cache)
     sets = other_sets(opened, others, out, device=device)
 
-    def of_split(own: bool) -> CrossvalConfig:
-        return config.on_own_split() if own else config
+    def arguments_of(one: TableRun) -> dict[str, Any]:
+        folds = config.on_own_split() if one.own_split else config
+        return {**arguments, "settings": {**settings, **one.switches}, "config": folds, "on": one.on}
 
     if cluster:  # all trainings at once: what follows finds them finished
         trainings = []
         for name, one in runs_of_tables(tables, opened, sets).items():
-            settings_of_run = {**settings, **one.switches}
-            of_folds = plan_trainings(
-                *(cache, out / name, of_split(one.own_split)),
-                settings=settings_of_run,
-                on=one.on,
-                on_cluster=True,
-                **arguments,
-            )
+            of_folds = plan_trainings(cache, out / name, **arguments_of(one), on_cluster=True)
             trainings += [training for of_fold in of_folds for training in of_fold]
         train_on_cluster(trainings, cluster)
-    run = partial(cross_validate, cache, **arguments)
 
-    def trained(
-        name: str, switches: Mapping[str, Any], *, own_split: bool = False, on: OtherSet | None = None
-    ) -> CrossValidation:
-        return run(folder=out / name, settings={**settings, **switches}, config=of_split(own_split), on=on)
+    def trained(name: str, switches: Mapping[str, Any], **given: Any) -> CrossValidation:
+        return cross_validate(cache, out / name, **arguments_of(TableRun(switches, **given)))
 
     results = []
     for result in paper_tables(tables, opened, trained, sets):

@@ -37,7 +37,7 @@ def config_of_cache(
         flip=bool(settings.get("flip")) and views > 1,
         view_seed=settings.get("view_seed") or 0,
         crops=settings.get("crops", DEFAULTS["crops"]),
-        motion=settings.get("motion", "none"),
+        motion=settings.get("motion", DEFAULTS["motion"]),
         backbone=settings["backbone"],
         weights=weights,
         backbone_layer=settings.get("backbone_layer", LAYERS[0]),
