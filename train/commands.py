@@ -15,10 +15,10 @@ from hcl.extract.system.console import echo
 from hcl.extract.system.console import markdown as markdown_text
 from hcl.extract.system.options import OUT_FILE, PATH, OptionGroups, grouped_options, numbers, setting_options
 from hcl.extract.system.places.arguments import PLACE
-from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, setting_of
+from hcl.extract.system.settings import COMPUTED, INPUT, SPEED, option_of, setting_of
 from hcl.match.config import EpisodeConfig, EvaluationConfig
 from hcl.train.config import EXPORTS, LARGE_SET, PRESETS, TERMS, TRAIN_ON, TrainConfig
-from hcl.train.studies.folds import FOLD_SIZES, CrossvalConfig
+from hcl.train.studies.folds import OF_DRAWN_FOLDS, CrossvalConfig
 
 if TYPE_CHECKING:
     from hcl.match.evaluation.cross_validation import CrossValidation
@@ -60,13 +60,17 @@ def episode_options() -> tuple[OptionGroups, ...]:
 
 def fold_options(out: str) -> OptionGroups:
     """The options of the folds and of the files that a study writes, by default into the folder `out`."""
-    settings = setting_options(CrossvalConfig, without=FOLD_SIZES)
+    settings = setting_options(CrossvalConfig, without=OF_DRAWN_FOLDS)
     automatic: Any = {"callback": auto_or_number, "metavar": "auto|N", "default": "auto", "show_default": True}
     options = [
         cloup.option("--out", default=out, type=PLACE, show_default=True, help="Folder of the runs."),
         cloup.option("--json", "json_file", type=OUT_FILE, help="Write all results to this file."),
         cloup.option("--markdown", type=OUT_FILE, help="Write the printed report to this file."),
-        *(cloup.option(f"--{name}", help=HELP[name], **automatic) for name in FOLD_SIZES),
+        *(
+            cloup.option(option_of(each), each.name, help=HELP[each.name], **automatic)
+            for each in fields(CrossvalConfig)
+            if each.name in OF_DRAWN_FOLDS
+        ),
     ]
     return settings | {COMPUTED: [*options, *settings[COMPUTED]], SPEED: [*settings.get(SPEED, ()), *RAY]}
 

@@ -105,7 +105,7 @@ def plan_trainings(
     folds = (
         [cache.class_splits]
         if config.own_split
-        else make_folds(class_order(cache, config.class_order_seed), config, episodes.n_way, plan.split)
+        else make_folds(class_order(cache, config.class_order_seed or 0), config, episodes.n_way, plan.split)
     )
     refuse_folder(folder)
     presets = []

@@ -1,14 +1,14 @@
 """How the folds of a cross-validation split the classes; free of heavy imports."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import gcd
 
 from hcl.extract.system.errors import InputError
-from hcl.extract.system.settings import check_distinct, check_settings, setting
+from hcl.extract.system.settings import check_distinct, check_settings, option_of, setting
 
 NOVEL_SHARE, VAL_SHARE = 0.24, 0.12  # of the classes, as in the field's splits of 100
-FOLD_SIZES = ("novel", "val", "folds")  # fields of CrossvalConfig
+OF_DRAWN_FOLDS = ("novel", "val", "folds", "class_order_seed")  # fields that say nothing of a split that a cache has
 LEAST_BASE = 4  # base classes; where fewer would be left, "auto" takes no val classes
 
 
@@ -24,19 +24,22 @@ class CrossvalConfig:
     )
     folds: int | None = setting(None, "Folds; auto: as many as make each class novel once.", at_least=1)
     seeds: tuple[int, ...] = setting((0,), "Seeds of the trainings in each fold, such as 0,1.")
-    class_order_seed: int = setting(0, "Seed of the order in which classes become novel.", at_least=0)
+    class_order_seed: int | None = setting(
+        None, "Seed of the order in which classes become novel; auto: 0.", at_least=0
+    )
     own_split: bool = setting(False, "Train and evaluate on the split that CACHE has, in place of drawn folds.")
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_distinct("--seeds", self.seeds, "numbers from 0, such as 0,1", at_least=0)
-        sizes = [f"--{name}" for name in FOLD_SIZES if getattr(self, name) is not None]
-        if self.own_split and sizes:
-            raise InputError(f"--own-split takes the split that the cache has; leave out {', '.join(sizes)}")
+        drawn = [each for each in fields(self) if each.name in OF_DRAWN_FOLDS]
+        given = [option_of(each) for each in drawn if getattr(self, each.name) is not None]
+        if self.own_split and given:
+            raise InputError(f"--own-split takes the split that the cache has; leave out {', '.join(given)}")
 
     def on_own_split(self) -> "CrossvalConfig":
         """The same on the split that the cache has, in place of drawn folds."""
-        return replace(self, own_split=True, novel=None, val=None, folds=None)
+        return replace(self, own_split=True, **dict.fromkeys(OF_DRAWN_FOLDS))
 
 
 def make_folds(names: Sequence[str], config: CrossvalConfig, n_way: int, split: str = "novel") -> list[dict[str, str]]:
