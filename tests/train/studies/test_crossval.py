@@ -22,12 +22,14 @@ from hcl.match.episodes.aggregation import true_places
 from hcl.match.evaluation.cross_validation import CrossValidation, Mean
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.store.locate import STORE
-from hcl.train.runs.run_folder import read_config
+from hcl.train.runs.run_folder import is_finished, read_config
+from hcl.train.studies import crossval, trainings
 from hcl.train.studies.ablation import FULL, TABLES, ablations
 from hcl.train.studies.crossval import class_order, cross_validate, write_splits
 from hcl.train.studies.folds import CrossvalConfig, make_folds
 from hcl.train.studies.method_tables import TableRun, paper_tables, runs_of_tables
 from hcl.train.studies.reports import ablation_text, crossval_text
+from hcl.train.studies.trainings import Training
 
 NAMES = tuple("abcdefghi")
 SPLITS = dict.fromkeys(NAMES, "novel")
@@ -355,6 +357,38 @@ def test_the_own_split_of_a_cache_takes_the_place_of_folds(
     )
     assert done.exit_code == 0, done.output
     assert {read_config(run).splits == own for run in (tmp_path / "ablation").glob("*/fold0-seed0")} == {True}
+
+
+def test_an_ablation_on_a_cluster_trains_there_all_that_it_scores(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tasks run here, one after the other: tests/test_on_ray.py has real workers."""
+    sent: list[str] = []
+
+    def run_here(function: Callable[[None, Training], None], tasks: list[Training], *_: object, **__: object) -> Any:
+        for task in tasks:
+            sent.append(str(task.run.relative_to(tmp_path / "there")))
+            yield function(None, task)
+
+    def find_trained(_: None, training: Training) -> None:
+        assert is_finished(training.run), f"{training.run} was not trained by the cluster"
+
+    options = ["--table", "3", *"--way 3 --shot 1,2 --episodes 12 --epochs 0 --preset quick --device cpu".split()]
+    options += ["--novel", "3", "--val", "2", "--folds", "2"]
+    found = {}
+    for where, on in (("here", []), ("there", ["--ray", "local"])):
+        with monkeypatch.context() as patched:
+            if on:
+                patched.setattr(trainings, "run_tasks", run_here)
+                patched.setattr(crossval, "train_one", find_trained)
+            files = ["--out", str(tmp_path / where), "--json", str(tmp_path / f"{where}.json")]
+            done = CliRunner().invoke(main, ["ablate", str(cache), *options, *files, *on])
+            assert done.exit_code == 0, done.output
+        found[where] = json.loads((tmp_path / f"{where}.json").read_text())
+    assert found["there"] == found["here"]
+    assert len(sent) == 4 and sorted(sent) == sorted(
+        str(run.parent.relative_to(tmp_path / "here")) for run in (tmp_path / "here").glob("*/*/config.json")
+    )
 
 
 def test_an_own_split_that_says_nothing_or_stands_beside_sizes_is_refused(cache: Path, tmp_path: Path) -> None:
