@@ -1,7 +1,7 @@
 """How the folds of a cross-validation split the classes; free of heavy imports."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from math import gcd
 
 from hcl.extract.system.errors import InputError
@@ -38,8 +38,8 @@ class CrossvalConfig:
             raise InputError(f"--own-split takes the split that the cache has; leave out {', '.join(given)}")
 
     def on_own_split(self) -> "CrossvalConfig":
-        """The same on the split that the cache has, in place of drawn folds."""
-        return replace(self, own_split=True, **dict.fromkeys(OF_DRAWN_FOLDS))
+        """The same seeds on the split that the cache has, in place of drawn folds."""
+        return CrossvalConfig(seeds=self.seeds, own_split=True)
 
 
 def make_folds(names: Sequence[str], config: CrossvalConfig, n_way: int, split: str = "novel") -> list[dict[str, str]]:
