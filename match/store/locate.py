@@ -78,7 +78,8 @@ def latest_run_of(method: str) -> Path:
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: cannot be read ({first_line(error)}); name the run to evaluate") from error
         if method in (stored, BASELINE):
-            return RUNS / file.relative_to(RUNS).parts[0]
+            run = RUNS / file.relative_to(RUNS).parts[0]
+            return latest_run() if run.name == LATEST else run  # by its own name, whichever a folder lists first
     raise InputError(
         f"{RUNS}: no finished run of {method}; train one with: hcl train CACHE --method {method}, or name the run or"
         " store that it shall score"
