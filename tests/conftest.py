@@ -35,7 +35,7 @@ settings.load_profile("repeatable")
 
 WriteVideo = Callable[..., Path]
 
-MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # the files of a run take up to 1 GiB at a time
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # several times the half GiB that a run has left in the end
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
     # The tests write and delete a hundred thousand small files, on which a disk spends a tenth of their time.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # where pytest has its temporary folders
