@@ -34,6 +34,11 @@ PRIOR = {  # ratios of the weights of scores of spread 1
     "difference_motion": 0.4,
     **dict.fromkeys(UNTRAINED_LEVELS, 0.05),
 }
+UNLEARNED = {  # the same where nothing was trained, of other levels 1; chosen on classes of three real sets
+    "spatial": 0.0,  # un-learned patches match walls
+    "untrained_motion": 2.0,
+    "untrained_difference_motion": 2.0,
+}
 PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
 AHEAD_BY = 0.01  # of the accuracy: on the drawn set 0.0004 of it on val classes would cost 6 points on novel ones
 NEAR = 0.25  # domain shift up to which weights are trusted; three real sets: 0.02 to 0.08 within one, 0.6 to 24 between
@@ -203,7 +208,7 @@ def fit_weights(
 def weigh(
     store: EmbeddingStore, table: LevelTable, rows: Rows, of_classes: Mapping[Case, NDArray[np.float64]]
 ) -> dict[Case, NDArray[np.float64]]:
-    """Score classes by all levels, weighted by the store's weights; without any, by PRIOR, or all alike.
+    """Score classes by all levels, weighted by the store's weights; without any, in fixed ratios.
 
     Of the paper's levels those count whose losses were trained.
 
@@ -263,13 +268,12 @@ class Weighing:
             names: of the L levels
             columns: (n, L) scores of some pairs; NaN of a level that was left out
             untrained: (n, U) scores of the untrained levels, centred; none are needed where the weights are trusted
-            chosen: the weights of the levels; without any: PRIOR, or all alike where nothing was learned
+            chosen: the weights of the levels; without any: in the ratios of `fixed_ratios`
             shift: as of `foreign_shift`
         """
         spread = columns.std(axis=0) if len(columns) > 1 else np.ones(len(names))
         if chosen is None:
-            ratios = np.array([PRIOR[name] for name in names]) if "appearance" in names else np.ones(len(names))
-            weights = np.divide(ratios, spread, out=np.zeros(len(names)), where=spread > SMALLEST_SPREAD)
+            weights = np.divide(fixed_ratios(names), spread, out=np.zeros(len(names)), where=spread > SMALLEST_SPREAD)
         else:
             weights = np.array([chosen.weights.get(name, 0.0) for name in names])
         weights = np.where(np.isnan(spread), 0, weights)
@@ -287,6 +291,16 @@ class Weighing:
         alone = _divided(untrained, self.untrained_spreads).sum(axis=-1)
         shares = self.trust * _divided(total, self.spread) + (1 - self.trust) * _divided(alone, self.untrained_spread)
         return np.asarray(shares)
+
+
+def fixed_ratios(names: Sequence[str]) -> NDArray[np.float64]:
+    """The ratios in which levels (L,) of spread 1 count where nothing chose weights: of a trained encoder, or of none.
+
+    Levels of maps alone, with no whitened ones beside them, are of no encoder; the paper's levels alone count alike.
+    """
+    if "appearance" in names:
+        return np.array([PRIOR[name] for name in names])
+    return np.array([UNLEARNED.get(name, 1.0) if "untrained" in names else 1.0 for name in names])
 
 
 def _spread(scores: NDArray[np.float64]) -> float:

@@ -26,6 +26,7 @@ from hcl.match.evaluation.level_weights import (
     NEAR,
     PRIOR,
     LevelWeights,
+    Weighing,
     choose_level_weights,
     fit_weights,
     levels_to_centre,
@@ -450,3 +451,17 @@ def test_it_is_said_where_something_without_training_is_ahead(
     both = compare({"first": behind, "second": ahead}, EvaluationRequest.of(episodes=60))
     told = comparison_report.as_text(both).splitlines()[-1]
     assert re.match(r"without training, ImageNet ResNet \(100.0 %, 1-shot\) is ahead of first \(\d\d.\d %\)$", told)
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 7.0])
+def test_where_nothing_was_trained_motion_counts_twice_and_patches_nothing(spread: float) -> None:
+    names = (*LEVELS, "untrained", "untrained_motion", "untrained_difference_motion")
+    columns = spread * np.arange(1, 7) * np.random.default_rng(0).normal(size=(50, 6))
+    weighing = Weighing.settle(names, columns, np.empty((50, 0)), None, None)
+    np.testing.assert_allclose(weighing.weights * columns.std(axis=0), [1, 1, 0, 1, 2, 2])
+
+
+def test_levels_of_the_paper_alone_count_alike_without_weights() -> None:
+    columns = np.random.default_rng(0).normal(size=(50, 3))
+    weighing = Weighing.settle(LEVELS, columns, np.empty((50, 0)), None, None)
+    np.testing.assert_allclose(weighing.weights * columns.std(axis=0), [1, 1, 1])
