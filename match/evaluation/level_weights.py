@@ -300,7 +300,9 @@ def fixed_ratios(names: Sequence[str]) -> NDArray[np.float64]:
     """
     if "appearance" in names:
         return np.array([PRIOR[name] for name in names])
-    return np.array([UNLEARNED.get(name, 1.0) if "untrained" in names else 1.0 for name in names])
+    if "untrained" in names:
+        return np.array([UNLEARNED.get(name, 1.0) for name in names])
+    return np.ones(len(names))
 
 
 def _spread(scores: NDArray[np.float64]) -> float:
