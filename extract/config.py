@@ -13,6 +13,7 @@ SPLIT_POLICIES = ("auto", "all-novel")
 CACHE_DTYPES = ("float16", "uint8")
 MOTIONS = ("rgbdiff", "none")
 CROPS = ("moving", "random")
+EXPOSURES = ("auto", "none")
 BENCHMARKS = ("kinetics-cmn", "ssv2-cmn", "ssv2-otam", "hmdb-arn", "ucf-arn")
 LAYERS = ("layer4", "layer3", "layer3-pooled", "layer3+layer4")  # what a ResNet gives; the first is the default
 
@@ -45,6 +46,12 @@ class ExtractConfig:
         "What is mapped beside each frame. rgbdiff: the difference of the frames shortly before and after it, which"
         " shows what moves; none: nothing, for half the time and disk.",
         choices=MOTIONS,
+    )
+    exposure: str = setting(
+        EXPOSURES[0],
+        "How dark frames are shown to the backbone. auto: brightened, until a twentieth of their pixels is at 96 of 255"
+        " or more; none: as they are.",
+        choices=EXPOSURES,
     )
     view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)
     backbone: str | None = setting(

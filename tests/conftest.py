@@ -56,10 +56,10 @@ def ordinary_priority() -> Iterator[None]:
 def write_video() -> WriteVideo:
     """A function that writes a small encoded video of moving noise."""
 
-    def write(path: Path, *, seed: int = 0, frames: int = 10) -> Path:
+    def write(path: Path, *, seed: int = 0, frames: int = 10, light: float = 1.0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(seed)
-        picture = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        picture = (light * rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)).astype(np.uint8)
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=25)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"

@@ -38,6 +38,7 @@ def config_of_cache(
         view_seed=settings.get("view_seed") or 0,
         crops=settings.get("crops", DEFAULTS["crops"]),
         motion=settings.get("motion", DEFAULTS["motion"]),
+        exposure=settings.get("exposure", DEFAULTS["exposure"]),
         backbone=settings["backbone"],
         weights=weights,
         backbone_layer=settings.get("backbone_layer", LAYERS[0]),

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hcl.extract.decoding.exposure import ENOUGH, MOST, brightened, gain_of
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.worker import Decoded, DecodeTask
 
-DARK = 24.0  # of 255: a clip whose bright parts are darker shows nothing
+DARK = ENOUGH / MOST  # of 255: a clip whose bright parts are darker shows nothing, brightened or not
 BLANK = 4.0  # grey levels of spread within its frames: a clip with less shows no thing
 STILL = 0.75  # grey levels by which frames differ in their most moving part: noise of a codec differs less
 CELLS = 8  # rows and columns of the parts in which movement is looked for
@@ -27,8 +28,8 @@ class Look:
 
     frame_count: int  # frames that it shows
     brightness: float  # of its bright parts
-    spread: float  # standard deviation within its frames
-    movement: float  # mean difference of frames one after the other, in the part that moves most
+    spread: float  # standard deviation within its frames, brightened where they are dark
+    movement: float  # likewise, mean difference of frames one after the other, in the part that moves most
     course: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(0, np.float32), compare=False
     )  # see `course_of`
@@ -55,12 +56,16 @@ def look_at(images: NDArray[np.uint8], frame_count: int) -> Look:
     """Measure the frames of a clip.
 
     Args:
-        images: (T, H, W, 3) RGB, in their order
+        images: (T, H, W, 3) RGB, in their order, as they are
         frame_count: frames that the clip shows
     """
-    grey = images.astype(np.float32).mean(axis=3)  # (T, H, W)
-    spread = float(grey.std(axis=(1, 2)).max())
-    return Look(frame_count, float(np.percentile(grey, BRIGHT)), spread, _movement(grey), course_of(grey))
+    brightness = float(np.percentile(_grey(images), BRIGHT))
+    grey = _grey(brightened(images, gain_of(np.concatenate(images))))  # all frames by one factor
+    return Look(frame_count, brightness, float(grey.std(axis=(1, 2)).max()), _movement(grey), course_of(grey))
+
+
+def _grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(images.astype(np.float32).mean(axis=3))  # (T, H, W)
 
 
 def course_of(grey: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -139,7 +139,13 @@ class Spotter:
 
     def _mapped(self, video: Path, end: list[StreamEnd]) -> Iterator[MappedSample]:
         embedder = self.answerer.embedder
-        task = StreamTask(grids=self.grids, size=embedder.config.size, motion=embedder.config.motion != "none")
+        config = embedder.config
+        task = StreamTask(
+            grids=self.grids,
+            size=config.size,
+            motion=config.motion != "none",
+            is_brightened=config.exposure == "auto",
+        )
         samples = self._samples(video, task, end)
         return map_samples(samples, embedder.backbone, embedder.config.batch_size)
 

@@ -35,7 +35,7 @@ CLASS_COLUMNS = ("class_name", "class_split", "class_text")  # one string a clas
 BENCHMARK = "benchmark"  # an attribute: of a published benchmark its name, its counts and the hash of its lists
 MADE_BY = "made_by"  # an attribute of a cache in shards: the kinds of machines that computed its maps
 LISTS = "lists_sha256"  # the key of that hash
-COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "motion", "grid", "channels")
+COMPARED = ("backbone", "weights_sha256", "backbone_layer", "frames", "size", "motion", "exposure", "grid", "channels")
 
 
 def _is_column(name: str, values: NDArray[Any]) -> bool:
@@ -49,7 +49,7 @@ def _is_column(name: str, values: NDArray[Any]) -> bool:
 
 def map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a cache that another one must share for its maps to mean the same."""
-    where_absent = {"backbone_layer": LAYERS[0], "motion": "none"}
+    where_absent = {"backbone_layer": LAYERS[0], "motion": "none", "exposure": "none"}
     return {name: settings.get(name, where_absent.get(name)) for name in COMPARED}
 
 

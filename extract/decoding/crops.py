@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hcl.extract.decoding.exposure import gain_of
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom as shares of a frame's width and height
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -40,7 +42,9 @@ def within(region: Box, box: Box) -> Box:
     return left + box[0] * width, top + box[1] * height, left + box[2] * width, top + box[3] * height
 
 
-def moving_region(before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]]) -> Box:
+def moving_region(
+    before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]], *, is_brightened: bool = False
+) -> Box:
     """Find the part of a video's frames where something moves.
 
     What differs between two frames counts as far as it is beyond the noise: twice the median over all pixels, which
@@ -50,13 +54,15 @@ def moving_region(before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[n
 
     Args:
         before, after: (H, W, 3) uint8 each, pairs of frames, whole
+        is_brightened: whether dark frames are; all are by one factor, so that the grey level more counts less
 
     Returns:
         the same for all frames; the whole frame where nothing moves
     """
-    grey = [np.stack([_small_grey(image) for image in images]) for images in (before, after)]
+    grey = np.stack([[_small_grey(image) for image in images] for images in (before, after)])
     energy = np.abs(grey[1] - grey[0]).mean(axis=0)
-    energy = np.clip(energy - NOISE * np.median(energy) - 1, 0, None)
+    level = 1 / gain_of(grey[..., None]) if is_brightened else 1.0
+    energy = np.clip(energy - NOISE * np.median(energy) - level, 0, None)
     if not energy.any():
         return WHOLE
     (left, right), (top, bottom) = _span(energy.sum(axis=0)), _span(energy.sum(axis=1))

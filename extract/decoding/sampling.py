@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.decoding.views import difference_image
+from hcl.extract.decoding.views import images_of
 
 TOLERANCE = 1e-3  # seconds: containers round time stamps, Matroska to a millisecond
 
@@ -84,7 +84,12 @@ class StreamEnd:
 
 
 def sample_stream(
-    frames: Iterable[TimedFrame], grids: Sequence[Grid], *, motion: bool, last: Callable[[], float]
+    frames: Iterable[TimedFrame],
+    grids: Sequence[Grid],
+    *,
+    motion: bool,
+    last: Callable[[], float],
+    is_brightened: bool = False,
 ) -> Iterator[Sample | StreamEnd]:
     """Sample a stream at the instants of some grids; each instant shows the last frame that began by then.
 
@@ -93,8 +98,9 @@ def sample_stream(
         grids: of instants; the samples of each come in order
         motion: whether a difference image goes with each frame
         last: tells, at the end, how many seconds the last frame is shown
+        is_brightened: whether dark frames are
     """
-    sampler = _Sampler(grids, motion)
+    sampler = _Sampler(grids, motion, is_brightened)
     for frame in frames:
         yield from sampler.add(frame)
     yield from sampler.finish(last())
@@ -103,8 +109,8 @@ def sample_stream(
 class _Sampler:
     """The frames that may still be needed, and the instants that wait for the frames after them."""
 
-    def __init__(self, grids: Sequence[Grid], motion: bool) -> None:
-        self._grids, self._motion = grids, motion
+    def __init__(self, grids: Sequence[Grid], motion: bool, is_brightened: bool) -> None:
+        self._grids, self._motion, self._is_brightened = grids, motion, is_brightened
         self._kept: deque[TimedFrame] = deque()
         self._next = [0] * len(grids)  # instants
         self._waiting: list[deque[tuple[int, TimedFrame]]] = [deque() for _ in grids]
@@ -142,11 +148,9 @@ class _Sampler:
                 yield self._sample(place, number, frame)
 
     def _sample(self, place: int, number: int, frame: TimedFrame) -> Sample:
-        if not self._motion:
-            return Sample(place, number, (frame.number,), frame.image[None])
-        before, after = self._around(frame, self._grids[place].reach)
-        difference = difference_image(before.image, after.image)
-        return Sample(place, number, (frame.number, before.number, after.number), np.stack((frame.image, difference)))
+        around = self._around(frame, self._grids[place].reach) if self._motion else ()
+        images = images_of(frame.image, *(other.image for other in around), is_brightened=self._is_brightened)
+        return Sample(place, number, tuple(each.number for each in (frame, *around)), images)
 
     def _around(self, frame: TimedFrame, reach: float) -> tuple[TimedFrame, TimedFrame]:
         stamps, place = [kept.seconds for kept in self._kept], frame.number - self._kept[0].number

@@ -11,6 +11,7 @@ from PIL import Image
 
 from hcl.extract.config import CROPS, ExtractConfig
 from hcl.extract.decoding.crops import WHOLE, Box, draw_box, moving_region, within
+from hcl.extract.decoding.exposure import brightened, gain_of
 from hcl.extract.video.frames import VideoFrames, middle_frames
 
 GREY, CONTRAST = 128, 2  # of difference images
@@ -25,12 +26,18 @@ class ViewChoice:
     flip: bool = False  # whether half of the further views are mirrored
     motion: str = "none"  # what is shown beside each frame, see ExtractConfig
     crops: str = CROPS[0]  # which part of the frames the further views show, see there, too
+    exposure: str = "none"  # how dark frames are shown, see there, too
 
     @classmethod
     def of(cls, config: ExtractConfig) -> ViewChoice:
         """Take what an extraction's settings say of views."""
         return cls(
-            views=config.views, seed=config.view_seed, flip=config.flip, motion=config.motion, crops=config.crops
+            views=config.views,
+            seed=config.view_seed,
+            flip=config.flip,
+            motion=config.motion,
+            crops=config.crops,
+            exposure=config.exposure,
         )
 
 
@@ -43,6 +50,7 @@ class View:
     is_mirrored: bool = False
     follows: tuple[tuple[int, int], ...] = ()  # pairs of frames that tell where something moves; none: not asked
     around: tuple[tuple[int, int], ...] = ()  # T, the frames before and after each one; none: motion is not shown
+    is_brightened: bool = False  # whether dark frames are
 
     @property
     def numbers(self) -> set[int]:
@@ -67,9 +75,9 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
         indices = _draw_indices(rng, frames, frame_count)
         box, coin = draw_box(rng), rng.random()
         views.append(View(indices, box, choice.flip and coin < 0.5, follows))
-    if choice.motion == "none":
-        return views
-    return [replace(view, around=frames_around(view.indices, frame_count)) for view in views]
+    if choice.motion != "none":
+        views = [replace(view, around=frames_around(view.indices, frame_count)) for view in views]
+    return [replace(view, is_brightened=choice.exposure == "auto") for view in views]
 
 
 def frames_around(indices: Sequence[int], frame_count: int) -> tuple[tuple[int, int], ...]:
@@ -96,16 +104,17 @@ def show_views(video: VideoFrames, views: Sequence[View], size: int) -> NDArray[
     Returns:
         (views, T, I, size, size, 3) uint8, see `view_images`
     """
-    regions = {follows: _region(video, follows) for follows in {view.follows for view in views}}
-    boxes = [within(regions[view.follows], view.box) for view in views]
+    asked = {(view.follows, view.is_brightened) for view in views}
+    regions = {each: _region(video, *each) for each in asked}
+    boxes = [within(regions[view.follows, view.is_brightened], view.box) for view in views]
     return np.stack([view_images(video, replace(view, box=box), size) for view, box in zip(views, boxes, strict=True)])
 
 
-def _region(video: VideoFrames, pairs: Sequence[tuple[int, int]]) -> Box:
+def _region(video: VideoFrames, pairs: Sequence[tuple[int, int]], is_brightened: bool) -> Box:
     """Where something moves between pairs of frames; without pairs the whole frame."""
     places = {number: place for place, number in enumerate(video.indices)}
     before, after = ([video.images[places[pair[end]]] for pair in pairs] for end in (0, 1))
-    return moving_region(before, after) if pairs else WHOLE
+    return moving_region(before, after, is_brightened=is_brightened) if pairs else WHOLE
 
 
 def view_images(video: VideoFrames, view: View, size: int) -> NDArray[np.uint8]:
@@ -126,11 +135,33 @@ def view_images(video: VideoFrames, view: View, size: int) -> NDArray[np.uint8]:
     for number in sorted({*view.indices, *(number for pair in view.around for number in pair)}):  # short ones repeat
         image = Image.fromarray(video.images[places[number]])
         small[number] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    images = np.stack([small[number] for number in view.indices])[:, None]
-    if view.around:
-        differences = [difference_image(small[before], small[after]) for before, after in view.around]
-        images = np.concatenate((images, np.stack(differences)[:, None]), axis=1)
+    around = view.around or ((),) * len(view.indices)
+    images = np.stack(
+        [
+            images_of(small[number], *(small[other] for other in others), is_brightened=view.is_brightened)
+            for number, others in zip(view.indices, around, strict=True)
+        ]
+    )
     return images[:, :, :, ::-1] if view.is_mirrored else images
+
+
+def images_of(frame: NDArray[np.uint8], *around: NDArray[np.uint8], is_brightened: bool) -> NDArray[np.uint8]:
+    """What is mapped of a frame.
+
+    Args:
+        frame: (size, size, 3) uint8, as it is
+        around: the frames before and after it, where motion is shown; else none
+        is_brightened: whether a dark frame is, and those around it as much
+
+    Returns:
+        (I, size, size, 3) uint8: the frame, and its difference image where motion is shown
+    """
+    gain = gain_of(frame) if is_brightened else 1.0
+    images = [brightened(frame, gain)]
+    if around:
+        before, after = (brightened(other, gain) for other in around)
+        images.append(difference_image(before, after))
+    return np.stack(images)
 
 
 def difference_image(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from hcl.classify.embedding.embedder import VideoEmbedder
 from hcl.classify.embedding.origin import Origin
 from hcl.classify.embedding.recipe import config_of_cache
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo
-from hcl.extract.config import CROPS, ExtractConfig
+from hcl.extract.config import CROPS, EXPOSURES, ExtractConfig
 from hcl.extract.pipeline import inference
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.preparation import choose_backbone, prepare
@@ -86,6 +86,19 @@ def test_untrained_embeddings_are_those_of_a_cache_but_for_its_mean(
         motion = store.arrays(("untrained_motion",), np.array([row]))["untrained_motion"]
         np.testing.assert_allclose(result.batch.arrays["untrained_motion"], motion, rtol=1e-3, atol=2e-3)
         np.testing.assert_allclose(result.batch.mean_map[0], store.mean_map[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("exposure", EXPOSURES)
+def test_dark_clips_are_shown_as_those_of_the_cache(
+    small_videos: Path, small_config: ExtractConfig, exposure: str
+) -> None:
+    config = replace(small_config, exposure=exposure)
+    settings = prepare(small_videos, Path("none.zarr"), config, choose_backbone).settings
+    assert ("exposure" in settings) == (exposure == "auto")  # caches before this choice name none
+    assert config_of_cache(settings, 1, ExtractConfig(), torch.device("cpu")).exposure == exposure
+    here, other = (Origin("", "", made, 1) for made in (settings, settings | {"exposure": "else"}))
+    with pytest.raises(InputError, match=f"clips: embedded otherwise .*: exposure {exposure} there, else here"):
+        here.refuse_other(other, "clips")
 
 
 @pytest.mark.parametrize("crops", CROPS)

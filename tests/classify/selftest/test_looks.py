@@ -23,7 +23,9 @@ def scene(frames: int = 8, *, moves: bool = True, light: float = 1.0, contrast: 
     [
         (scene(), 30, ""),
         (scene(moves=False), 30, "still"),
-        (scene(light=0.05), 30, "black"),
+        (scene(light=0.05), 30, ""),  # an extraction brightens it
+        (scene(light=0.05, moves=False), 30, "still"),
+        (scene(light=0.015), 30, "black"),
         (scene(contrast=0.01), 30, "blank"),
         (scene(), 5, "too short: 5 frames, 8 are taken of each clip"),
         (scene(1), 1, "too short: 1 frames"),

@@ -29,12 +29,12 @@ def with_square(images: np.ndarray, x: float, y: float, *, moved: float = 0.05, 
     return drawn
 
 
-def region_by_loop(before: np.ndarray, after: np.ndarray) -> Box:
-    """The region, pixel by pixel; frames of 64 x 64 grey pixels, which nothing shrinks."""
+def region_by_loop(before: np.ndarray, after: np.ndarray, gain: float = 1.0) -> Box:
+    """The region, pixel by pixel; frames of 64 x 64 grey pixels, which nothing shrinks, multiplied by a factor."""
     energy = [[0.0] * 64 for _ in range(64)]
     for old, new in zip(before, after, strict=True):
         for y, x in itertools.product(range(64), range(64)):
-            energy[y][x] += abs(float(new[y, x, 0]) - float(old[y, x, 0])) / len(before)
+            energy[y][x] += gain * abs(float(new[y, x, 0]) - float(old[y, x, 0])) / len(before)
     noise = 2 * statistics.median(value for line in energy for value in line) + 1
     energy = [[max(0.0, value - noise) for value in line] for line in energy]
     spans = []
@@ -68,6 +68,11 @@ def test_the_region_equals_a_loop(seed: int) -> None:
     grey = with_square(grey, *rng.uniform(0, 0.5, 2), size=rng.uniform(0.05, 0.4))
     pairs = grey[:-1], grey[1:]
     assert moving_region(*pairs) == pytest.approx(region_by_loop(*pairs), abs=1e-5)
+    assert moving_region(*pairs, is_brightened=True) == moving_region(*pairs)  # it is light
+    dark = [images // 12 for images in pairs]
+    gain = 96 / np.percentile(np.stack(dark)[..., 0], 95)
+    expected = pytest.approx(region_by_loop(*dark, gain=gain), abs=1e-5)
+    assert gain > 4 and moving_region(*dark, is_brightened=True) == expected
 
 
 @pytest.mark.parametrize("side", [64, 200, 700])

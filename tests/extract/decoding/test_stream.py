@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from hcl.extract.config import EXPOSURES
 from hcl.extract.decoding.sampling import Grid, Sample, StreamEnd
 from hcl.extract.decoding.source import Source
 from hcl.extract.decoding.stream import StreamStart, StreamTask, sample_video, stream_samples, video_seconds
@@ -34,15 +35,17 @@ def write(path: Path, stamps: list[int], *, codec: str = "mpeg4", options: dict[
     return path
 
 
-def task(length: float = 0.8, frames: int = 4, *, motion: bool = True) -> StreamTask:
-    return StreamTask(grids=(Grid(length, frames),), size=32, motion=motion)
+def task(length: float = 0.8, frames: int = 4, *, motion: bool = True, is_brightened: bool = False) -> StreamTask:
+    return StreamTask(grids=(Grid(length, frames),), size=32, motion=motion, is_brightened=is_brightened)
 
 
-def test_the_pictures_of_a_window_are_those_of_its_clip(write_video: object, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", frames=20)  # type: ignore[operator]
-    clip = DecodeTask(frames=4, size=32, decoder="auto", views=ViewChoice(motion="rgbdiff"))
+@pytest.mark.parametrize("exposure", EXPOSURES)
+def test_the_pictures_of_a_window_are_those_of_its_clip(write_video: object, tmp_path: Path, exposure: str) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=20, light=0.15)  # type: ignore[operator]
+    clip = DecodeTask(frames=4, size=32, decoder="auto", views=ViewChoice(motion="rgbdiff", exposure=exposure))
     expected = decode_video(0, path, clip, Source()).result.images[0]
-    start, *samples, end = stream_samples(path, task())
+    assert (expected[:, 0].max() > 60) == (exposure == "auto")
+    start, *samples, end = stream_samples(path, task(is_brightened=exposure == "auto"))
     assert isinstance(start, StreamStart) and start.seconds == pytest.approx(0.8)
     assert isinstance(end, StreamEnd) and (end.seconds, end.frame_count) == (pytest.approx(0.8), 20)
     assert all(isinstance(sample, Sample) for sample in samples)

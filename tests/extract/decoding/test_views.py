@@ -84,7 +84,7 @@ def test_all_views_are_read_at_once_and_the_first_is_as_alone(
 ) -> None:
     path = write_video(tmp_path / "video.mp4", frames=frames)
     source = read_source(path)
-    several = ViewChoice(views=3, seed=5, flip=True, motion=motion, crops=crops)
+    several = ViewChoice(views=3, seed=5, flip=True, motion=motion, crops=crops, exposure="auto")
     task = {"frames": 8, "size": 64, "decoder": "auto", "mib_per_video": 1000}
     result = decode_video(0, path, DecodeTask(**task, views=several), source).result
     alone = decode_video(0, path, DecodeTask(**task, views=ViewChoice(motion=motion)), source).result
@@ -97,7 +97,7 @@ def test_all_views_are_read_at_once_and_the_first_is_as_alone(
         sides, box = np.array([every.shape[2], every.shape[1]] * 2), view.box
         if view.follows:
             before, after = (every[[pair[end] for pair in view.follows]] for end in (0, 1))
-            box = within(moving_region(before, after), box)
+            box = within(moving_region(before, after, is_brightened=True), box)
         small = [
             np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR, box=tuple(box * sides)))
             for image in every

@@ -20,6 +20,7 @@ def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
     for then, now, message in (
         (plain, plain | {"cache_dtype": "uint8"}, "cache_dtype float16 there, uint8 now"),
         (plain, plain | {"motion": "rgbdiff"}, "motion none there, rgbdiff now"),
+        (plain, plain | {"exposure": "auto"}, "exposure none there, auto now"),
         (plain, views, "views 1 there, 2 now"),
         (views, plain, "views 2 there, 1 now"),
         (views, views | {"crops": "moving"}, "crops random there, moving now"),

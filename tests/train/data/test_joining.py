@@ -31,6 +31,7 @@ def test_sets_are_named_after_files_or_else_folders(tmp_path: Path, monkeypatch:
     [
         ({"backbone_layer": "layer3"}, r"backbone_layer layer4 in .*A.zarr, layer3 here; extract one of them anew"),
         ({"motion": "rgbdiff"}, r"motion none in .*A.zarr, rgbdiff here; extract one of them anew"),
+        ({"exposure": "auto"}, r"exposure none in .*A.zarr, auto here; extract one of them anew"),
         ({"frames": 8}, r"frames 4 in .*A.zarr, 8 here; extract one of them anew with the settings of the other"),
         ({"size": 96, "weights_sha256": "v"}, r"weights_sha256 w in .*A.zarr, v here; size 64 in .*A.zarr, 96 here"),
         ({"text": False}, r"class texts by no text model, those of .*A.zarr by small bert; .*the same --text-model"),

@@ -1,0 +1,40 @@
+"""The exposure of frames: dark ones are brightened, since the backbone has learned from pictures taken in light."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BRIGHT = 95  # percentile of a frame's brightness, the largest of a pixel's three values, by which it is called dark
+ENOUGH = 96.0  # of 255, that this percentile has in the end, at least
+MOST = 16.0  # times as bright: what is all but black is noise
+
+
+def gain_of(image: NDArray[np.uint8] | NDArray[np.float32]) -> float:
+    """By which factor a frame is too dark, or several together are.
+
+    Args:
+        image: (..., 3), or (..., 1) of grey ones, values of 0 to 255
+
+    Returns:
+        1 where a twentieth of its pixels has a brightness of 96 or more, else above 1, 16 at most
+    """
+    brightness = float(np.percentile(image.max(axis=-1), BRIGHT))
+    return float(np.clip(ENOUGH / max(brightness, 1.0), 1.0, MOST))
+
+
+def brightened(image: NDArray[np.uint8], gain: float) -> NDArray[np.uint8]:
+    """Multiply the values of a frame, which is what more light would have done to them.
+
+    Args:
+        image: uint8
+        gain: 1 or more
+
+    Returns:
+        as it is, cut to 255; the frame itself where the factor is 1
+    """
+    if gain == 1:
+        return image
+    table: NDArray[np.uint8] = np.clip(np.rint(gain * np.arange(256)), 0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = table[image]
+    return shown
