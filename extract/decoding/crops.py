@@ -54,14 +54,14 @@ def moving_region(
 
     Args:
         before, after: (H, W, 3) uint8 each, pairs of frames, whole
-        is_brightened: whether dark frames are; all are by one factor, so that the grey level more counts less
+        is_brightened: whether dark frames are, all by one factor: the grey level more is one of the brightened frames
 
     Returns:
         the same for all frames; the whole frame where nothing moves
     """
-    grey = np.stack([[_small_grey(image) for image in images] for images in (before, after)])
-    energy = np.abs(grey[1] - grey[0]).mean(axis=0)
-    level = 1 / gain_of(grey[..., None]) if is_brightened else 1.0
+    old, new = (np.stack([_fewer(image) for image in images]) for images in (before, after))
+    energy = np.abs(_small_grey(new) - _small_grey(old)).mean(axis=0)
+    level = 1 / gain_of(old) if is_brightened else 1.0
     energy = np.clip(energy - NOISE * np.median(energy) - level, 0, None)
     if not energy.any():
         return WHOLE
@@ -79,11 +79,16 @@ def _placed(middle: float, side: float) -> tuple[float, float]:
     return start, start + side
 
 
-def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _fewer(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every pixel of a frame, or of a large one every second, third, ... one."""
     step = max(1, min(image.shape[:2]) // ENOUGH)
-    few = Image.fromarray(np.ascontiguousarray(image[::step, ::step]))
-    small = few.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(small, np.float32)
+    return image[::step, ::step]
+
+
+def _small_grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, SIDE, SIDE) of (n, H, W, 3)."""
+    grey = [Image.fromarray(image).convert("L") for image in images]
+    return np.stack([np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32) for image in grey])
 
 
 def _span(line: NDArray[np.float32]) -> tuple[float, float]:

@@ -12,11 +12,11 @@ ENOUGH = 96.0  # of 255, that this percentile has in the end, at least
 MOST = 16.0  # times as bright: what is all but black is noise
 
 
-def gain_of(image: NDArray[np.uint8] | NDArray[np.float32]) -> float:
+def gain_of(image: NDArray[np.uint8]) -> float:
     """By which factor a frame is too dark, or several together are.
 
     Args:
-        image: (..., 3), or (..., 1) of grey ones, values of 0 to 255
+        image: (..., 3) uint8
 
     Returns:
         1 where a twentieth of its pixels has a brightness of 96 or more, else above 1, 16 at most
