@@ -50,7 +50,7 @@ class ExtractConfig:
     exposure: str = setting(
         EXPOSURES[0],
         "How dark frames are shown to the backbone. auto: brightened, until a twentieth of their pixels is at 96 of 255"
-        " or more; none: as they are.",
+        " or more, by 16 times at most; none: as they are.",
         choices=EXPOSURES,
     )
     view_seed: int = setting(0, "Seed of the further views.", group=ADVANCED, at_least=0)
@@ -144,6 +144,11 @@ class ExtractConfig:
     def inputs(self) -> int:
         """I, the number of images that are mapped for each frame."""
         return inputs_of(self.motion)
+
+    @property
+    def brightens(self) -> bool:
+        """Whether dark frames are brightened."""
+        return self.exposure != "none"
 
     def __post_init__(self) -> None:
         """Refuse settings out of range, or that contradict each other."""

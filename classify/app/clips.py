@@ -86,10 +86,11 @@ class FrameReader:
 
     Args:
         frames: T, of each clip
+        is_brightened: whether dark ones are before they are mapped; they are shown as they are
     """
 
-    def __init__(self, frames: int) -> None:
-        self.frames = frames
+    def __init__(self, frames: int, *, is_brightened: bool) -> None:
+        self.frames, self.is_brightened = frames, is_brightened
 
     @cached_property
     def _pool(self) -> DecodePool:
@@ -111,7 +112,7 @@ class FrameReader:
         images = result.images[0, :, 0]  # (T, size, size, 3)
         size, chosen = fitting_size(*result.shape), shown_frames(len(images))
         jpegs = tuple(as_jpeg(images[place], size) for place in chosen)
-        return Seen(chosen, jpegs, size, look_at(images, result.frame_count))
+        return Seen(chosen, jpegs, size, look_at(images, result.frame_count, is_brightened=self.is_brightened))
 
     def close(self) -> None:
         """End the process."""

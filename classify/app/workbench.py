@@ -95,7 +95,7 @@ class Workbench:
         self.seen: dict[str, Seen] = {}  # by content
         self.state = State()
         self.worker = Worker()
-        self._frames = FrameReader(embedder.time_steps)
+        self._frames = FrameReader(embedder.time_steps, is_brightened=embedder.config.brightens)
         self._lock = threading.Lock()
         self._numbers = 0
         self._keys: dict[str, torch.Tensor | None] = {}  # of classes

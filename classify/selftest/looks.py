@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hcl.extract.decoding.exposure import ENOUGH, MOST, brightened, gain_of
+from hcl.extract.decoding.exposure import gain_of
 from hcl.extract.decoding.pool import decode_ahead
 from hcl.extract.decoding.worker import Decoded, DecodeTask
 
-DARK = ENOUGH / MOST  # of 255: a clip whose bright parts are darker shows nothing, brightened or not
+DARK = 24.0  # of 255: a clip whose bright parts are darker shows nothing
 BLANK = 4.0  # grey levels of spread within its frames: a clip with less shows no thing
 STILL = 0.75  # grey levels by which frames differ in their most moving part: noise of a codec differs less
 CELLS = 8  # rows and columns of the parts in which movement is looked for
@@ -28,8 +28,9 @@ class Look:
 
     frame_count: int  # frames that it shows
     brightness: float  # of its bright parts
-    spread: float  # standard deviation within its frames, brightened where they are dark
-    movement: float  # likewise, mean difference of frames one after the other, in the part that moves most
+    spread: float  # standard deviation within its frames
+    movement: float  # mean difference of frames one after the other, in the part that moves most
+    gain: float = 1.0  # by which its frames are brightened before they are mapped
     course: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(0, np.float32), compare=False
     )  # see `course_of`
@@ -37,35 +38,41 @@ class Look:
     def problems(self, frames: int) -> tuple[str, ...]:
         """Why it says nothing, in words; none if it does.
 
+        Of a clip that is brightened less is asked, by the root of the factor: what it shows grows with the factor, and
+        so does its noise.
+
         Args:
             frames: that are taken of each clip
         """
-        found = []
+        found, less = [], self.gain**0.5
         if self.frame_count < frames:
             found.append(f"too short: {self.frame_count} frames, {frames} are taken of each clip")
-        if self.brightness < DARK:
+        if self.brightness < DARK / less:
             found.append(f"black: its bright parts reach {self.brightness:.0f} of 255")
-        elif self.spread < BLANK:
+        elif self.spread < BLANK / less:
             found.append(f"blank: its pictures vary by {self.spread:.1f} of 255")
-        elif self.movement < STILL and self.frame_count > 1:
+        elif self.movement < STILL / less and self.frame_count > 1:
             found.append(f"still: nothing moves (frames differ by {self.movement:.2f} of 255)")
         return tuple(found)
 
 
-def look_at(images: NDArray[np.uint8], frame_count: int) -> Look:
+def look_at(images: NDArray[np.uint8], frame_count: int, *, is_brightened: bool) -> Look:
     """Measure the frames of a clip.
 
     Args:
         images: (T, H, W, 3) RGB, in their order, as they are
         frame_count: frames that the clip shows
+        is_brightened: whether dark frames are before they are mapped
     """
-    brightness = float(np.percentile(_grey(images), BRIGHT))
-    grey = _grey(brightened(images, gain_of(np.concatenate(images))))  # all frames by one factor
-    return Look(frame_count, brightness, float(grey.std(axis=(1, 2)).max()), _movement(grey), course_of(grey))
-
-
-def _grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(images.astype(np.float32).mean(axis=3))  # (T, H, W)
+    grey = images.astype(np.float32).mean(axis=3)  # (T, H, W)
+    return Look(
+        frame_count,
+        brightness=float(np.percentile(grey, BRIGHT)),
+        spread=float(grey.std(axis=(1, 2)).max()),
+        movement=_movement(grey),
+        gain=gain_of(images) if is_brightened else 1.0,
+        course=course_of(grey),
+    )
 
 
 def course_of(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,17 +99,23 @@ def _movement(grey: NDArray[np.float32]) -> float:
     return float(max(cells))
 
 
-def look_at_files(files: Sequence[Path], task: DecodeTask, *, workers: int = 0) -> Iterator[Look | None]:
+def look_at_files(
+    files: Sequence[Path], task: DecodeTask, *, is_brightened: bool, workers: int = 0
+) -> Iterator[Look | None]:
     """Decode files and measure them, in their order; None for one that cannot be read.
 
     Args:
         files: or folders of frames
-        task: what is decoded; the first view counts
+        task: what is decoded; the first view counts, of frames as they are
+        is_brightened: as of `look_at`
         workers: processes; 0: one per core
     """
     with closing(decode_ahead(list(enumerate(files)), task, workers=workers)) as decoded:
         for each in decoded:
-            yield look_at(each.images[0, :, 0], each.frame_count) if isinstance(each, Decoded) else None
+            if isinstance(each, Decoded):
+                yield look_at(each.images[0, :, 0], each.frame_count, is_brightened=is_brightened)
+            else:
+                yield None
 
 
 def readable_files(sources: Sequence[str]) -> Mapping[int, Path]:

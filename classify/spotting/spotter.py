@@ -144,7 +144,7 @@ class Spotter:
             grids=self.grids,
             size=config.size,
             motion=config.motion != "none",
-            is_brightened=config.exposure == "auto",
+            is_brightened=config.brightens,
         )
         samples = self._samples(video, task, end)
         return map_samples(samples, embedder.backbone, embedder.config.batch_size)

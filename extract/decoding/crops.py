@@ -43,7 +43,7 @@ def within(region: Box, box: Box) -> Box:
 
 
 def moving_region(
-    before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]], *, is_brightened: bool = False
+    before: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.uint8]], *, is_brightened: bool
 ) -> Box:
     """Find the part of a video's frames where something moves.
 

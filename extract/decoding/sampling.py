@@ -88,8 +88,8 @@ def sample_stream(
     grids: Sequence[Grid],
     *,
     motion: bool,
+    is_brightened: bool,
     last: Callable[[], float],
-    is_brightened: bool = False,
 ) -> Iterator[Sample | StreamEnd]:
     """Sample a stream at the instants of some grids; each instant shows the last frame that began by then.
 
@@ -97,8 +97,8 @@ def sample_stream(
         frames: in the order in which they are shown, one or more
         grids: of instants; the samples of each come in order
         motion: whether a difference image goes with each frame
-        last: tells, at the end, how many seconds the last frame is shown
         is_brightened: whether dark frames are
+        last: tells, at the end, how many seconds the last frame is shown
     """
     sampler = _Sampler(grids, motion, is_brightened)
     for frame in frames:

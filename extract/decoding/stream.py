@@ -52,7 +52,7 @@ class StreamTask:
     grids: tuple[Grid, ...]
     size: int  # pixels; frames are resized to size x size
     motion: bool  # whether a difference image goes with each frame
-    is_brightened: bool = False  # whether dark frames are
+    is_brightened: bool  # whether dark frames are
     mib: int = 2 * MIB_PER_VIDEO  # that the process may grow by
     seconds: float = ExtractConfig.video_timeout  # of processor time from one sample to the next
 
@@ -143,7 +143,7 @@ def sample_video(path: Path, task: StreamTask) -> Iterator[Message]:
         clock = _Clock(stream, (container.start_time or 0) / av.time_base)  # players begin there
         frames = _timed_frames(container, stream, task.size, clock)
         yield from sample_stream(
-            frames, task.grids, motion=task.motion, last=clock.last, is_brightened=task.is_brightened
+            frames, task.grids, motion=task.motion, is_brightened=task.is_brightened, last=clock.last
         )
 
 

@@ -26,7 +26,7 @@ class ViewChoice:
     flip: bool = False  # whether half of the further views are mirrored
     motion: str = "none"  # what is shown beside each frame, see ExtractConfig
     crops: str = CROPS[0]  # which part of the frames the further views show, see there, too
-    exposure: str = "none"  # how dark frames are shown, see there, too
+    is_brightened: bool = False  # whether dark frames are, see exposure there
 
     @classmethod
     def of(cls, config: ExtractConfig) -> ViewChoice:
@@ -37,7 +37,7 @@ class ViewChoice:
             flip=config.flip,
             motion=config.motion,
             crops=config.crops,
-            exposure=config.exposure,
+            is_brightened=config.brightens,
         )
 
 
@@ -77,7 +77,7 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
         views.append(View(indices, box, choice.flip and coin < 0.5, follows))
     if choice.motion != "none":
         views = [replace(view, around=frames_around(view.indices, frame_count)) for view in views]
-    return [replace(view, is_brightened=choice.exposure == "auto") for view in views]
+    return [replace(view, is_brightened=choice.is_brightened) for view in views]
 
 
 def frames_around(indices: Sequence[int], frame_count: int) -> tuple[tuple[int, int], ...]:
@@ -104,17 +104,17 @@ def show_views(video: VideoFrames, views: Sequence[View], size: int) -> NDArray[
     Returns:
         (views, T, I, size, size, 3) uint8, see `view_images`
     """
-    asked = {(view.follows, view.is_brightened) for view in views}
-    regions = {each: _region(video, *each) for each in asked}
-    boxes = [within(regions[view.follows, view.is_brightened], view.box) for view in views]
+    follows = {view.follows: view for view in views if view.follows}
+    regions = {pairs: _region(video, view) for pairs, view in follows.items()}
+    boxes = [within(regions.get(view.follows, WHOLE), view.box) for view in views]
     return np.stack([view_images(video, replace(view, box=box), size) for view, box in zip(views, boxes, strict=True)])
 
 
-def _region(video: VideoFrames, pairs: Sequence[tuple[int, int]], is_brightened: bool) -> Box:
-    """Where something moves between pairs of frames; without pairs the whole frame."""
+def _region(video: VideoFrames, view: View) -> Box:
+    """Where something moves between the pairs of frames that a view follows."""
     places = {number: place for place, number in enumerate(video.indices)}
-    before, after = ([video.images[places[pair[end]]] for pair in pairs] for end in (0, 1))
-    return moving_region(before, after, is_brightened=is_brightened) if pairs else WHOLE
+    before, after = ([video.images[places[pair[end]]] for pair in view.follows] for end in (0, 1))
+    return moving_region(before, after, is_brightened=view.is_brightened)
 
 
 def view_images(video: VideoFrames, view: View, size: int) -> NDArray[np.uint8]:

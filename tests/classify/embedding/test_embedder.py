@@ -18,6 +18,7 @@ from hcl.classify.embedding.origin import Origin
 from hcl.classify.embedding.recipe import config_of_cache
 from hcl.classify.embedding.videos import BrokenVideo, EmbeddedVideo
 from hcl.extract.config import CROPS, EXPOSURES, ExtractConfig
+from hcl.extract.decoding.worker import DecodeTask
 from hcl.extract.pipeline import inference
 from hcl.extract.pipeline.extraction import extract
 from hcl.extract.pipeline.preparation import choose_backbone, prepare
@@ -95,7 +96,8 @@ def test_dark_clips_are_shown_as_those_of_the_cache(
     config = replace(small_config, exposure=exposure)
     settings = prepare(small_videos, Path("none.zarr"), config, choose_backbone).settings
     assert ("exposure" in settings) == (exposure == "auto")  # caches before this choice name none
-    assert config_of_cache(settings, 1, ExtractConfig(), torch.device("cpu")).exposure == exposure
+    again = config_of_cache(settings, 1, ExtractConfig(), torch.device("cpu"))
+    assert again.exposure == exposure and DecodeTask.of(again).views.is_brightened == (exposure == "auto")
     here, other = (Origin("", "", made, 1) for made in (settings, settings | {"exposure": "else"}))
     with pytest.raises(InputError, match=f"clips: embedded otherwise .*: exposure {exposure} there, else here"):
         here.refuse_other(other, "clips")

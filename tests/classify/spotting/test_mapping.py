@@ -25,7 +25,7 @@ def pictures(count: int) -> list[np.ndarray]:
 
 def samples(images: list[np.ndarray], rate: float, grids: list[Grid], *, motion: bool) -> list[Sample]:
     frames = (TimedFrame(k, k / rate, lambda image=image: image) for k, image in enumerate(images))
-    messages = sample_stream(frames, grids, motion=motion, last=lambda: 1 / rate)
+    messages = sample_stream(frames, grids, motion=motion, is_brightened=False, last=lambda: 1 / rate)
     return [message for message in messages if isinstance(message, Sample)]
 
 

@@ -31,10 +31,11 @@ def hcl(*arguments: object) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
 
 
-def write_moves(path: Path, moves: list[tuple[int, int]], *, seed: int = 0) -> Path:
+def write_moves(path: Path, moves: list[tuple[int, int]], *, seed: int = 0, light: float = 1.0) -> Path:
     """A video of 25 frames a second of one picture that moves: so many frames, so many pixels each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    picture = (light * picture).astype(np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -77,6 +78,15 @@ def test_windows_follow_from_the_supports_and_score_as_clips_of_their_own(spotte
     np.testing.assert_allclose(windows.scores[:1], expected, rtol=1e-3, atol=1e-3)
     said = [spotter.answerer.support.class_names[row.argmax()] for row in windows.scores[[0, 8]]]
     assert said == ["right", "still"]
+
+
+def test_windows_of_a_dark_video_are_brightened_as_clips_are(spotter: Spotter, tmp_path: Path) -> None:
+    clip = write_moves(tmp_path / "dark.mp4", [(25, 4)], seed=1, light=0.15)
+    embedded = spotter.answerer.embedder.embed_one(clip)
+    assert isinstance(embedded, EmbeddedVideo)
+    matcher = spotter.answerer.matcher
+    expected = matcher.class_scores(matcher.score(embedded.batch))
+    np.testing.assert_allclose(spotter.score_windows(clip)[0].scores[:1], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_segments_are_the_best_of_the_accepted_windows() -> None:

@@ -67,10 +67,10 @@ def test_the_region_equals_a_loop(seed: int) -> None:
     grey = np.repeat(scene(noise=seed, seed=seed)[..., :1], 3, axis=3)
     grey = with_square(grey, *rng.uniform(0, 0.5, 2), size=rng.uniform(0.05, 0.4))
     pairs = grey[:-1], grey[1:]
-    assert moving_region(*pairs) == pytest.approx(region_by_loop(*pairs), abs=1e-5)
-    assert moving_region(*pairs, is_brightened=True) == moving_region(*pairs)  # it is light
-    dark = [images // 12 for images in pairs]
-    gain = 96 / np.percentile(np.stack(dark)[..., 0], 95)
+    assert moving_region(*pairs, is_brightened=False) == pytest.approx(region_by_loop(*pairs), abs=1e-5)
+    assert moving_region(*pairs, is_brightened=True) == moving_region(*pairs, is_brightened=False)  # it is light
+    dark = [images // by for images, by in zip(pairs, (12, 15), strict=True)]
+    gain = 96 / np.percentile(dark[0][..., 0], 95)
     expected = pytest.approx(region_by_loop(*dark, gain=gain), abs=1e-5)
     assert gain > 4 and moving_region(*dark, is_brightened=True) == expected
 
@@ -79,7 +79,7 @@ def test_the_region_equals_a_loop(seed: int) -> None:
 @pytest.mark.parametrize(("x", "y"), [(0.1, 0.1), (0.3, 0.7), (0.5, 0.4)])
 def test_the_region_holds_what_moves_and_not_much_more(side: int, x: float, y: float) -> None:
     images = with_square(scene(side=side, noise=3), x, y)
-    left, top, right, bottom = moving_region(images[:-1], images[1:])
+    left, top, right, bottom = moving_region(images[:-1], images[1:], is_brightened=False)
     assert left <= x + 0.02 and right >= x + 7 * 0.05 + 0.08  # all its places but for 4 % of what it moved
     assert top <= y + 0.01 and bottom >= y + 0.09
     assert (right - left) * (bottom - top) < 0.45 and right - left < 0.75
@@ -87,17 +87,17 @@ def test_the_region_holds_what_moves_and_not_much_more(side: int, x: float, y: f
 
 def test_nothing_moves_means_the_whole_frame() -> None:
     still = scene()
-    assert moving_region(still, still) == WHOLE
-    assert moving_region(still[:1], still[:1]) == WHOLE
+    assert moving_region(still, still, is_brightened=False) == WHOLE
+    assert moving_region(still[:1], still[:1], is_brightened=False) == WHOLE
     noisy = scene(noise=2)
-    left, top, right, bottom = moving_region(noisy[:-1], noisy[1:])
+    left, top, right, bottom = moving_region(noisy[:-1], noisy[1:], is_brightened=False)
     assert right - left > 0.8 and bottom - top > 0.8  # noise is everywhere alike
 
 
 def test_a_moving_camera_shows_nearly_the_whole_frame() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
     images = np.stack([np.roll(picture, 3 * number, axis=1) for number in range(8)])
-    left, top, right, bottom = moving_region(images[:-1], images[1:])
+    left, top, right, bottom = moving_region(images[:-1], images[1:], is_brightened=False)
     assert (right - left) * (bottom - top) > 0.8
 
 
@@ -106,7 +106,7 @@ def test_a_region_lies_in_the_frame_and_is_not_too_small(seed: int, frames: int,
     rng = np.random.default_rng(seed)
     before, after = rng.integers(0, 2, (2, frames, height, width, 1)) * 255 * (rng.random((height, width, 1)) < 0.2)
     pair = (np.repeat(images, 3, axis=3).astype(np.uint8) for images in (before, after))
-    left, top, right, bottom = moving_region(*pair)
+    left, top, right, bottom = moving_region(*pair, is_brightened=False)
     wide, high = right - left, bottom - top
     assert 0 <= left < right <= 1 + 1e-12 and 0 <= top < bottom <= 1 + 1e-12
     assert min(wide, high) >= 0.4 - 1e-9

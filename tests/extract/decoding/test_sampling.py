@@ -22,7 +22,7 @@ def frames_at(stamps: list[float]) -> Iterator[TimedFrame]:
 
 
 def sampled(stamps: list[float], grids: list[Grid], *, motion: bool = True, last: float = 0.1) -> list[Sample]:
-    messages = list(sample_stream(frames_at(stamps), grids, motion=motion, last=lambda: last))
+    messages = list(sample_stream(frames_at(stamps), grids, motion=motion, is_brightened=False, last=lambda: last))
     assert isinstance(messages[-1], StreamEnd)
     return [message for message in messages if isinstance(message, Sample)]
 
@@ -98,7 +98,9 @@ def test_an_hour_of_video_holds_a_few_frames_at_a_time() -> None:
             yield frame
 
     most, count = 0, 0
-    for message in sample_stream(hour(), [Grid(8.0, 8), Grid(30.0, 8)], motion=True, last=lambda: 0.2):
+    for message in sample_stream(
+        hour(), [Grid(8.0, 8), Grid(30.0, 8)], motion=True, is_brightened=False, last=lambda: 0.2
+    ):
         most, count = max(most, len(alive)), count + isinstance(message, Sample)
     gc.collect()
     assert count == 3600 + 3600 * 8 // 30 and most < 30
@@ -115,4 +117,4 @@ def test_wrong_grids_and_empty_streams_are_refused() -> None:
         with pytest.raises(ValueError, match="no grid of"):
             Grid(length, frames)
     with pytest.raises(ValueError, match="without frames"):
-        list(sample_stream(iter([]), [Grid(1.0, 2)], motion=False, last=lambda: 1.0))
+        list(sample_stream(iter([]), [Grid(1.0, 2)], motion=False, is_brightened=False, last=lambda: 1.0))

@@ -84,7 +84,7 @@ def test_all_views_are_read_at_once_and_the_first_is_as_alone(
 ) -> None:
     path = write_video(tmp_path / "video.mp4", frames=frames)
     source = read_source(path)
-    several = ViewChoice(views=3, seed=5, flip=True, motion=motion, crops=crops, exposure="auto")
+    several = ViewChoice(views=3, seed=5, flip=True, motion=motion, crops=crops, is_brightened=True)
     task = {"frames": 8, "size": 64, "decoder": "auto", "mib_per_video": 1000}
     result = decode_video(0, path, DecodeTask(**task, views=several), source).result
     alone = decode_video(0, path, DecodeTask(**task, views=ViewChoice(motion=motion)), source).result
