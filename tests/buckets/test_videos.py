@@ -151,7 +151,7 @@ def test_no_more_than_the_bound_lies_on_disk(tmp_path: Path, videos: str, monkey
                 time.sleep(0.01)  # the second one is fetched while this one is read
             lying = list(path.parent.iterdir())
             assert place or len(lying) == 2
-            assert len(lying) <= 2 and sum(each.stat().st_size for each in lying) <= 2 * largest
+            assert sum(each.stat().st_size for each in lying) <= 2 * largest  # three small ones may
             assert path.read_bytes() == sources[place].read_bytes()
             assert path.stat().st_mtime_ns == sources[place].stat().st_mtime_ns
             here.finished((row, path))
