@@ -1,6 +1,7 @@
 """What one extraction does; free of heavy imports so that the command line can show the defaults at once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import ADVANCED, INPUT, SPEED, check_settings, setting
@@ -16,6 +17,18 @@ CROPS = ("moving", "random")
 EXPOSURES = ("auto", "none")
 BENCHMARKS = ("kinetics-cmn", "ssv2-cmn", "ssv2-otam", "hmdb-arn", "ucf-arn")
 LAYERS = ("layer4", "layer3", "layer3-pooled", "layer3+layer4")  # what a ResNet gives; the first is the default
+DEFAULTS: dict[str, Any] = {  # settings that a cache names only where they differ
+    "backbone_layer": LAYERS[0],
+    "compiled": False,
+    "cache_dtype": "float16",
+    "motion": "none",
+    "exposure": "none",
+    "views": 1,
+    "view_seed": None,
+    "flip": None,
+    "crops": "random",
+    "image_embedding": None,
+}
 
 
 def inputs_of(motion: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hcl.extract.cache.base import map_settings
-from hcl.extract.pipeline.preparation import DEFAULTS
+from hcl.extract.config import DEFAULTS
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 

@@ -11,8 +11,7 @@ import torch
 
 from hcl.extract.backbones.backbone import Backbone, choose_dtype, load_backbone
 from hcl.extract.backbones.weights import TORCHVISION
-from hcl.extract.config import LAYERS, ExtractConfig
-from hcl.extract.pipeline.preparation import DEFAULTS
+from hcl.extract.config import DEFAULTS, ExtractConfig
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
@@ -41,8 +40,8 @@ def config_of_cache(
         exposure=settings.get("exposure", DEFAULTS["exposure"]),
         backbone=settings["backbone"],
         weights=weights,
-        backbone_layer=settings.get("backbone_layer", LAYERS[0]),
-        cache_dtype=settings.get("cache_dtype", "float16"),
+        backbone_layer=settings.get("backbone_layer", DEFAULTS["backbone_layer"]),
+        cache_dtype=settings.get("cache_dtype", DEFAULTS["cache_dtype"]),
         precision=precision_on(device, str(settings.get("precision", "auto"))),
         compile=False,
     )

@@ -192,11 +192,9 @@ def _interval(left_out: LeftOut, support: SupportSet) -> tuple[float, float]:
 def _looked_at(clips: Clips, embedder: VideoEmbedder, config: ClassifyConfig) -> Clips:
     """Look at the frames of the clips whose files are there."""
     files = readable_files(clips.support.sources)
-    task = replace(embedder.task, views=replace(embedder.task.views, views=1, motion="none", is_brightened=False))
-    brightens = embedder.config.brightens
-    looks = look_at_files(list(files.values()), task, is_brightened=brightens, workers=config.workers)
+    looks = look_at_files(list(files.values()), embedder.task, workers=config.workers)
     seen = {place: look for place, look in zip(files, looks, strict=True) if look is not None}
-    return replace(clips, looks=seen, frames=task.frames)
+    return replace(clips, looks=seen, frames=embedder.task.frames)
 
 
 def _learned(clips: Clips, embedder: VideoEmbedder) -> Iterator[str]:

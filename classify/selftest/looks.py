@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -99,21 +99,19 @@ def _movement(grey: NDArray[np.float32]) -> float:
     return float(max(cells))
 
 
-def look_at_files(
-    files: Sequence[Path], task: DecodeTask, *, is_brightened: bool, workers: int = 0
-) -> Iterator[Look | None]:
+def look_at_files(files: Sequence[Path], task: DecodeTask, *, workers: int = 0) -> Iterator[Look | None]:
     """Decode files and measure them, in their order; None for one that cannot be read.
 
     Args:
         files: or folders of frames
-        task: what is decoded; the first view counts, of frames as they are
-        is_brightened: as of `look_at`
+        task: by which they are embedded; looked at are the frames of its first view, as they are
         workers: processes; 0: one per core
     """
-    with closing(decode_ahead(list(enumerate(files)), task, workers=workers)) as decoded:
+    as_they_are = replace(task, views=replace(task.views, views=1, motion="none", is_brightened=False))
+    with closing(decode_ahead(list(enumerate(files)), as_they_are, workers=workers)) as decoded:
         for each in decoded:
             if isinstance(each, Decoded):
-                yield look_at(each.images[0, :, 0], each.frame_count, is_brightened=is_brightened)
+                yield look_at(each.images[0, :, 0], each.frame_count, is_brightened=task.views.is_brightened)
             else:
                 yield None
 

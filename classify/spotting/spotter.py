@@ -138,16 +138,10 @@ class Spotter:
         ]
 
     def _mapped(self, video: Path, end: list[StreamEnd]) -> Iterator[MappedSample]:
-        embedder = self.answerer.embedder
-        config = embedder.config
-        task = StreamTask(
-            grids=self.grids,
-            size=config.size,
-            motion=config.motion != "none",
-            is_brightened=config.brightens,
-        )
-        samples = self._samples(video, task, end)
-        return map_samples(samples, embedder.backbone, embedder.config.batch_size)
+        embedder, config = self.answerer.embedder, self.answerer.embedder.config
+        motion = config.motion != "none"
+        task = StreamTask(grids=self.grids, size=config.size, motion=motion, is_brightened=config.brightens)
+        return map_samples(self._samples(video, task, end), embedder.backbone, config.batch_size)
 
     def _samples(self, video: Path, task: StreamTask, end: list[StreamEnd]) -> Iterator[Sample]:
         """The samples of a video; what follows them is kept for the caller, and a bar tells how far it is."""

@@ -18,7 +18,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.catalog.benchmarks.coverage import Coverage
 from hcl.extract.catalog.splits import count_splits
 from hcl.extract.catalog.videos import UNLABELLED
-from hcl.extract.config import LAYERS
+from hcl.extract.config import DEFAULTS
 from hcl.extract.system.atomic import in_bucket, json_hash
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places.failures import BucketError
@@ -49,8 +49,7 @@ def _is_column(name: str, values: NDArray[Any]) -> bool:
 
 def map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a cache that another one must share for its maps to mean the same."""
-    where_absent = {"backbone_layer": LAYERS[0], "motion": "none", "exposure": "none"}
-    return {name: settings.get(name, where_absent.get(name)) for name in COMPARED}
+    return {name: settings.get(name, DEFAULTS.get(name)) for name in COMPARED}
 
 
 @dataclass(frozen=True)

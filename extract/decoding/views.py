@@ -69,15 +69,16 @@ def draw_views(choice: ViewChoice, *, frames: int, frame_count: int, content: st
     """
     middles = middle_frames(frame_count, frames)
     follows = frames_around(middles, frame_count) if choice.crops == "moving" else ()
-    views = [View(middles)]
+    views = [View(middles, is_brightened=choice.is_brightened)]
     for number in range(1, choice.views):
         rng = np.random.default_rng([choice.seed, number, int(content or "0", 16)])
         indices = _draw_indices(rng, frames, frame_count)
         box, coin = draw_box(rng), rng.random()
-        views.append(View(indices, box, choice.flip and coin < 0.5, follows))
+        is_mirrored = choice.flip and coin < 0.5
+        views.append(View(indices, box, is_mirrored, follows, is_brightened=choice.is_brightened))
     if choice.motion != "none":
         views = [replace(view, around=frames_around(view.indices, frame_count)) for view in views]
-    return [replace(view, is_brightened=choice.is_brightened) for view in views]
+    return views
 
 
 def frames_around(indices: Sequence[int], frame_count: int) -> tuple[tuple[int, int], ...]:

@@ -10,24 +10,12 @@ import torch
 from hcl.extract.backbones.backbone import Backbone, BackboneFacts, load_backbone
 from hcl.extract.cache.formats import is_hdf5, refuse_other_suffix
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.config import LAYERS, ExtractConfig
+from hcl.extract.config import DEFAULTS, ExtractConfig
 from hcl.extract.pipeline.classes import split_origin
 from hcl.extract.pipeline.plan import Plan, make_plan
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.settings import list_differences
 
-DEFAULTS = {  # settings that a cache names only where they differ
-    "backbone_layer": LAYERS[0],
-    "compiled": False,
-    "cache_dtype": "float16",
-    "motion": "none",
-    "exposure": "none",
-    "views": 1,
-    "view_seed": None,
-    "flip": None,
-    "crops": "random",
-    "image_embedding": None,
-}
 SHOWN_ALONE = ("split_origin", "weights")  # the weights' contents are compared, not the name of their file
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hcl.extract.backbones.resnet import blank_layer4, halved, resnet_trunk
 from hcl.extract.backbones.weights import TORCHVISION, content_hash, read_weights
-from hcl.extract.config import LAYERS, MOTIONS, inputs_of
+from hcl.extract.config import DEFAULTS, LAYERS, MOTIONS, inputs_of
 from hcl.extract.system.errors import InputError
 
 Settings = Mapping[str, Any]  # of a cache
@@ -80,7 +80,7 @@ def inputs_in(settings: Settings) -> int:
     Raises:
         InputError: if the cache has motion of a kind that is not known
     """
-    motion = settings.get("motion", "none")
+    motion = settings.get("motion", DEFAULTS["motion"])
     if motion not in MOTIONS:
         raise InputError(
             f"the cache's maps are of motion {motion!r}, which is none of {', '.join(MOTIONS)}; use the hcl that made"

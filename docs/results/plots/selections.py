@@ -6,6 +6,7 @@ most similar clip pair of Eq. 3 is shown, the query's two frames and the support
 
 import argparse
 import io
+from itertools import cycle
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -55,7 +56,7 @@ def frames_of(drawn: Drawn) -> list[Image.Image]:
         for number in numbers:
             image = Image.open(io.BytesIO(drawn.pictures[frames.names[number]])).convert("RGB").resize(FRAME)
             draw = ImageDraw.Draw(image)
-            for pair, colour in zip(clip.patches, COLOURS * len(clip.patches), strict=False):
+            for pair, colour in zip(clip.patches, cycle(COLOURS), strict=False):
                 patch: Patch = getattr(pair, side)
                 if patch.frame == number:
                     y, x = divmod(patch.place, grid)

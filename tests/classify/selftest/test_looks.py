@@ -64,11 +64,7 @@ def test_measures_are_grey_levels() -> None:
 def test_files_are_looked_at_in_their_order(tmp_path: Path, write_video: Callable[..., Path]) -> None:
     files = [write_video(tmp_path / "a.mp4", frames=12), tmp_path / "broken.mp4", write_video(tmp_path / "b.mp4")]
     files[1].write_bytes(b"no video")
-    looks = list(
-        look_at_files(
-            files, DecodeTask.of(ExtractConfig(size=32, views=1, motion="none")), is_brightened=True, workers=1
-        )
-    )
+    looks = list(look_at_files(files, DecodeTask.of(ExtractConfig(size=32, views=1, motion="none")), workers=1))
     assert [look and look.frame_count for look in looks] == [12, None, 10]
     assert list(readable_files((str(files[0]), "", str(tmp_path / "gone.mp4"), str(files[2])))) == [0, 3]
 

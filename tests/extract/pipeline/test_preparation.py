@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from hcl.extract.cache.zarr_cache import ZarrCache
-from hcl.extract.config import ExtractConfig
+from hcl.extract.config import DEFAULTS, ExtractConfig
 from hcl.extract.pipeline.dry_run import forecast
 from hcl.extract.pipeline.extraction import extract
-from hcl.extract.pipeline.preparation import DEFAULTS, choose_backbone, prepare, refuse_other_settings
+from hcl.extract.pipeline.preparation import choose_backbone, prepare, refuse_other_settings
 from hcl.extract.system.errors import InputError
 
 
