@@ -115,7 +115,7 @@ class TrainConfig:
     start: str = advanced(
         "random",
         "What an encoder is before it learns. random: a random projection, as in the paper; maps: the maps on the"
-        " principal axes of the base set, to which training adds, and which may be kept.",
+        " principal axes of the base set, to which training adds. Either is kept if every epoch is behind it.",
         choices=("maps", "random"),
     )
     normalise_maps: bool = advanced(

@@ -72,7 +72,7 @@ class Fitted:
     state: dict[str, Tensor]  # of the encoder, on the CPU: the best by validation, else the last
     best_epoch: int  # 0: the encoder as it began
     epochs: tuple[EpochRecord, ...]
-    start: EpochRecord | None = None  # of the encoder as it began, where it begins at the maps and is validated
+    start: EpochRecord | None = None  # of the encoder as it began, where it is validated
 
     @property
     def kept(self) -> EpochRecord | None:
@@ -104,7 +104,7 @@ def fit(
         checkpoint: file to resume from if it exists, and to write; None: neither
         on_steps: called every few steps with their records and the share of their time spent waiting for batches
         on_epoch: called after each epoch, and at once for each epoch of a checkpoint; first of all for the encoder as
-            it began, as epoch 0, where it begins at the maps and is validated: it may be the one that is kept
+            it began, as epoch 0, where it is validated: it is kept where every epoch is behind it
 
     Raises:
         InputError: if a loss is not finite, or the checkpoint is damaged or of other settings
@@ -112,7 +112,7 @@ def fit(
     loop = _Loop(Stepper(encoder, config, text), source)
     if checkpoint is not None and (state := run_on_main(lambda: _load_if_there(checkpoint))):
         loop.restore(state, checkpoint)
-    if config.start == "maps" and validate is not None and not loop.steps and loop.start is None:
+    if validate is not None and not loop.steps and loop.start is None:
         loop.validate_start(validate)
     for record in (*([loop.start] if loop.start else []), *loop.epochs):
         _call(on_epoch, record)
@@ -221,6 +221,7 @@ class _Loop:
         """Validate, keep the weights if they are the best, and lower the learning rate when it is time."""
         validation, by_set = (None, {}) if validate is None else self._validate(validate)
         best = validation is None or self.best_validation is None or validation > self.best_validation
+        best = best or (self.best_epoch == 0 and validation == self.best_validation)  # learned, and no worse for it
         if best:
             self.keep(len(self.epochs) + 1, validation)
         means = [math.fsum(column) / len(column) for column in zip(*self.epoch_values, strict=True)]

@@ -30,11 +30,8 @@ from hcl.match.methods.registry import BASELINES
 from hcl.match.store.embedding_store import EmbeddingStore
 from hcl.match.store.locate import STORE
 from hcl.train.config import TrainConfig
-from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.baseline_encoder import BaselineEncoder
-from hcl.train.encoders.factory import make_encoder
 from hcl.train.encoders.video_encoder import VideoEncoder
-from hcl.train.fitting.validation import make_validation
 from hcl.train.losses.episodic import episodic_loss
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.inspection import describe
@@ -193,13 +190,10 @@ def test_training_raises_validation_above_chance(method: str, start: str, monkey
     monkeypatch.setattr(tarn, "COMPARING", 16)  # takes a fifth of the time
     cache = make_cache()
     quick_train(cache, "run", method, steps_per_epoch=40, start=start)
-    begin, *epochs = ({}, *epochs_of("run")) if start == "random" else epochs_of("run")
+    begin, *epochs = epochs_of("run")
     assert epochs[-1]["terms"]["total"] < epochs[0]["terms"]["total"]
     assert set(epochs[0]["terms"]) == {"total", "gradient_norm"}
-    config = read_config(Path("run"))
-    validate = make_validation(MapSource(ZarrCache.open(cache)), config.training, config.scoring)
-    assert validate is not None
-    before = begin.get("validation", validate(make_encoder(config.training, config.encoder)))  # chance is 25
+    before = begin["validation"]  # chance is 25
     assert before < 50 and max(epoch["validation"] for epoch in epochs) > before + 20
 
 
@@ -258,7 +252,7 @@ def test_an_interrupted_run_resumes_to_the_same_end(
     quick_train(cache, "whole", method, **few)
     with interrupted_after(3):
         quick_train(cache, "cut", method, **few)
-    assert [epoch["epoch"] for epoch in epochs_of("cut")] == ([0, 1] if start == "maps" else [1])
+    assert [epoch["epoch"] for epoch in epochs_of("cut")] == [0, 1]
     with pytest.raises(InputError, match=f"an unfinished run with another training.*method {method} there, hcl now"):
         quick_train(cache, "cut", "hcl", **few)
     train(cache, run=Path("cut"), preset=None, splits=None, settings={})

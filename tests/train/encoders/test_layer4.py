@@ -1,7 +1,6 @@
 """Layer 4 behind a cache that ends before it: as the backbone has it, unless it is finetuned."""
 
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +31,10 @@ from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
 from hcl.train.encoders.layer4 import Averaged, Layer4, inputs_in, load_layer4, make_layer4, shape_of_layer4
 from hcl.train.encoders.untrained import Untrained
+from hcl.train.fitting import loop
 from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.step import Stepper
+from hcl.train.runs import fit_run
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.run_folder import CHECKPOINT, METRICS, WEIGHTS, load_encoder, read_config
@@ -295,8 +296,11 @@ def test_what_is_tuned_has_its_own_rate_and_does_not_decay(made: Path, weights: 
         assert sum(len(group["params"]) for group in groups) == len(list(encoder.parameters()))
 
 
-def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path: Path, weights: str) -> None:
-    given = {"weights": weights, "backbone_lr": 0.01, "start": "random"}  # no epoch 0 that could be kept
+def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(
+    made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_run, "validation_of", lambda *_: None)  # so that the last weights are kept, not epoch 0
+    given = {"weights": weights, "backbone_lr": 0.01, "start": "random"}
     plain = run_on(made / "layer3.zarr", tmp_path / "plain", **given)
     tuned = run_on(made / "layer3.zarr", tmp_path / "tuned", finetune="layer4", **given)
     frozen = load_layer4(ZarrCache.open(made / "layer3.zarr").settings, weights)
@@ -317,18 +321,21 @@ def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(made: Path, tmp_path:
         torch.testing.assert_close(again.arrays([name], places)[name], tuned.arrays([name], rows)[name])
 
 
-def test_an_interrupted_finetuned_run_resumes_to_the_same_end(made: Path, tmp_path: Path, weights: str) -> None:
+def test_an_interrupted_finetuned_run_resumes_to_the_same_end(
+    made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = {"weights": weights, "finetune": "layer4", "start": "random"}
-    cache = tmp_path / "layer3.zarr"
-    shutil.copytree(made / "layer3.zarr", cache)
+    cache = made / "layer3.zarr"
     run_on(cache, tmp_path / "whole", **given)
-    chunk = cache / "maps" / "c" / str(ZarrCache.open(cache).rows("val")[0]) / "0" / "0" / "0"
-    stored = chunk.read_bytes()
-    chunk.write_bytes(b"damaged")  # ends the run when it validates, after the steps of the first epoch
-    with pytest.raises(InputError, match="are damaged"):
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop._Loop, "end_epoch", interrupted)  # after the steps of the first epoch
         run_on(cache, tmp_path / "cut", checkpoint_every=2, **given)
-    assert load_checkpoint(tmp_path / "cut" / CHECKPOINT)["steps"] == 2
-    chunk.write_bytes(stored)
+    left = load_checkpoint(tmp_path / "cut" / CHECKPOINT)
+    assert (left["steps"], left["epochs"]) == (2, [])
     run_on(cache, tmp_path / "cut", **given)
     for name in (WEIGHTS, METRICS):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -140,7 +140,7 @@ def test_a_strangers_method_is_trained_evaluated_and_compared(
             "train", cache.path, "--run", run, "--preset", "quick", *SMALL, *SHORT, "--method", method, "--seed", seed
         )
     epochs = [json.loads(line) for line in Path("runs/a/metrics.jsonl").read_text().splitlines()]
-    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
     assert all(0 <= epoch["validation"] <= 100 for epoch in epochs)
     store = EmbeddingStore.open(Path("runs/a", STORE))
     assert store.method == method and {**store.axes} == {

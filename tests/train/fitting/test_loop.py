@@ -36,8 +36,8 @@ def test_training_learns_what_tells_new_classes_apart(
         on_steps=lambda records, waiting: steps.extend(records),
         on_epoch=epochs.append,
     )
-    begin = () if start == "random" else (EpochRecord(0, 0, 0.005, {}, untrained, True),)
-    assert tuple(epochs) == (*begin, *fitted.epochs) and (*begin,) == ((fitted.start,) if fitted.start else ())
+    assert fitted.start == EpochRecord(0, 0, 0.005, {}, untrained, True)
+    assert tuple(epochs) == (fitted.start, *fitted.epochs)
     assert [record.step for record in steps] == list(range(1, 121))
     assert set(steps[0].terms) == {"total", *TERMS, "gradient_norm"}
     assert epochs[-1].terms["total"] < 0.8 * fitted.epochs[0].terms["total"]
@@ -47,10 +47,11 @@ def test_training_learns_what_tells_new_classes_apart(
 @pytest.mark.parametrize(
     ("start", "measured", "best", "candidates"),
     [
-        ("random", (1.0, 3.0, 3.0), 2, [True, True, False]),
-        ("maps", (0.0, 1.0, 3.0, 3.0), 2, [True, True, False]),
-        ("maps", (1.0, 1.0, 0.5, 2.0), 3, [False, False, True]),
-        ("maps", (3.0, 1.0, 3.0, 2.0), 0, [False, False, False]),  # the encoder as it began
+        ("random", (0.0, 1.0, 3.0, 3.0), 2, [True, True, False]),
+        ("random", (3.0, 1.0, 2.0, 2.5), 0, [False, False, False]),  # the encoder as it began
+        ("random", (3.0, 1.0, 3.0, 3.0), 2, [False, True, False]),  # learned, and no worse for it
+        ("maps", (1.0, 1.0, 0.5, 2.0), 3, [True, False, True]),
+        ("maps", (3.0, 1.0, 2.0, 2.0), 0, [False, False, False]),
     ],
 )
 def test_the_best_weights_by_validation_are_kept_and_the_last_without(
@@ -73,9 +74,9 @@ def test_the_best_weights_by_validation_are_kept_and_the_last_without(
     encoder = make_encoder(config)
     fitted = fit(encoder, world.source(config), config, validate=validate)
     assert fitted.best_epoch == best and [record.best for record in fitted.epochs] == candidates
-    assert (fitted.start is None) == (start == "random") and len(states) == len(measured)
+    assert fitted.start is not None and fitted.start.validation == measured[0] and len(states) == len(measured)
     assert fitted.kept is not None and (fitted.kept.epoch, fitted.kept.validation) == (best, max(measured))
-    torch.testing.assert_close(dict(encoder.state_dict()), states[best - 1 + (start == "maps")], rtol=0, atol=0)
+    torch.testing.assert_close(dict(encoder.state_dict()), states[best], rtol=0, atol=0)
     last = fit(make_encoder(config), world.source(config), config)
     assert last.best_epoch == 3 and last.epochs[-1].validation is None and last.start is None
     torch.testing.assert_close(last.state, states[-1], rtol=0, atol=0)
