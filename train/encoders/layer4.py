@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hcl.extract.backbones.resnet import blank_layer4, halved, resnet_trunk
 from hcl.extract.backbones.weights import TORCHVISION, content_hash, read_weights
-from hcl.extract.config import DEFAULTS, LAYERS, MOTIONS, inputs_of
+from hcl.extract.config import DEFAULTS, MOTIONS, inputs_of
 from hcl.extract.system.errors import InputError
 
 Settings = Mapping[str, Any]  # of a cache
@@ -91,7 +91,7 @@ def inputs_in(settings: Settings) -> int:
 
 def lacks_layer4(settings: Settings) -> bool:
     """Whether a cache's maps are those that layer 4 takes: of layer 3, not pooled."""
-    return bool(settings.get("backbone_layer", LAYERS[0]) == "layer3")
+    return bool(settings.get("backbone_layer", DEFAULTS["backbone_layer"]) == "layer3")
 
 
 def shape_of_layer4(shape: tuple[int, int, int], settings: Settings, *, skipped: bool = False) -> tuple[int, int, int]:

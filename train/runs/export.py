@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hcl.extract.backbones.backbone import PlainBackbone, frozen_network
-from hcl.extract.config import LAYERS
+from hcl.extract.config import DEFAULTS
 from hcl.extract.system.atomic import atomic_file
 from hcl.extract.system.errors import InputError, first_line, refuse_unwritable, write_errors
 from hcl.extract.system.installation import package_version
@@ -159,7 +159,7 @@ def _backbone(config: RunConfig) -> Exported:
     """Frames to the maps that the run's cache holds of them, each image for itself."""
     settings = config.cache["settings"]
     weights, sha256, size = str(settings["weights"]), settings["weights_sha256"], int(settings["size"])
-    layer = settings.get("backbone_layer", LAYERS[0])
+    layer = settings.get("backbone_layer", DEFAULTS["backbone_layer"])
     frozen = frozen_network(settings["backbone"], weights, size=size, frames=settings["frames"], backbone_layer=layer)
     if frozen.sha256 != sha256:
         raise InputError(

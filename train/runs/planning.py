@@ -16,7 +16,7 @@ from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
 from hcl.extract.cache.video_table import left_out_text
 from hcl.extract.catalog.csv_files import read_splits
-from hcl.extract.config import LAYERS
+from hcl.extract.config import DEFAULTS
 from hcl.extract.system.atomic import json_hash
 from hcl.extract.system.console import from_csv_cell
 from hcl.extract.system.errors import InputError, schema_of, what_stands_at
@@ -257,7 +257,7 @@ def _check_layer4(cache: FrameMapCache, training: TrainConfig) -> None:
     """Refuse to finetune or skip layer 4 behind maps that are not what it takes."""
     if (training.finetune != "none" or training.skip_layer4) and not lacks_layer4(cache.settings):
         option = "--skip-layer4" if training.skip_layer4 else f"--finetune {training.finetune}"
-        backbone_layer = cache.settings.get("backbone_layer", LAYERS[0])
+        backbone_layer = cache.settings.get("backbone_layer", DEFAULTS["backbone_layer"])
         raise InputError(
             f"{cache.path}: holds maps of {backbone_layer}, {option} needs those of layer 3 as they are;"
             " leave it out, or extract another cache with: hcl extract --backbone-layer layer3"
