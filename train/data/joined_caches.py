@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hcl.extract.cache.base import CLASS_COLUMNS, FrameMapCache
 from hcl.extract.cache.layout import ChunkKey, MapLayout
+from hcl.extract.hub.class_texts import clean_name
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.places.location import joined_places
 
@@ -51,6 +52,15 @@ class JoinedCaches(FrameMapCache):
     def class_name(self, name: str, label: str) -> str:
         """What a class of a set is called here."""
         return label if self.merge_classes else f"{name}/{label}"
+
+    def alike(self, names: Collection[str]) -> set[str]:
+        """The classes whose names read as those of some classes do, whatever set they are of."""
+        readable = {clean_name(self._label(name)) for name in names}
+        return {name for name in self._names if clean_name(self._label(name)) in readable}
+
+    def _label(self, name: str) -> str:
+        """What a class is called in its own set."""
+        return name if self.merge_classes else name.partition("/")[2]
 
     @property
     def layout(self) -> MapLayout:

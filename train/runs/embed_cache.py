@@ -139,6 +139,7 @@ def write_embeddings(
     run: Run | None,
     *,
     test_views: int | None = None,
+    of_set: str = "",
     fallback: LevelWeights | None = None,
     cluster: ClusterConfig | None = None,
     device: str = "auto",
@@ -152,6 +153,7 @@ def write_embeddings(
         out: embedding store to write
         run: whose encoder it is; None: untrained
         test_views: as of `embed_cache`
+        of_set: which of several sets that the run was trained on this is; "": none of them
         fallback: level weights where neither the store nor the run has classes to choose them on
         cluster: whose workers embed; None: this machine
         device: of these workers
@@ -186,7 +188,7 @@ def write_embeddings(
 
     def finish(store: EmbeddingStore) -> dict[str, Any]:
         weights = choose_level_weights(store, without=store.trained_classes)
-        weights = weights or (weights_of_run(run) if run else None) or fallback
+        weights = weights or (weights_of_run(run, of_set) if run else None) or fallback
         return {} if weights is None else {LEVEL_WEIGHTS: weights.to_dict()}
 
     batches = None
@@ -210,13 +212,14 @@ def trained_classes(config: RunConfig, labels: Iterable[str]) -> list[str]:
     return sorted(label for label in set(labels) if clean_name(label) in readable)
 
 
-def weights_of_run(run: Run) -> LevelWeights | None:
-    """The level weights that a finished run's own store keeps, for stores that have no classes to choose on.
+def weights_of_run(run: Run, of_set: str = "") -> LevelWeights | None:
+    """The level weights that a run's own store keeps, for stores that have no classes to choose on.
 
-    Of several sets, the first one's that has any.
+    Of several sets those of the set that is named, else of the first one that has any.
     """
     runs = (run.folder, run.folder / CHOICE)
     folders = [folder for one in runs for folder in (one / STORE, *set_stores(one))]
+    folders.sort(key=lambda folder: folder.stem != of_set)  # in place otherwise
     found = [LevelWeights.of(EmbeddingStore.open(folder)) for folder in folders if folder.is_dir()]
     chosen = next((weights for weights in found if weights is not None), None)
     return None if chosen is None else replace(chosen, chosen_on=f"{chosen.chosen_on} of {run.folder}", is_own=False)

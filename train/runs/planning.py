@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hcl.extract.cache.base import FrameMapCache
 from hcl.extract.cache.formats import open_cache
@@ -201,22 +202,42 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
 
     Returns:
         a quarter of the base classes, three at least, always the same ones; none where val classes can choose, fewer
-        than three would be left, several caches are trained on, or they would choose nothing: a method other than hcl
-        has no level weights, and below nine base classes no epoch is chosen
+        than three would be left, or they would choose nothing: a method other than hcl has no level weights, and below
+        nine base classes no epoch is chosen. Of several sets a quarter of each that lacks val classes, with what reads
+        alike in other sets
     """
-    base = usable_classes(cache, "base")
-    if isinstance(cache, JoinedCaches):  # each set would need two val classes of its own
+    if not training.hold_out or training.method == "resnet":
         return ()
-    if not training.hold_out or training.method == "resnet" or len(usable_classes(cache, "val")) >= 2:
-        return ()
-    if len(base) < (LEAST_TO_HOLD_OUT if training.method == HCL else LEAST_TO_CHOOSE_EPOCHS):
-        return ()
-    return tuple(sorted(np.random.default_rng(0).permutation(base)[: max(3, round(len(base) / 4))].tolist()))
+    least = LEAST_TO_HOLD_OUT if training.method == HCL else LEAST_TO_CHOOSE_EPOCHS
+    held_out: set[str] = set()
+    for rows in _rows_of_sets(cache):
+        base = usable_classes(cache, "base", rows)
+        if len(usable_classes(cache, "val", rows)) < 2 and len(base) >= least:
+            drawn = np.random.default_rng(0).permutation(base)
+            held_out.update(drawn[: max(3, round(len(base) / 4))].tolist())
+    if isinstance(cache, JoinedCaches):
+        held_out |= {name for name in cache.alike(held_out) if cache.class_splits[name] == "base"}
+    return tuple(sorted(held_out))
 
 
-def usable_classes(cache: FrameMapCache, split: str) -> list[str]:
-    """The classes of a split with two finished videos or more, a query and a support, in alphabetical order."""
-    counts = Counter(cache.videos.take(cache.rows(split)).label)
+def _rows_of_sets(cache: FrameMapCache) -> list[NDArray[np.int64]]:
+    """The finished videos of each of several sets; of one cache, all of it."""
+    rows = cache.rows()
+    if not isinstance(cache, JoinedCaches):
+        return [rows]
+    return [rows[cache.set_numbers[rows] == number] for number in range(len(cache.sets))]
+
+
+def usable_classes(cache: FrameMapCache, split: str, among: NDArray[np.int64] | None = None) -> list[str]:
+    """The classes of a split with two finished videos or more, a query and a support, in alphabetical order.
+
+    Args:
+        cache: with the splits that count
+        split: "base", "val" or "novel"
+        among: rows that count; None: all
+    """
+    rows = cache.rows(split)
+    counts = Counter(cache.videos.take(rows if among is None else np.intersect1d(rows, among)).label)
     return sorted(name for name, count in counts.items() if count > 1)
 
 

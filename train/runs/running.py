@@ -44,6 +44,7 @@ from hcl.train.runs.planning import (
     open_with_splits,
     plan_run,
     refuse_other_run,
+    usable_classes,
 )
 from hcl.train.runs.run_folder import CHOICE, Run, is_finished, read_config
 from hcl.train.runs.tracking.metrics_log import kept_epoch
@@ -191,11 +192,13 @@ def _choose(source: MapSource, run: Run, held_out: Sequence[str], checks: Sequen
         the epoch that was best on them; all epochs, where they are too many of the base classes to tell
     """
     choice = Run(run.folder / CHOICE, make_run_config(source.cache, run.config.training))
-    choose_epoch = len(run.config.base_classes) >= LEAST_TO_CHOOSE_EPOCHS
+    with_val = len(usable_classes(source.cache, "val")) >= len(held_out) + 2  # of other sets, which choose as well
+    choose_epoch = with_val or len(run.config.base_classes) >= LEAST_TO_CHOOSE_EPOCHS
     if not run_on_main(lambda: choice.is_finished):
         chosen = f"{'the epoch and ' if choose_epoch else ''}the weights of the levels"
         logger.info(
-            f"no 2 val classes, so {', '.join(held_out)} are held out first, to choose {chosen}; then all base classes"
+            f"no 2 val classes{' in each set' if isinstance(source.cache, JoinedCaches) else ''}, so"
+            f" {', '.join(held_out)} are held out first, to choose {chosen}; then all base classes"
             " are trained on (--no-hold-out: at once)"
         )
         run_on_main(lambda: begin(choice))
@@ -264,7 +267,8 @@ def _embed_sets(
     if names:
         with atomic_folder(folder) as fresh:
             for name in names:
-                write_embeddings(encoder, of_sets[name], held_out[name], fresh / f"{name}.zarr", run, fallback=fallback)
+                place = fresh / f"{name}.zarr"
+                write_embeddings(encoder, of_sets[name], held_out[name], place, run, of_set=name, fallback=fallback)
     stores = tuple(folder / f"{name}.zarr" for name in names)
     return TrainedRun(run.folder, sum(map(len, held_out.values())), stores)
 

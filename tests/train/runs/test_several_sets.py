@@ -22,6 +22,7 @@ from hcl.match.store.locate import SET_STORES, STORE, find_store, latest_run_of
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
+from hcl.train.fitting import loop
 from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.loop import mean_of_sets
 from hcl.train.fitting.set_validation import SetValidation, validation_of
@@ -30,8 +31,9 @@ from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.fit_run import base_batches
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.planning import make_run_config, open_with_splits, record_cache
-from hcl.train.runs.run_folder import CHECKPOINT, METRICS, WEIGHTS, load_encoder, read_config
+from hcl.train.runs.run_folder import CHECKPOINT, CHOICE, METRICS, WEIGHTS, load_encoder, read_config
 from hcl.train.runs.running import TrainedRun
+from hcl.train.runs.tracking.metrics_log import kept_epoch
 
 MakeCache = Callable[..., ZarrCache]
 Train = Callable[..., TrainedRun]
@@ -132,15 +134,18 @@ def test_a_run_on_several_sets_names_its_stores(small_train: Train, two: list[Za
     assert embedded.videos == 28
 
 
-def test_an_interrupted_run_resumes_to_the_same_end(small_train: Train, two: list[ZarrCache], here: Path) -> None:
-    """In whatever order the caches are named. It ends when it validates, after the first epoch's steps."""
+def test_an_interrupted_run_resumes_to_the_same_end(
+    small_train: Train, two: list[ZarrCache], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever order the caches are named. It is interrupted after the first epoch's steps, as it validates."""
     small_train(two, here / "whole", start="random")
-    chunk = two[1].path / "maps" / "c" / str(two[1].rows("val")[0]) / "0" / "0" / "0"
-    stored = chunk.read_bytes()
-    chunk.write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"B.zarr: the maps of y/0.mp4 are damaged"):
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop._Loop, "end_epoch", interrupted)
         small_train(two, here / "cut", checkpoint_every=3, start="random")
-    chunk.write_bytes(stored)
     assert load_checkpoint(here / "cut" / CHECKPOINT)["steps"] == 3
     with pytest.raises(InputError, match="unfinished run with another cache .*sets .*; name another folder"):
         small_train(two[0], here / "cut", start="random")
@@ -173,6 +178,35 @@ def test_a_set_without_val_classes_is_named(
     assert "without a say in which epoch is kept, with fewer than 2 val classes with 2 videos: C" in said
     assert list(metrics(here / "one")[0]["validation_by_set"]) == ["A"]
     assert find_store(here / "one") == here / "one" / SET_STORES / "A.zarr"  # the only one
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_set_without_val_classes_holds_some_out(
+    small_train: Train, make_cache: MakeCache, two: list[ZarrCache], here: Path, said: list[str], merge: bool
+) -> None:
+    """Nothing of theirs, nor of a class of the same name elsewhere, is learned by the first training."""
+    splits = dict.fromkeys("abcklmn", "base") | dict.fromkeys("opq", "novel")
+    third = make_cache(here / "C.zarr", splits=splits, seed=2, content="third")
+    first = two[0].with_splits(two[0].class_splits | dict.fromkeys("de", "base")) if merge else two[0]
+    file = here / "splits.csv"
+    names = {name if merge else f"A/{name}": split for name, split in first.class_splits.items()}
+    names |= {name if merge else f"C/{name}": split for name, split in splits.items()}
+    file.write_text("label,split\n" + "".join(f"{name},{split}\n" for name, split in names.items()))
+    small_train([two[0], third], here / "one", epochs=1, splits=file, merge_classes=merge)
+    config, choice = read_config(here / "one"), read_config(here / "one" / CHOICE)
+    held_out = {name for name, split in choice.splits.items() if split == "val"} - {"A/d", "A/e"}
+    own = {name.rpartition("/")[2] for name in held_out if merge or name.startswith("C/")}
+    assert len(own) == 3 and set(choice.base_classes) == set(config.base_classes) - held_out
+    assert own & set("abc") and not {name.rpartition("/")[2] for name in choice.base_classes} & own
+    told = [line for line in said if line.startswith("no 2 val classes in each set, so ")]
+    assert len(told) == 1 and all(name in told[0] for name in held_out) and "the epoch and the weights" in told[0]
+    assert [epoch["epoch"] for epoch in metrics(here / "one")] == [1][: kept_epoch(here / "one" / CHOICE)]
+    stores = [EmbeddingStore.open(here / "one" / SET_STORES / f"{name}.zarr") for name in "AC"]
+    of_choice = EmbeddingStore.open(here / "one" / CHOICE / SET_STORES / "C.zarr")
+    weights = stores[1].attributes["level_weights"]
+    assert weights["weights"] == of_choice.attributes["level_weights"]["weights"] and not weights["is_own"]
+    assert weights["chosen_on"].startswith(f"{len(set(of_choice.videos.label))} val classes of ")
+    assert stores[0].attributes["level_weights"]["is_own"] is not merge  # A's own val classes, where it has some
 
 
 def test_classes_are_merged_and_split_by_a_file_from_the_command_line(two: list[ZarrCache], here: Path) -> None:
