@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
+from hcl.train.fitting import loop
+
 
 @pytest.fixture
 def interrupted_after(
@@ -27,6 +29,22 @@ def interrupted_after(
 
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr(tqdm, "update", interrupted)
+            yield
+
+    return armed
+
+
+@pytest.fixture
+def interrupted_before_validation(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """A context that must end by an interrupt, after the steps of an epoch and before it is validated."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def armed() -> Iterator[None]:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(loop._Loop, "end_epoch", interrupted)
             yield
 
     return armed

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
 from hcl.train.encoders.layer4 import Averaged, Layer4, inputs_in, load_layer4, make_layer4, shape_of_layer4
 from hcl.train.encoders.untrained import Untrained
-from hcl.train.fitting import loop
 from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.step import Stepper
 from hcl.train.runs import fit_run
@@ -322,17 +322,15 @@ def test_a_tuned_run_changes_layer4_and_keeps_the_baseline(
 
 
 def test_an_interrupted_finetuned_run_resumes_to_the_same_end(
-    made: Path, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+    made: Path,
+    tmp_path: Path,
+    weights: str,
+    interrupted_before_validation: Callable[[], AbstractContextManager[None]],
 ) -> None:
     given = {"weights": weights, "finetune": "layer4", "start": "random"}
     cache = made / "layer3.zarr"
     run_on(cache, tmp_path / "whole", **given)
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(loop._Loop, "end_epoch", interrupted)  # after the steps of the first epoch
+    with interrupted_before_validation():
         run_on(cache, tmp_path / "cut", checkpoint_every=2, **given)
     left = load_checkpoint(tmp_path / "cut" / CHECKPOINT)
     assert (left["steps"], left["epochs"]) == (2, [])

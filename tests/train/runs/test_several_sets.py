@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from hcl.match.store.locate import SET_STORES, STORE, find_store, latest_run_of
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
 from hcl.train.encoders.factory import make_encoder
-from hcl.train.fitting import loop
 from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.loop import mean_of_sets
 from hcl.train.fitting.set_validation import SetValidation, validation_of
@@ -135,16 +135,14 @@ def test_a_run_on_several_sets_names_its_stores(small_train: Train, two: list[Za
 
 
 def test_an_interrupted_run_resumes_to_the_same_end(
-    small_train: Train, two: list[ZarrCache], here: Path, monkeypatch: pytest.MonkeyPatch
+    small_train: Train,
+    two: list[ZarrCache],
+    here: Path,
+    interrupted_before_validation: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """In whatever order the caches are named. It is interrupted after the first epoch's steps, as it validates."""
     small_train(two, here / "whole", start="random")
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(loop._Loop, "end_epoch", interrupted)
+    with interrupted_before_validation():
         small_train(two, here / "cut", checkpoint_every=3, start="random")
     assert load_checkpoint(here / "cut" / CHECKPOINT)["steps"] == 3
     with pytest.raises(InputError, match="unfinished run with another cache .*sets .*; name another folder"):
