@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-STYLES = (  # of a figure's series: colour-blind safe, and told apart by shape
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#E69F00", "v"),
-    ("#56B4E9", "P"),
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STYLES = tuple(  # of a figure's series: colour-blind safe, and told apart by shape and dashes
+    (colour, marker, dashes)
+    for markers, dashes in (("os^DvP", "-"), ("Xhp*d<", "--"), (">1234x", ":"))
+    for colour, marker in zip(COLOURS, markers, strict=True)
 )
+COLUMNS = 4  # of a legend
 WIDTH = 7.2  # inches: about 700 pixels on a page
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "hcl", "font.family": "DejaVu Sans", "font.size": 10}
 
@@ -51,7 +50,7 @@ def plot_rows(figure: dict[str, Any]) -> Any:
         strict=True,
     ):
         for number, (label, values) in enumerate(panel["series"].items()):
-            colour, marker = STYLES[number]
+            colour, marker, _ = STYLES[number]
             shift = 0.36 * (number - (len(panel["series"]) - 1) / 2)
             for row, (value, *interval) in enumerate(values):
                 if interval:
@@ -83,12 +82,12 @@ def plot_lines(figure: dict[str, Any]) -> Any:
     """
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    drawn = Figure(figsize=(WIDTH, 3.2 + 0.2 * -(-len(figure["series"]) // COLUMNS)), layout="constrained")
     axes = drawn.subplots()
-    for (label, values), (colour, marker) in zip(
+    for (label, values), (colour, marker, dashes) in zip(
         figure["series"].items(), STYLES[: len(figure["series"])], strict=True
     ):
-        axes.plot(figure["x"], values, marker=marker, color=colour, label=label)
+        axes.plot(figure["x"], values, marker=marker, linestyle=dashes, color=colour, label=label)
     mark_reference(axes.axhline, figure)
     axes.set(title=figure["title"], xlabel=figure["xlabel"], ylabel=figure["ylabel"])
     if figure.get("log"):
@@ -118,7 +117,7 @@ def finish(axes: Any, *, grid: str) -> None:
 def add_legend(drawn: Any) -> None:
     """Put one legend above all panels."""
     handles, labels = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
+    drawn.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), COLUMNS), frameon=False)
 
 
 if __name__ == "__main__":
