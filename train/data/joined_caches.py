@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -53,10 +53,10 @@ class JoinedCaches(FrameMapCache):
         """What a class of a set is called here."""
         return label if self.merge_classes else f"{name}/{label}"
 
-    def alike(self, names: Collection[str]) -> set[str]:
-        """The classes whose names read as those of some classes do, whatever set they are of."""
-        readable = {clean_name(self._label(name)) for name in names}
-        return {name for name in self._names if clean_name(self._label(name)) in readable}
+    def alike(self, name: str) -> set[str]:
+        """The classes that read as one does, of whatever set, and itself."""
+        readable = clean_name(self._label(name))
+        return {each for each in self._names if clean_name(self._label(each)) == readable}
 
     def _label(self, name: str) -> str:
         """What a class is called in its own set."""

@@ -203,8 +203,8 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
     Returns:
         a quarter of the base classes, three at least, always the same ones; none where val classes can choose, fewer
         than three would be left, or they would choose nothing: a method other than hcl has no level weights, and below
-        nine base classes no epoch is chosen. Of several sets a quarter of each that lacks val classes, with what reads
-        alike in other sets
+        nine base classes no epoch is chosen. Of several sets a quarter of each that lacks val classes, first those that
+        no other set has, and with each what reads alike in other sets
     """
     if not training.hold_out or training.method == "resnet":
         return ()
@@ -213,11 +213,17 @@ def held_out_classes(cache: FrameMapCache, training: TrainConfig) -> tuple[str, 
     for rows in _rows_of_sets(cache):
         base = usable_classes(cache, "base", rows)
         if len(usable_classes(cache, "val", rows)) < 2 and len(base) >= least:
-            drawn = np.random.default_rng(0).permutation(base)
-            held_out.update(drawn[: max(3, round(len(base) / 4))].tolist())
-    if isinstance(cache, JoinedCaches):
-        held_out |= {name for name in cache.alike(held_out) if cache.class_splits[name] == "base"}
-    return tuple(sorted(held_out))
+            drawn = np.random.default_rng(0).permutation(base).tolist()
+            more = max(3, round(len(base) / 4)) - len(held_out.intersection(base))
+            with_alike = sorted((_alike(cache, name) for name in drawn if name not in held_out), key=len)
+            held_out.update(*with_alike[: max(0, more)])
+    return tuple(sorted(held_out)) if len(usable_classes(cache, "base")) - len(held_out) > 2 else ()
+
+
+def _alike(cache: FrameMapCache, name: str) -> set[str]:
+    """A base class, with those of other sets that read alike."""
+    alike = cache.alike(name) if isinstance(cache, JoinedCaches) else {name}
+    return {each for each in alike if cache.class_splits[each] == "base"}
 
 
 def _rows_of_sets(cache: FrameMapCache) -> list[NDArray[np.int64]]:

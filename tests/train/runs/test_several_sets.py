@@ -30,7 +30,7 @@ from hcl.train.fitting.validation import make_validation
 from hcl.train.runs.embed_cache import embed_cache
 from hcl.train.runs.fit_run import base_batches
 from hcl.train.runs.inspection import describe
-from hcl.train.runs.planning import make_run_config, open_with_splits, record_cache
+from hcl.train.runs.planning import held_out_classes, make_run_config, open_with_splits, record_cache
 from hcl.train.runs.run_folder import CHECKPOINT, CHOICE, METRICS, WEIGHTS, load_encoder, read_config
 from hcl.train.runs.running import TrainedRun
 from hcl.train.runs.tracking.metrics_log import kept_epoch
@@ -182,7 +182,7 @@ def test_a_set_without_val_classes_is_named(
 def test_a_set_without_val_classes_holds_some_out(
     small_train: Train, make_cache: MakeCache, two: list[ZarrCache], here: Path, said: list[str], merge: bool
 ) -> None:
-    """Nothing of theirs, nor of a class of the same name elsewhere, is learned by the first training."""
+    """Nothing of theirs is learned by the first training; then all base classes are learned from."""
     splits = dict.fromkeys("abcklmn", "base") | dict.fromkeys("opq", "novel")
     third = make_cache(here / "C.zarr", splits=splits, seed=2, content="third")
     first = two[0].with_splits(two[0].class_splits | dict.fromkeys("de", "base")) if merge else two[0]
@@ -193,9 +193,8 @@ def test_a_set_without_val_classes_holds_some_out(
     small_train([two[0], third], here / "one", epochs=1, splits=file, merge_classes=merge)
     config, choice = read_config(here / "one"), read_config(here / "one" / CHOICE)
     held_out = {name for name, split in choice.splits.items() if split == "val"} - {"A/d", "A/e"}
-    own = {name.rpartition("/")[2] for name in held_out if merge or name.startswith("C/")}
-    assert len(own) == 3 and set(choice.base_classes) == set(config.base_classes) - held_out
-    assert own & set("abc") and not {name.rpartition("/")[2] for name in choice.base_classes} & own
+    assert len(held_out) == 3 and set(choice.base_classes) == set(config.base_classes) - held_out
+    assert {name.rpartition("/")[2] for name in held_out} <= set("abcklmn" if merge else "klmn")  # not what A has, too
     told = [line for line in said if line.startswith("no 2 val classes in each set, so ")]
     assert len(told) == 1 and all(name in told[0] for name in held_out) and "the epoch and the weights" in told[0]
     assert [epoch["epoch"] for epoch in metrics(here / "one")] == [1][: kept_epoch(here / "one" / CHOICE)]
@@ -205,6 +204,32 @@ def test_a_set_without_val_classes_holds_some_out(
     assert weights["weights"] == of_choice.attributes["level_weights"]["weights"] and not weights["is_own"]
     assert weights["chosen_on"].startswith(f"{len(set(of_choice.videos.label))} val classes of ")
     assert stores[0].attributes["level_weights"]["is_own"] is not merge  # A's own val classes, where it has some
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "expected"),
+    [
+        ("abcdef base, xy val", "abcdef base, uv novel", 6),  # three of B, and what reads alike in A
+        ("abcdef base, uv novel", "abcdefg base, uv novel", 6),  # the same three of both
+        ("abcdef base, uv novel", "ghijkl base, uv novel", 6),  # three of each
+        ("abcdef base, xy val", "abcdef base, xy val", 0),
+        ("ab base, xy val", "cdefg base, uv novel", 0),  # B has five
+        ("abcdef base", "bcdefa base, x val", 6),
+    ],
+)
+def test_what_reads_alike_is_held_out_together(
+    make_cache: MakeCache, here: Path, of_a: str, of_b: str, expected: int
+) -> None:
+    for number, (name, text) in enumerate((("A", of_a), ("B", of_b))):
+        parts = (part.split() for part in text.split(", "))
+        splits = {label: split for labels, split in parts for label in labels}
+        make_cache(here / f"{name}.zarr", splits=splits, seed=number, content=name)
+    cache = open_with_splits([here / "A.zarr", here / "B.zarr"], None)
+    held_out = held_out_classes(cache, TrainConfig())
+    assert len(held_out) == expected and {cache.class_splits[name] for name in held_out} <= {"base"}
+    learned = {name[2:] for name, split in cache.class_splits.items() if split == "base" and name not in held_out}
+    assert not learned & {name[2:] for name in held_out}
+    assert held_out_classes(cache, TrainConfig(hold_out=False)) == ()
 
 
 def test_classes_are_merged_and_split_by_a_file_from_the_command_line(two: list[ZarrCache], here: Path) -> None:
