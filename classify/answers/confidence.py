@@ -22,8 +22,8 @@ from hcl.match.config import HCL, EpisodeConfig, EvaluationConfig
 from hcl.match.evaluation.evaluator import Evaluator
 from hcl.match.evaluation.level_weights import LevelWeights
 from hcl.match.store.embedding_store import EmbeddingStore
-from hcl.match.store.locate import STORE
-from hcl.train.runs.run_folder import CHOICE, Run
+from hcl.train.runs.embed_cache import stores_of_run
+from hcl.train.runs.run_folder import Run
 
 UNCALIBRATED = "nothing, they are uncalibrated: there are no val classes, and no class has two supports"
 
@@ -71,12 +71,10 @@ def fit_confidence(matcher: Matcher, run: Run | None, reject: float | None) -> C
 
 
 def val_stores(run: Run) -> Iterator[EmbeddingStore]:
-    """The stores of a run that may hold val videos and chose its level weights: its own, and that of its choice."""
-    for folder in (run.folder / STORE, run.folder / CHOICE / STORE):
-        if folder.is_dir():
-            store = EmbeddingStore.open(folder)
-            if store.method == HCL and LevelWeights.of(store) is not None:
-                yield store
+    """The stores of a run that may hold val videos and chose its level weights: its own, and those of its choice."""
+    for store in map(EmbeddingStore.open, stores_of_run(run)):
+        if store.method == HCL and LevelWeights.of(store) is not None:
+            yield store
 
 
 def like_support_set(matcher: Matcher) -> EpisodeConfig:

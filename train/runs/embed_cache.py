@@ -217,12 +217,19 @@ def weights_of_run(run: Run, of_set: str = "") -> LevelWeights | None:
 
     Of several sets those of the set that is named, else of the first one that has any.
     """
-    runs = (run.folder, run.folder / CHOICE)
-    folders = [folder for one in runs for folder in (one / STORE, *set_stores(one))]
-    folders.sort(key=lambda folder: folder.stem != of_set)  # in place otherwise
-    found = [LevelWeights.of(EmbeddingStore.open(folder)) for folder in folders if folder.is_dir()]
+    found = map(LevelWeights.of, map(EmbeddingStore.open, stores_of_run(run, of_set)))
     chosen = next((weights for weights in found if weights is not None), None)
     return None if chosen is None else replace(chosen, chosen_on=f"{chosen.chosen_on} of {run.folder}", is_own=False)
+
+
+def stores_of_run(run: Run, of_set: str = "") -> list[Path]:
+    """The stores that a training made: of its own, one a set, then of the run that chose without some base classes.
+
+    Those of the set that is named come first.
+    """
+    runs = (run.folder, run.folder / CHOICE)
+    folders = [folder for one in runs for folder in (one / STORE, *set_stores(one)) if folder.is_dir()]
+    return sorted(folders, key=lambda folder: folder.stem != of_set)  # in place otherwise
 
 
 def warn_if_relabelled(cache: FrameMapCache, run: Run) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hcl.classify.answers.confidence import val_stores
 from hcl.cli import main
 from hcl.extract.cache.layout import MapRecord
 from hcl.extract.cache.zarr_cache import ZarrCache
@@ -27,11 +28,11 @@ from hcl.train.fitting.checkpoint import load_checkpoint
 from hcl.train.fitting.loop import mean_of_sets
 from hcl.train.fitting.set_validation import SetValidation, validation_of
 from hcl.train.fitting.validation import make_validation
-from hcl.train.runs.embed_cache import embed_cache
+from hcl.train.runs.embed_cache import embed_cache, stores_of_run
 from hcl.train.runs.fit_run import base_batches
 from hcl.train.runs.inspection import describe
 from hcl.train.runs.planning import held_out_classes, make_run_config, open_with_splits, record_cache
-from hcl.train.runs.run_folder import CHECKPOINT, CHOICE, METRICS, WEIGHTS, load_encoder, read_config
+from hcl.train.runs.run_folder import CHECKPOINT, CHOICE, METRICS, WEIGHTS, Run, load_encoder, read_config
 from hcl.train.runs.running import TrainedRun
 from hcl.train.runs.tracking.metrics_log import kept_epoch
 
@@ -204,6 +205,11 @@ def test_a_set_without_val_classes_holds_some_out(
     assert weights["weights"] == of_choice.attributes["level_weights"]["weights"] and not weights["is_own"]
     assert weights["chosen_on"].startswith(f"{len(set(of_choice.videos.label))} val classes of ")
     assert stores[0].attributes["level_weights"]["is_own"] is not merge  # A's own val classes, where it has some
+    run = Run(here / "one", config)
+    made = stores_of_run(run)
+    assert made[:2] == [store.path for store in stores] and made[-1] == of_choice.path
+    assert stores_of_run(run, "C")[:2] == [stores[1].path, of_choice.path]
+    assert list(val_stores(run))[-1].path == of_choice.path  # confidence, too, comes from what is held out
 
 
 @pytest.mark.parametrize(
