@@ -1,5 +1,6 @@
 """What is known of base maps in closed form, against loops and laws, and that an encoder begins as the maps."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,13 @@ from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
-from hcl.train.encoders.geometry import MOST_DIRECTIONS, Geometry, motion_of, within_class_whitening
+from hcl.train.encoders.geometry import (
+    MOST_DIRECTIONS,
+    Geometry,
+    motion_of,
+    power_mean,
+    within_class_whitening,
+)
 from hcl.train.encoders.untrained import untrained_embeddings
 from hcl.train.encoders.video_encoder import VideoEncoder
 from hcl.train.fitting.step import Stepper
@@ -134,15 +141,40 @@ def test_rotated_base_patches_are_centred_uncorrelated_and_of_length_d(width: in
     assert (variances.diff() <= 0).all() and variances.sum().item() == pytest.approx(width, rel=1e-3)
 
 
+def power_mean_by_loops(patches: Tensor) -> Tensor:
+    """(P, C) to (C,): cubes keep their sign, and so does the root of their mean."""
+    found = []
+    for channel in patches.double().T.tolist():
+        mean = sum(value**3 for value in channel) / len(channel)
+        found.append(math.copysign(abs(mean) ** (1 / 3), mean))
+    return torch.tensor(found)
+
+
+def test_the_power_mean_is_that_of_a_loop_and_lies_between_mean_and_maximum() -> None:
+    maps = random(3, 2, FRAMES, PATCHES, CHANNELS)
+    expected = torch.stack([torch.stack([power_mean_by_loops(frame) for frame in video]) for video in maps])
+    torch.testing.assert_close(power_mean(maps), expected)
+    assert power_mean(maps.half()).dtype == torch.float32
+    torch.testing.assert_close(power_mean(-2 * maps), -2 * power_mean(maps))
+    torch.testing.assert_close(power_mean(torch.full((1, PATCHES, 1), -3.0)), torch.full((1, 1), -3.0))
+    positive = maps.abs()
+    found, means = power_mean(positive), positive.mean(dim=-2)
+    assert (found > means).all() and (found < positive.amax(dim=-2)).all()
+
+
 @pytest.mark.parametrize("views", [1, 3])
 def test_vectors_are_those_of_a_loop(views: int) -> None:
     """Base videos are described by the means of their views."""
     videos = some_videos(views)
     geometry = fitted(videos)
-    frames_of = [
-        torch.stack([geometry.rotate(maps[:, frame].flatten(0, 1)).mean(dim=0) for frame in range(FRAMES)])
+    pooled = [
+        torch.stack(
+            [torch.stack([power_mean_by_loops(view[frame]) for view in maps]).mean(dim=0) for frame in range(FRAMES)]
+        )
         for maps, _ in videos
     ]
+    centre = torch.cat(pooled).mean(dim=0)
+    frames_of = [(frames - centre) @ geometry.axes[0] for frames in pooled]
     labels = torch.tensor([label for _, label in videos])
     means = torch.stack([frames.mean(dim=0) for frames in frames_of])
     motions = torch.stack([torch.cat([frame - frames.mean(dim=0) for frame in frames]) for frames in frames_of])
@@ -152,7 +184,7 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
     found = geometry.vectors(asked.half())
     assert {name for name in KNOWN_LEVELS if "difference" not in name} == set(found)
     for place, maps in enumerate(asked.half().float()):
-        frames = torch.stack([geometry.rotate(patches).mean(dim=0) for patches in maps])
+        frames = (torch.stack([power_mean_by_loops(patches) for patches in maps]) - centre) @ geometry.axes[0]
         mean, motion = frames.mean(dim=0), torch.cat([frame - frames.mean(dim=0) for frame in frames])
         torch.testing.assert_close(found["untrained"][place], mean / np.mean(lengths) ** 0.5, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found["untrained_motion"][place], motion, rtol=1e-4, atol=1e-4)
