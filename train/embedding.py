@@ -91,9 +91,10 @@ def embedded_batches(
         yield replace(embedded, arrays={**embedded.arrays, **(source.zero_shot(batch) if mean_maps else {})})
 
 
-def batch_mean_maps(source: MapSource, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-    """The mean maps of videos, (B, C) a batch, by the backbone as it is; no encoder is needed."""
-    return [maps.mean_map() for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views]
+def batch_means(source: MapSource, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    """The mean maps and the mean frames of videos, (2, B, C) a batch, by the backbone as it is, without an encoder."""
+    read = (maps for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views)
+    return [np.stack((maps.mean_map(), maps.mean_frame())) for maps in read]
 
 
 def embed_views(

@@ -17,7 +17,7 @@ from hcl.extract.system.errors import InputError
 from hcl.match.config import HCL
 from hcl.match.embeddings import Arrays
 from hcl.match.store.batch import EmbeddedBatch, array_axes
-from hcl.train.encoders.layer4 import inputs_in
+from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS
 from hcl.train.encoders.untrained import centred_arrays
 
 SPLIT = "novel"  # of every support
@@ -80,6 +80,12 @@ class SupportSet:
         """(C,) the mean of the videos' maps, by which untrained embeddings are centred."""
         return torch.from_numpy(self.batch.mean_map.mean(axis=0))
 
+    @cached_property
+    def frame_means(self) -> dict[str, torch.Tensor]:
+        """What the untrained levels of mean frames are centred by, by name: (C / I,) of each image of a frame."""
+        names = [mean for mean, _ in UNTRAINED_OF_INPUTS if mean in self.batch.arrays]
+        return {name: self.batch.arrays[name].float().mean(dim=0) for name in names}
+
     def compared(self, batch: EmbeddedBatch) -> EmbeddedBatch:
         """The arrays of videos as they are compared: as a store holds them, and centred where nothing was trained.
 
@@ -88,8 +94,7 @@ class SupportSet:
         """
         if self.is_trained or batch.clip_frames is None:
             return as_stored(batch)
-        inputs = inputs_in(self.origin.settings)
-        arrays = centred_arrays(batch.arrays, batch.clip_frames, self.mean, inputs=inputs)
+        arrays = centred_arrays(batch.arrays, batch.clip_frames, self.mean, self.frame_means)
         return as_stored(replace(batch, arrays=arrays))
 
     def joined(self, other: SupportSet) -> SupportSet:

@@ -79,7 +79,7 @@ def world(
     (place / "broken.h5").write_bytes(b"no HDF5")
     write_embeddings(place / "store.zarr")
     write_embeddings(place / "gestures.support")
-    edit_attributes(place / "gestures.support", lambda attributes: attributes.update(schema="hcl-support", version=1))
+    edit_attributes(place / "gestures.support", lambda attributes: attributes.update(schema="hcl-support", version=2))
     (place / "run").mkdir()
     (place / "run" / "config.json").write_text(json.dumps({"schema": "hcl-run", "schema_version": 1, "hcl": "0.1"}))
     (place / "weights.bin").write_bytes(b"no weights")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 MOST_AXES = 512  # principal axes that are kept: 82 to 98 % of the variance of real maps
 MOST_DIRECTIONS = 200  # of whitened vectors
-POWER = 3  # of the mean over the patches of a frame; odd, so that it keeps signs; chosen on val classes
+POWER = 3  # of the mean over the patches of a frame, odd; chosen on val classes
 SHRINKAGE = 0.1  # of the within-class covariance towards a multiple of the identity; chosen on val classes
 LEVELS_OF_INPUTS = (("appearance", "motion"), ("difference", "difference_motion"))  # of mean maps, and of their course
 UNTRAINED_OF_INPUTS = (("untrained", "untrained_motion"), ("untrained_difference", "untrained_difference_motion"))
@@ -148,9 +148,15 @@ def principal_axes(covariance: Tensor, width: float) -> Tensor:
 
 
 def power_mean(maps: Tensor) -> Tensor:
-    """The mean of the cubes of a frame's patches, and of that the cube root: (..., P, C) to (..., C), float32."""
-    cubes = maps.float().pow(POWER).mean(dim=-2)
-    return cubes.sign() * cubes.abs().pow(1 / POWER)
+    """The mean of the cubes of a frame's patches, and of that the cube root: (..., P, C) to (..., C), float32.
+
+    What is below 0 has such a mean of its own, which is subtracted: the root of a sum of both signs, near 0, would
+    enlarge the rounding of the maps. Roots are taken in float64: those of float32 differ in their last bit with the
+    place of a value in the tensor.
+    """
+    cubes = maps.float().pow(POWER)
+    above, below = (part.mean(dim=-2).double().pow(1 / POWER) for part in (cubes.clamp(min=0), (-cubes).clamp(min=0)))
+    return (above - below).float()
 
 
 def motion_of(frames: Tensor) -> Tensor:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Arrays, Clips, Embeddings
-from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS, motion_of
+from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS, motion_of, power_mean
 
 SIGN_SEED = 0  # of the fixed signs that keep the order of frames
+NOT_CENTRED: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def ordered_frames(frames: Tensor) -> Tensor:
@@ -44,21 +47,23 @@ def untrained_embeddings(maps: Tensor, mean: Tensor | None = None) -> Embeddings
     return Embeddings(frames.mean(dim=1), ordered_frames(frames[:, list(map(list, pairs))]), patches, pairs)
 
 
-def centred_arrays(arrays: Arrays, clip_frames: Clips, mean: Tensor, *, inputs: int = 1) -> dict[str, Tensor]:
-    """Subtract a mean from what `Untrained` gave without one: all of it is linear in the maps.
+def centred_arrays(
+    arrays: Arrays, clip_frames: Clips, mean: Tensor, frame_means: Mapping[str, Tensor] = NOT_CENTRED
+) -> dict[str, Tensor]:
+    """Subtract means from what `Untrained` gave without any: all of it is linear in what was averaged over patches.
 
     Args:
         arrays: (V, ...) by name, of embeddings and of `Untrained.known`
         clip_frames: of the clips
-        mean: (C,)
-        inputs: I, images that were mapped for each frame
+        mean: (C,), of patches
+        frame_means: of those arrays that are means of frames, by name
 
     Returns:
-        float32; what `Untrained(mean, inputs)` gives
+        float32; what `Untrained` gives that knows these means
     """
     signed = {size: ordered_frames(mean.expand(size, -1)) for size in {len(clip) for clip in clip_frames}}
     subtracted = {"global": mean, "patches": mean, "clips": torch.stack([signed[len(clip)] for clip in clip_frames])}
-    subtracted |= {name: part for (name, _), part in zip(UNTRAINED_OF_INPUTS, mean.chunk(inputs), strict=False)}
+    subtracted |= frame_means
     return {name: array.float() - subtracted.get(name, 0.0) for name, array in arrays.items()}
 
 
@@ -66,28 +71,36 @@ class Untrained(nn.Module):
     """An encoder without weights: gives `untrained_embeddings`.
 
     Args:
-        mean: (C,), of the maps of some videos, subtracted from all; None: nothing is
+        mean: (C,), of the maps of some videos, subtracted from all patches; None: nothing is
+        frame_mean: (C,), of the power means of these videos' frames, subtracted from those; None: nothing is
         inputs: I, images that were mapped for each frame: their channels stand side by side
     """
 
     method, reads_text, layer4 = "hcl", False, None
     mean: Tensor | None
+    frame_mean: Tensor | None
 
-    def __init__(self, mean: Tensor | None = None, inputs: int = 1) -> None:
+    def __init__(self, mean: Tensor | None = None, frame_mean: Tensor | None = None, *, inputs: int = 1) -> None:
         super().__init__()
         self.inputs = inputs
         self.register_buffer("mean", mean)
+        self.register_buffer("frame_mean", frame_mean)
 
     def forward(self, maps: Tensor) -> Embeddings:
         """(B, T, P, C) to embeddings of B videos."""
         return untrained_embeddings(maps, self.mean)
 
     def known(self, maps: Tensor) -> dict[str, Tensor]:
-        """The mean maps and how frames differ from them, of each image of a frame, as of Geometry.vectors."""
-        means = maps.float().mean(dim=2) if self.mean is None else maps.float().mean(dim=2) - self.mean
+        """The mean frames, each the power mean of its patches, and how frames differ from their mean, of each image.
+
+        The latter are of plain means, which say more where nothing is whitened.
+        """
+        pooled = power_mean(maps).mean(dim=1)  # (B, C)
+        means = pooled if self.frame_mean is None else pooled - self.frame_mean
         known: dict[str, Tensor] = {}
-        for (mean, course), frames in zip(UNTRAINED_OF_INPUTS, means.chunk(self.inputs, dim=-1), strict=False):
-            known |= {mean: frames.mean(dim=1), course: motion_of(frames)}  # frames (B, T, C / I)
+        of_inputs = means.chunk(self.inputs, dim=-1), maps.float().mean(dim=2).chunk(self.inputs, dim=-1)
+        for (mean, course), seen, frames in zip(UNTRAINED_OF_INPUTS, *of_inputs, strict=False):
+            known |= {mean: seen, course: motion_of(frames)}  # frames (B, T, C / I)
         return known
 
 

@@ -29,14 +29,14 @@ from hcl.match.store.embedding_store import COVERAGE, LEFT_OUT, TRAINED_CLASSES,
 from hcl.match.store.locate import STORE, set_stores
 from hcl.train.config import TrainConfig
 from hcl.train.data.map_source import MapSource
-from hcl.train.embedding import batch_mean_maps, embed_to_store
+from hcl.train.embedding import batch_means, embed_to_store
 from hcl.train.encoders.factory import Encoder
 from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import Untrained
 from hcl.train.losses.objective import trained_levels
 from hcl.train.runs.file_hashes import file_hash
 from hcl.train.runs.planning import BASE_CONTENTS, BASE_LABELS, held_out_twins, labels_of, log_left_out
-from hcl.train.runs.remote_embedding import remote_batches, remote_mean_maps
+from hcl.train.runs.remote_embedding import remote_batches, remote_means
 from hcl.train.runs.run_folder import CHOICE, WEIGHTS, Run, RunConfig, load_encoder, read_config
 
 UNTRAINED = "untrained"  # what a store names in place of its run
@@ -105,30 +105,35 @@ def embed_cache(
         raise InputError(f"{cache}: every video is left out, since {run} was trained on it; embed another cache")
     log_left_out(twins)
     if encoder is None:
-        encoder = Untrained(mean_of_maps(source, rows, cluster, device=device), inputs_in(opened.settings))
+        means = means_of_maps(source, rows, cluster, device=device)
+        encoder = Untrained(*means, inputs=inputs_in(opened.settings))
     encoder = encoder.to(source.device)
     write_embeddings(encoder, source, rows, out, trained, test_views=test_views, cluster=cluster, device=device)
     return EmbeddedCache(out, len(rows))
 
 
-def mean_of_maps(
+def means_of_maps(
     source: MapSource, rows: NDArray[np.int64], cluster: ClusterConfig | None = None, *, device: str = "auto"
-) -> torch.Tensor:
-    """The mean of the maps of videos over frames and patches, (C,): those that are not novel, else of all.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What untrained embeddings are centred by: means over the videos that are not novel, else over all.
 
     Args:
         source: of the maps
         rows: (V,), of its cache
         cluster: whose workers read the maps; None: this machine
         device: of these workers
+
+    Returns:
+        (C,) of all patches, and (C,) of the frames' power means
     """
     known = np.setdiff1d(rows, source.cache.rows("novel"))
     rows = known if len(known) else rows
     if cluster is None:
-        means = batch_mean_maps(source, rows)
+        means = batch_means(source, rows)
     else:
-        means = list(remote_mean_maps(source, rows, cluster, device=device))
-    return torch.from_numpy(np.concatenate(means).mean(axis=0))
+        means = list(remote_means(source, rows, cluster, device=device))
+    of_patches, of_frames = torch.from_numpy(np.concatenate(means, axis=1).mean(axis=1))
+    return of_patches, of_frames
 
 
 def write_embeddings(

@@ -16,7 +16,7 @@ from hcl.extract.pipeline.cluster.tasks import run_tasks
 from hcl.extract.system.device import choose_device
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.train.data.map_source import MapSource
-from hcl.train.embedding import VIDEOS_PER_BATCH, batch_mean_maps, embedded_batches
+from hcl.train.embedding import VIDEOS_PER_BATCH, batch_means, embedded_batches
 from hcl.train.encoders.factory import Encoder
 
 BATCHES_PER_TASK = 8  # their arrays travel in memory
@@ -29,7 +29,7 @@ class SharedEncoder:
     cache: Path
     weights: str  # of the backbone, where the cache ends before layer 4
     device: str
-    encoder: Encoder | None  # on the CPU; None for mean maps alone
+    encoder: Encoder | None  # on the CPU; None for means alone
     views: int = 1
 
 
@@ -54,12 +54,12 @@ def remote_batches(
         yield from batches
 
 
-def remote_mean_maps(
+def remote_means(
     source: MapSource, rows: NDArray[np.int64], cluster: ClusterConfig, *, device: str
 ) -> Iterator[NDArray[np.float32]]:
-    """The mean maps of videos, (B, C) a task, computed on a cluster; arguments as of `remote_batches`."""
+    """The means of videos that `batch_means` gives, computed on a cluster; arguments as of `remote_batches`."""
     shared = SharedEncoder(source.cache.path.absolute(), source.weights, device, None)
-    for means in run_tasks(mean_maps, _parts(rows), cluster, shared=shared, name=_name, on_cpu=device == "cpu"):
+    for means in run_tasks(means_of_videos, _parts(rows), cluster, shared=shared, name=_name, on_cpu=device == "cpu"):
         yield from means
 
 
@@ -72,9 +72,9 @@ def embed_rows(shared: SharedEncoder, rows: NDArray[np.int64]) -> list[EmbeddedB
     return list(embedded_batches(encoder, source, rows, views=shared.views))
 
 
-def mean_maps(shared: SharedEncoder, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-    """The worker's side: the mean maps of some videos, batch by batch."""
-    return batch_mean_maps(_source(shared.cache, shared.weights, shared.device), rows)
+def means_of_videos(shared: SharedEncoder, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    """The worker's side: the means of some videos, batch by batch."""
+    return batch_means(_source(shared.cache, shared.weights, shared.device), rows)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,6 @@ from hcl.extract.system.errors import InputError
 from hcl.match.embeddings import Embeddings
 from hcl.match.store.batch import EmbeddedBatch
 from hcl.match.store.embedding_store import REMEDY, EmbeddingStore
-from hcl.train.encoders.layer4 import inputs_in
 from hcl.train.encoders.untrained import centred_arrays
 from hcl.train.runs.embed_cache import UNTRAINED
 from hcl.train.runs.run_folder import read_config
@@ -64,8 +63,7 @@ class QueryEmbedder:
         """The embeddings of one video as they are compared with the store's."""
         arrays = {name: batch.arrays[name] for name in ("global", "clips", "patches")}
         if self._mean is not None and batch.clip_frames is not None:
-            inputs = inputs_in(self.embedder.settings)
-            arrays = centred_arrays(arrays, batch.clip_frames, self._mean, inputs=inputs)
+            arrays = centred_arrays(arrays, batch.clip_frames, self._mean)
         return EmbeddedBatch(arrays, batch.mean_map, batch.clip_frames).embeddings()
 
     def _untrained(self, settings: Mapping[str, Any], extraction: ExtractConfig | None, device: str) -> VideoEmbedder:

@@ -1,6 +1,5 @@
 """What is known of base maps in closed form, against loops and laws, and that an encoder begins as the maps."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -142,11 +141,12 @@ def test_rotated_base_patches_are_centred_uncorrelated_and_of_length_d(width: in
 
 
 def power_mean_by_loops(patches: Tensor) -> Tensor:
-    """(P, C) to (C,): cubes keep their sign, and so does the root of their mean."""
+    """(P, C) to (C,): of what is above 0, less that of what is below."""
     found = []
     for channel in patches.double().T.tolist():
-        mean = sum(value**3 for value in channel) / len(channel)
-        found.append(math.copysign(abs(mean) ** (1 / 3), mean))
+        above = sum(value**3 for value in channel if value > 0) / len(channel)
+        below = sum(-(value**3) for value in channel if value < 0) / len(channel)
+        found.append(above ** (1 / 3) - below ** (1 / 3))
     return torch.tensor(found)
 
 
