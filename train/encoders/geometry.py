@@ -155,6 +155,8 @@ def power_mean(maps: Tensor) -> Tensor:
     place of a value in the tensor.
     """
     cubes = maps.float().pow(POWER)
+    if not (cubes < 0).any():  # such as those of a ResNet, in half the time
+        return cubes.mean(dim=-2).double().pow(1 / POWER).float()
     above, below = (part.mean(dim=-2).double().pow(1 / POWER) for part in (cubes.clamp(min=0), (-cubes).clamp(min=0)))
     return (above - below).float()
 
