@@ -46,7 +46,9 @@ class Geometry(nn.Module):
         channels //= inputs  # of one image
         count = min(channels, MOST_AXES)
         self.register_buffer("mean", torch.zeros(inputs, channels))  # of patches
-        self.register_buffer("frame_mean", torch.zeros(inputs, channels))  # of frames, which are power means of patches
+        self.register_buffer(
+            "frame_mean", torch.zeros(inputs, channels)
+        )  # of canonical views' frames, power means of patches
         self.register_buffer("axes", torch.eye(channels)[:, :count].repeat(inputs, 1, 1))  # (I, C, A)
         self.register_buffer("video_scale", torch.ones(inputs))  # base videos have a mean squared length of 1
         for mean, course in LEVELS_OF_INPUTS[:inputs]:
@@ -102,7 +104,7 @@ class Geometry(nn.Module):
         Args:
             videos: maps (views, T, P, C) and class of each video; several views are averaged for its vectors
         """
-        frames, labels = [], []
+        frames, canonical, labels = [], [], []
         width = self.mean.shape[1]
         total, second, count = torch.zeros_like(self.mean), torch.zeros(self.inputs, width, width), 0
         for maps, label in videos:
@@ -111,7 +113,9 @@ class Geometry(nn.Module):
             patches = patches.view(len(patches), self.inputs, -1).transpose(0, 1)  # (I, n, C)
             total, count = total + patches.sum(dim=1), count + patches.shape[1]
             second = second.to(patches.device).baddbmm_(patches.transpose(1, 2), patches)
-            frames.append(power_mean(maps).mean(dim=0))  # (T, I * C)
+            of_views = power_mean(maps)  # (views, T, I * C)
+            frames.append(of_views.mean(dim=0))
+            canonical.append(of_views[0].mean(dim=0))
             labels.append(label)
         self.mean.copy_(total / count)
         covariance = (second / count - self.mean[:, :, None] * self.mean[:, None]).double()
@@ -119,7 +123,7 @@ class Geometry(nn.Module):
             axes.copy_(principal_axes(of_input, self.width / self.inputs)[:, : axes.shape[1]])
         classes = torch.tensor(labels, device=self.mean.device)
         of_videos = torch.stack(frames).to(self.mean.device)  # (V, T, I * C)
-        self.frame_mean.copy_(of_videos.mean(dim=(0, 1)).view_as(self.frame_mean))
+        self.frame_mean.copy_(torch.stack(canonical).mean(dim=0).view_as(self.frame_mean))
         for place, rotated in enumerate(self._rotated(of_videos, self.frame_mean)):  # (V, T, A)
             means, motion = rotated.mean(dim=1), motion_of(rotated)
             length = (means - means.mean(dim=0)).square().sum(dim=1).mean()

@@ -165,7 +165,7 @@ def test_the_power_mean_is_that_of_a_loop_and_lies_between_mean_and_maximum() ->
 
 @pytest.mark.parametrize("views", [1, 3])
 def test_vectors_are_those_of_a_loop(views: int) -> None:
-    """Base videos are described by the means of their views."""
+    """Base videos are described by the means of their views, and centred by those of their canonical one."""
     videos = some_videos(views)
     geometry = fitted(videos)
     pooled = [
@@ -174,7 +174,7 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
         )
         for maps, _ in videos
     ]
-    centre = torch.cat(pooled).mean(dim=0)
+    centre = torch.stack([power_mean_by_loops(frame) for maps, _ in videos for frame in maps[0]]).mean(dim=0)
     frames_of = [(frames - centre) @ geometry.axes[0] for frames in pooled]
     labels = torch.tensor([label for _, label in videos])
     means = torch.stack([frames.mean(dim=0) for frames in frames_of])
