@@ -46,9 +46,7 @@ class Geometry(nn.Module):
         channels //= inputs  # of one image
         count = min(channels, MOST_AXES)
         self.register_buffer("mean", torch.zeros(inputs, channels))  # of patches
-        self.register_buffer(
-            "frame_mean", torch.zeros(inputs, channels)
-        )  # of canonical views' frames, power means of patches
+        self.register_buffer("frame_mean", torch.zeros(inputs, channels))  # of the frames of canonical views
         self.register_buffer("axes", torch.eye(channels)[:, :count].repeat(inputs, 1, 1))  # (I, C, A)
         self.register_buffer("video_scale", torch.ones(inputs))  # base videos have a mean squared length of 1
         for mean, course in LEVELS_OF_INPUTS[:inputs]:
