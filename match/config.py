@@ -14,12 +14,16 @@ ALL_LEVELS = "+".join(LEVELS)  # Eq. 6
 KNOWN_LEVELS = (  # of scores that need no gradients; those of differences where a cache has maps of them
     "appearance",
     "motion",
+    "change",
     "difference",
     "difference_motion",
+    "difference_change",
     "untrained",
     "untrained_motion",
+    "untrained_change",
     "untrained_difference",
     "untrained_difference_motion",
+    "untrained_difference_change",
 )
 UNTRAINED_LEVELS = tuple(name for name in KNOWN_LEVELS if name.startswith("untrained"))
 WEIGHTED = "weighted"  # the sum of all levels of both kinds, with weights chosen on classes that are not novel

@@ -19,12 +19,16 @@ HCL_AXES = {
 KNOWN_AXES = {  # what is known of a video without gradients, beside the arrays of HCL: levels of their own
     "appearance": ("video", "direction"),
     "motion": ("video", "direction"),
+    "change": ("video", "direction"),
     "difference": ("video", "direction"),
     "difference_motion": ("video", "direction"),
+    "difference_change": ("video", "direction"),
     "untrained": ("video", "axis"),
     "untrained_motion": ("video", "frame and axis"),
+    "untrained_change": ("video", "channel"),
     "untrained_difference": ("video", "axis"),
     "untrained_difference_motion": ("video", "frame and axis"),
+    "untrained_difference_change": ("video", "channel"),
 }
 ZERO_SHOT_AXES = {  # of a model of images and texts, beside the arrays of every method
     "image_embedding": ("video", "text space"),

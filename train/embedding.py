@@ -92,9 +92,9 @@ def embedded_batches(
 
 
 def batch_means(source: MapSource, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-    """The mean maps and the mean frames of videos, (2, B, C) a batch, by the backbone as it is, without an encoder."""
+    """The mean maps of videos, their mean frames and how far these spread, (3, B, C) a batch, without an encoder."""
     read = (maps for _, views in source.read_ahead(rows, VIDEOS_PER_BATCH) for maps in views)
-    return [np.stack((maps.mean_map(), maps.mean_frame())) for maps in read]
+    return [np.stack((maps.mean_map(), *maps.frame_statistics())) for maps in read]
 
 
 def embed_views(

@@ -18,7 +18,7 @@ from hcl.match.config import HCL
 from hcl.match.store.batch import EmbeddedBatch, array_axes
 from hcl.match.store.embedding_store import EmbeddingStore, replace_store
 
-SCHEMA, VERSION = "hcl-support", 2
+SCHEMA, VERSION = "hcl-support", 3
 SOURCE = "source"  # a column of texts: where the file of each video is
 REMEDY = "name another folder with --out"
 

@@ -81,9 +81,10 @@ class SupportSet:
         return torch.from_numpy(self.batch.mean_map.mean(axis=0))
 
     @cached_property
-    def frame_means(self) -> dict[str, torch.Tensor]:
-        """What the untrained levels of mean frames are centred by, by name: (C / I,) of each image of a frame."""
-        names = [mean for mean, _ in UNTRAINED_OF_INPUTS if mean in self.batch.arrays]
+    def known_means(self) -> dict[str, torch.Tensor]:
+        """What the untrained levels of mean frames and of change are centred by, by name: (C / I,) of each image."""
+        centred = (name for mean, _, change in UNTRAINED_OF_INPUTS for name in (mean, change))
+        names = [name for name in centred if name in self.batch.arrays]
         return {name: self.batch.arrays[name].float().mean(dim=0) for name in names}
 
     def compared(self, batch: EmbeddedBatch) -> EmbeddedBatch:
@@ -94,7 +95,7 @@ class SupportSet:
         """
         if self.is_trained or batch.clip_frames is None:
             return as_stored(batch)
-        arrays = centred_arrays(batch.arrays, batch.clip_frames, self.mean, self.frame_means)
+        arrays = centred_arrays(batch.arrays, batch.clip_frames, self.mean, self.known_means)
         return as_stored(replace(batch, arrays=arrays))
 
     def joined(self, other: SupportSet) -> SupportSet:

@@ -30,14 +30,18 @@ PRIOR = {  # ratios of the weights of scores of spread 1
     "spatial": 0.5,
     "appearance": 0.6,
     "motion": 0.4,
+    "change": 0.5,
     "difference": 1.2,
     "difference_motion": 0.4,
+    "difference_change": 0.5,
     **dict.fromkeys(UNTRAINED_LEVELS, 0.05),
 }
 UNLEARNED = {  # the same where nothing was trained, of other levels 1; chosen on classes of three real sets
     "spatial": 0.0,  # un-learned patches match walls
     "untrained_motion": 2.0,
     "untrained_difference_motion": 2.0,
+    "untrained_change": 2.0,
+    "untrained_difference_change": 2.0,
 }
 PULL = 0.03  # of the logarithms of the weights towards PRIOR (per standard deviation): few classes say little
 AHEAD_BY = 0.01  # of the accuracy: on the drawn set 0.0004 of it on val classes would cost 6 points on novel ones

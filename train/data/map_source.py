@@ -17,7 +17,7 @@ from hcl.extract.system.places.objects import ahead
 from hcl.match.embeddings import ZERO_SHOT_AXES
 from hcl.train.data.joined_caches import JoinedCaches
 from hcl.train.encoders.factory import Encoder
-from hcl.train.encoders.geometry import power_mean
+from hcl.train.encoders.geometry import change_of, power_mean
 from hcl.train.encoders.layer4 import Layer4, load_layer4
 
 
@@ -163,7 +163,11 @@ class ViewMaps:
         mean: NDArray[np.float32] = self.of_backbone.float().mean(dim=(1, 2)).numpy()
         return mean
 
-    def mean_frame(self) -> NDArray[np.float32]:
-        """The mean of each video's frames, each the power mean of its patches: (B, C), by the backbone as it is."""
-        mean: NDArray[np.float32] = power_mean(self.of_backbone).mean(dim=1).numpy()
-        return mean
+    def frame_statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The mean of each video's frames, and how far each channel spreads around it, by the backbone as it is.
+
+        Returns:
+            (B, C) each; a frame is the power mean of its patches
+        """
+        frames = power_mean(self.of_backbone)  # (B, T, C)
+        return frames.mean(dim=1).numpy(), change_of(frames).numpy()

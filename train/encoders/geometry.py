@@ -1,7 +1,7 @@
 """What the base maps say before anything is trained: their mean, principal axes, and how videos of a class differ.
 
 An encoder may start from it (see Trunk) and learn only what is to be added. Further levels of scores follow from it in
-closed form: appearance and motion, of frames and of difference images, whose nuisance directions are shrunk by
+closed form: appearance, motion and change, of frames and of difference images, whose nuisance directions are shrunk by
 within-class whitening (Hatch, Kajarekar, Stolcke: Within-class covariance normalization for SVM-based speaker
 recognition, 2006). They see a frame as the power mean of its patches, in which what is small but strong counts
 (Radenovic, Tolias, Chum: Fine-tuning CNN image retrieval with no human annotation, 2018, section 3.2). None of it is in
@@ -19,8 +19,14 @@ MOST_AXES = 512  # principal axes that are kept: 82 to 98 % of the variance of r
 MOST_DIRECTIONS = 200  # of whitened vectors
 POWER = 3  # of the mean over the patches of a frame, odd; chosen on val classes
 SHRINKAGE = 0.1  # of the within-class covariance towards a multiple of the identity; chosen on val classes
-LEVELS_OF_INPUTS = (("appearance", "motion"), ("difference", "difference_motion"))  # of mean maps, and of their course
-UNTRAINED_OF_INPUTS = (("untrained", "untrained_motion"), ("untrained_difference", "untrained_difference_motion"))
+LEVELS_OF_INPUTS = (  # of the mean of the frames, of their course, and of how much they change
+    ("appearance", "motion", "change"),
+    ("difference", "difference_motion", "difference_change"),
+)
+UNTRAINED_OF_INPUTS = (
+    ("untrained", "untrained_motion", "untrained_change"),
+    ("untrained_difference", "untrained_difference_motion", "untrained_difference_change"),
+)
 PATCHES_PER_VIDEO = 64  # that the principal axes are computed from
 
 
@@ -49,10 +55,12 @@ class Geometry(nn.Module):
         self.register_buffer("frame_mean", torch.zeros(inputs, channels))  # of the frames of canonical views
         self.register_buffer("axes", torch.eye(channels)[:, :count].repeat(inputs, 1, 1))  # (I, C, A)
         self.register_buffer("video_scale", torch.ones(inputs))  # base videos have a mean squared length of 1
-        for mean, course in LEVELS_OF_INPUTS[:inputs]:
+        for mean, course, change in LEVELS_OF_INPUTS[:inputs]:
             self.register_buffer(mean, torch.eye(count, MOST_DIRECTIONS))
             self.register_buffer(f"{course}_mean", torch.zeros(frames * count))
             self.register_buffer(course, torch.eye(frames * count, MOST_DIRECTIONS))
+            self.register_buffer(f"{change}_mean", torch.zeros(channels))
+            self.register_buffer(change, torch.eye(channels, MOST_DIRECTIONS))
 
     @property
     def axis_count(self) -> int:
@@ -79,19 +87,25 @@ class Geometry(nn.Module):
 
         Returns:
             float32, by name: untrained (B, A), the centred mean of the frames, each the power mean of its patches;
-            untrained_motion (B, T * A), how each frame differs from that mean; appearance and motion (B, 200), the same
-            whitened; where there are difference images, the same four of these
+            untrained_motion (B, T * A), how each frame differs from that mean; untrained_change (B, C), how far each
+            channel of the frames spreads around its mean, centred; appearance, motion and change (B, 200), the same
+            whitened; where there are difference images, the same six of these
         """
         vectors: dict[str, Tensor] = {}
-        for place, frames in enumerate(self._rotated(power_mean(maps), self.frame_mean)):  # (B, T, A)
+        pooled = power_mean(maps)  # (B, T, I * C)
+        changes = change_of(pooled).chunk(self.inputs, dim=-1)  # (B, C) each
+        for place, frames in enumerate(self._rotated(pooled, self.frame_mean)):  # (B, T, A)
             means, motion = frames.mean(dim=1), motion_of(frames)
-            mean, course = LEVELS_OF_INPUTS[place]
-            untrained_mean, untrained_course = UNTRAINED_OF_INPUTS[place]
+            mean, course, change = LEVELS_OF_INPUTS[place]
+            untrained_mean, untrained_course, untrained_change = UNTRAINED_OF_INPUTS[place]
+            centred = changes[place] - self.get_buffer(f"{change}_mean")
             vectors |= {
                 untrained_mean: means * self.video_scale[place],
                 untrained_course: motion,
+                untrained_change: centred,
                 mean: means @ self.get_buffer(mean),
                 course: (motion - self.get_buffer(f"{course}_mean")) @ self.get_buffer(course),
+                change: centred @ self.get_buffer(change),
             }
         return vectors
 
@@ -102,7 +116,7 @@ class Geometry(nn.Module):
         Args:
             videos: maps (views, T, P, C) and class of each video; several views are averaged for its vectors
         """
-        frames, canonical, labels = [], [], []
+        frames, changes, canonical, labels = [], [], [], []
         width = self.mean.shape[1]
         total, second, count = torch.zeros_like(self.mean), torch.zeros(self.inputs, width, width), 0
         for maps, label in videos:
@@ -113,6 +127,7 @@ class Geometry(nn.Module):
             second = second.to(patches.device).baddbmm_(patches.transpose(1, 2), patches)
             of_views = power_mean(maps)  # (views, T, I * C)
             frames.append(of_views.mean(dim=0))
+            changes.append(change_of(of_views).mean(dim=0))
             canonical.append(of_views[0].mean(dim=0))
             labels.append(label)
         self.mean.copy_(total / count)
@@ -121,15 +136,18 @@ class Geometry(nn.Module):
             axes.copy_(principal_axes(of_input, self.width / self.inputs)[:, : axes.shape[1]])
         classes = torch.tensor(labels, device=self.mean.device)
         of_videos = torch.stack(frames).to(self.mean.device)  # (V, T, I * C)
+        of_changes = torch.stack(changes).to(self.mean.device).chunk(self.inputs, dim=-1)  # (V, C) each
         self.frame_mean.copy_(torch.stack(canonical).mean(dim=0).view_as(self.frame_mean))
         for place, rotated in enumerate(self._rotated(of_videos, self.frame_mean)):  # (V, T, A)
             means, motion = rotated.mean(dim=1), motion_of(rotated)
             length = (means - means.mean(dim=0)).square().sum(dim=1).mean()
             self.video_scale[place] = length.clamp(min=1e-12).rsqrt()
-            mean, course = LEVELS_OF_INPUTS[place]
+            mean, course, change = LEVELS_OF_INPUTS[place]
             self.get_buffer(mean).copy_(padded(within_class_whitening(means, classes)))
             self.get_buffer(f"{course}_mean").copy_(motion.mean(dim=0))
             self.get_buffer(course).copy_(padded(within_class_whitening(motion, classes)))
+            self.get_buffer(f"{change}_mean").copy_(of_changes[place].mean(dim=0))
+            self.get_buffer(change).copy_(padded(within_class_whitening(of_changes[place], classes)))
 
 
 def principal_axes(covariance: Tensor, width: float) -> Tensor:
@@ -166,6 +184,14 @@ def power_mean(maps: Tensor) -> Tensor:
 def motion_of(frames: Tensor) -> Tensor:
     """How each frame differs from the video's mean, in the order of the frames: (B, T, A) to (B, T * A)."""
     return (frames - frames.mean(dim=1, keepdim=True)).flatten(1)
+
+
+def change_of(frames: Tensor) -> Tensor:
+    """How far each channel spreads around its mean over the frames, whatever their order: (..., T, C) to (..., C).
+
+    A standard deviation; of a single frame 0.
+    """
+    return frames.std(dim=-2, correction=0)
 
 
 def within_class_whitening(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hcl.match.embeddings import Arrays, Clips, Embeddings
-from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS, motion_of, power_mean
+from hcl.train.encoders.geometry import UNTRAINED_OF_INPUTS, change_of, motion_of, power_mean
 
 SIGN_SEED = 0  # of the fixed signs that keep the order of frames
 NOT_CENTRED: Mapping[str, Tensor] = MappingProxyType({})
@@ -48,7 +48,7 @@ def untrained_embeddings(maps: Tensor, mean: Tensor | None = None) -> Embeddings
 
 
 def centred_arrays(
-    arrays: Arrays, clip_frames: Clips, mean: Tensor, frame_means: Mapping[str, Tensor] = NOT_CENTRED
+    arrays: Arrays, clip_frames: Clips, mean: Tensor, known_means: Mapping[str, Tensor] = NOT_CENTRED
 ) -> dict[str, Tensor]:
     """Subtract means from what `Untrained` gave without any: all of it is linear in what was averaged over patches.
 
@@ -56,14 +56,14 @@ def centred_arrays(
         arrays: (V, ...) by name, of embeddings and of `Untrained.known`
         clip_frames: of the clips
         mean: (C,), of patches
-        frame_means: of those arrays that are means of frames, by name
+        known_means: of those arrays of `Untrained.known` that are centred, by name
 
     Returns:
         float32; what `Untrained` gives that knows these means
     """
     signed = {size: ordered_frames(mean.expand(size, -1)) for size in {len(clip) for clip in clip_frames}}
     subtracted = {"global": mean, "patches": mean, "clips": torch.stack([signed[len(clip)] for clip in clip_frames])}
-    subtracted |= frame_means
+    subtracted |= known_means
     return {name: array.float() - subtracted.get(name, 0.0) for name, array in arrays.items()}
 
 
@@ -73,34 +73,47 @@ class Untrained(nn.Module):
     Args:
         mean: (C,), of the maps of some videos, subtracted from all patches; None: nothing is
         frame_mean: (C,), of the power means of these videos' frames, subtracted from those; None: nothing is
+        change_mean: (C,), of how far the channels of these frames spread, subtracted likewise; None: nothing is
         inputs: I, images that were mapped for each frame: their channels stand side by side
     """
 
     method, reads_text, layer4 = "hcl", False, None
     mean: Tensor | None
     frame_mean: Tensor | None
+    change_mean: Tensor | None
 
-    def __init__(self, mean: Tensor | None = None, frame_mean: Tensor | None = None, *, inputs: int = 1) -> None:
+    def __init__(
+        self,
+        mean: Tensor | None = None,
+        frame_mean: Tensor | None = None,
+        change_mean: Tensor | None = None,
+        *,
+        inputs: int = 1,
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.register_buffer("mean", mean)
         self.register_buffer("frame_mean", frame_mean)
+        self.register_buffer("change_mean", change_mean)
 
     def forward(self, maps: Tensor) -> Embeddings:
         """(B, T, P, C) to embeddings of B videos."""
         return untrained_embeddings(maps, self.mean)
 
     def known(self, maps: Tensor) -> dict[str, Tensor]:
-        """The mean frames, each the power mean of its patches, and how frames differ from their mean, of each image.
+        """The mean frames, how frames differ from them, and how far their channels spread, of each image.
 
-        The latter are of plain means, which say more where nothing is whitened.
+        A frame is the power mean of its patches; how it differs is of plain means, which say more where nothing is
+        whitened.
         """
-        pooled = power_mean(maps).mean(dim=1)  # (B, C)
-        means = pooled if self.frame_mean is None else pooled - self.frame_mean
+        pooled = power_mean(maps)  # (B, T, C)
+        means, changes = pooled.mean(dim=1), change_of(pooled)  # (B, C)
+        means = means if self.frame_mean is None else means - self.frame_mean
+        changes = changes if self.change_mean is None else changes - self.change_mean
+        parts = (part.chunk(self.inputs, dim=-1) for part in (means, maps.float().mean(dim=2), changes))
         known: dict[str, Tensor] = {}
-        of_inputs = means.chunk(self.inputs, dim=-1), maps.float().mean(dim=2).chunk(self.inputs, dim=-1)
-        for (mean, course), seen, frames in zip(UNTRAINED_OF_INPUTS, *of_inputs, strict=False):
-            known |= {mean: seen, course: motion_of(frames)}  # frames (B, T, C / I)
+        for (mean, course, change), seen, frames, spread in zip(UNTRAINED_OF_INPUTS, *parts, strict=False):
+            known |= {mean: seen, course: motion_of(frames), change: spread}  # frames (B, T, C / I)
         return known
 
 

@@ -114,7 +114,7 @@ def embed_cache(
 
 def means_of_maps(
     source: MapSource, rows: NDArray[np.int64], cluster: ClusterConfig | None = None, *, device: str = "auto"
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What untrained embeddings are centred by: means over the videos that are not novel, else over all.
 
     Args:
@@ -124,7 +124,7 @@ def means_of_maps(
         device: of these workers
 
     Returns:
-        (C,) of all patches, and (C,) of the frames' power means
+        (C,) of all patches, (C,) of the frames' power means, and (C,) of how far these spread in a video
     """
     known = np.setdiff1d(rows, source.cache.rows("novel"))
     rows = known if len(known) else rows
@@ -132,8 +132,8 @@ def means_of_maps(
         means = batch_means(source, rows)
     else:
         means = list(remote_means(source, rows, cluster, device=device))
-    of_patches, of_frames = torch.from_numpy(np.concatenate(means, axis=1).mean(axis=1))
-    return of_patches, of_frames
+    of_patches, of_frames, of_changes = torch.from_numpy(np.concatenate(means, axis=1).mean(axis=1))
+    return of_patches, of_frames, of_changes
 
 
 def write_embeddings(

@@ -26,7 +26,7 @@ from hcl.train.encoders.layer4 import make_layer4
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.runs.file_hashes import check_sum, write_sums
 
-SCHEMA, VERSION = "hcl-run", 8
+SCHEMA, VERSION = "hcl-run", 9
 CONFIG, WEIGHTS, METRICS, CHECKPOINT = "config.json", "encoder.safetensors", "metrics.jsonl", "checkpoint.pt"
 TENSORBOARD = "tensorboard"
 KINDS: dict[Any, str] = {dict: "an object", list: "a list", str: "a text", dict | None: "an object or null"}

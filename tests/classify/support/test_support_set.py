@@ -19,7 +19,7 @@ from hcl.extract.cache.video_table import VideoTable
 from hcl.extract.system.errors import InputError
 from hcl.extract.system.lock import sole_writer
 from hcl.match.store.batch import EmbeddedBatch
-from hcl.train.encoders.geometry import power_mean
+from hcl.train.encoders.geometry import change_of, power_mean
 from hcl.train.encoders.untrained import Untrained, untrained_embeddings
 
 SETTINGS = {
@@ -80,7 +80,8 @@ def test_added_videos_are_as_if_they_had_been_there_from_the_start() -> None:
 
 def test_untrained_supports_are_compared_as_if_their_mean_had_been_known() -> None:
     support, maps = some(range(6)), maps_of(range(6))
-    encoder = Untrained(support.mean, power_mean(maps).mean(dim=(0, 1)), inputs=2)
+    frames = power_mean(maps)
+    encoder = Untrained(support.mean, frames.mean(dim=(0, 1)), change_of(frames).mean(dim=0), inputs=2)
     expected = {**untrained_embeddings(maps, support.mean).arrays(), **encoder.known(maps)}
     arrays = support.compared(support.batch).arrays
     assert set(arrays) == set(expected)

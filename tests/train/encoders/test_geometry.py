@@ -16,6 +16,7 @@ from hcl.train.data.batches import Batch
 from hcl.train.encoders.geometry import (
     MOST_DIRECTIONS,
     Geometry,
+    change_of,
     motion_of,
     power_mean,
     within_class_whitening,
@@ -163,6 +164,23 @@ def test_the_power_mean_is_that_of_a_loop_and_lies_between_mean_and_maximum() ->
     assert (found > means).all() and (found < positive.amax(dim=-2)).all()
 
 
+def spread_by_loops(frames: Tensor) -> Tensor:
+    """(T, C) to (C,): the root of the mean squared distance of a channel from its mean."""
+    found = []
+    for channel in frames.double().T.tolist():
+        mean = sum(channel) / len(channel)
+        found.append((sum((value - mean) ** 2 for value in channel) / len(channel)) ** 0.5)
+    return torch.tensor(found)
+
+
+def test_change_is_a_spread_that_knows_no_order() -> None:
+    frames = random(8, 2, 5, CHANNELS)
+    torch.testing.assert_close(change_of(frames), torch.stack([spread_by_loops(video) for video in frames]))
+    torch.testing.assert_close(change_of(frames[:, [3, 0, 4, 1, 2]] + 7), change_of(frames))
+    torch.testing.assert_close(change_of(-2 * frames), 2 * change_of(frames))
+    assert not change_of(frames[:, :1]).any()
+
+
 @pytest.mark.parametrize("views", [1, 3])
 def test_vectors_are_those_of_a_loop(views: int) -> None:
     """Base videos are described by the means of their views, and centred by those of their canonical one."""
@@ -181,17 +199,26 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
     motions = torch.stack([torch.cat([frame - frames.mean(dim=0) for frame in frames]) for frames in frames_of])
     torch.testing.assert_close(motion_of(torch.stack(frames_of)), motions)
     lengths = [float(((mean - means.mean(dim=0)) ** 2).sum()) for mean in means]
+    of_views = [
+        torch.stack([spread_by_loops(torch.stack([power_mean_by_loops(frame) for frame in view])) for view in maps])
+        for maps, _ in videos
+    ]
+    changes = torch.stack([each.mean(dim=0) for each in of_views])
     asked = random(6, 2, FRAMES, PATCHES, CHANNELS)
     found = geometry.vectors(asked.half())
     assert {name for name in KNOWN_LEVELS if "difference" not in name} == set(found)
     for place, maps in enumerate(asked.half().float()):
-        frames = (torch.stack([power_mean_by_loops(patches) for patches in maps]) - centre) @ geometry.axes[0]
+        frames = torch.stack([power_mean_by_loops(patches) for patches in maps])
+        change = spread_by_loops(frames)
+        frames = (frames - centre) @ geometry.axes[0]
         mean, motion = frames.mean(dim=0), torch.cat([frame - frames.mean(dim=0) for frame in frames])
         torch.testing.assert_close(found["untrained"][place], mean / np.mean(lengths) ** 0.5, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found["untrained_motion"][place], motion, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found["untrained_change"][place], change - changes.mean(dim=0), rtol=1e-4, atol=1e-4)
         for name, vector, whitening in (
             ("appearance", mean, within_class_whitening(means, labels)),
             ("motion", motion - motions.mean(dim=0), within_class_whitening(motions, labels)),
+            ("change", change - changes.mean(dim=0), within_class_whitening(changes, labels)),
         ):
             length = whitening.shape[1]
             torch.testing.assert_close(
@@ -219,8 +246,10 @@ def test_differences_have_a_geometry_of_their_own(views: int) -> None:
     expected = first | {
         "difference": second["appearance"],
         "difference_motion": second["motion"],
+        "difference_change": second["change"],
         "untrained_difference": second["untrained"],
         "untrained_difference_motion": second["untrained_motion"],
+        "untrained_difference_change": second["untrained_change"],
     }
     for name, vectors in expected.items():
         pair = (found[name], vectors)

@@ -102,10 +102,10 @@ def test_another_text_model_or_backbone_is_refused_by_name(
         embed_cache(other.path, here / "s.zarr", run=here / "one")
 
 
-def mean_frame(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, P, C) to (C,): the cube root of the mean of the cubes over patches, above 0 less below; then the mean."""
+def power_frames(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, P, C) to (T, C): the cube root of the mean of the cubes over patches, above 0 less below."""
     above, below = (np.cbrt((part.clip(min=0) ** 3).mean(axis=1)) for part in (maps, -maps))
-    return np.asarray((above - below).mean(axis=0))
+    return np.asarray(above - below)
 
 
 @pytest.mark.parametrize(("splits", "centred_by"), [(None, "abcde"), (dict.fromkeys("abc", "novel"), "abc")])
@@ -122,10 +122,12 @@ def test_maps_can_be_embedded_untrained(
     torch.testing.assert_close(found.patches[0].float(), maps, rtol=1e-3, atol=2e-3)
     torch.testing.assert_close(found.global_[0], maps.mean(dim=(0, 1)), rtol=1e-4, atol=1e-5)
     assert found.class_keys is None
-    known = store.arrays(("untrained", "untrained_motion"), np.array([5]))
-    frames = [mean_frame(each.astype(np.float64)) for each in (cache.maps(5), *used)]
-    expected = torch.from_numpy(frames[0] - np.mean(frames[1:], axis=0)).float()
-    torch.testing.assert_close(known["untrained"][0].float(), expected, rtol=1e-3, atol=1e-4)
+    known = store.arrays(("untrained", "untrained_motion", "untrained_change"), np.array([5]))
+    frames = [power_frames(each.astype(np.float64)) for each in (cache.maps(5), *used)]
+    for name, statistic in (("untrained", np.mean), ("untrained_change", np.std)):
+        of_video, *others = (statistic(each, axis=0) for each in frames)
+        expected = torch.from_numpy(of_video - np.mean(others, axis=0)).float()
+        torch.testing.assert_close(known[name][0].float(), expected, rtol=1e-3, atol=1e-4)
     motion = (maps.mean(dim=1) - maps.mean(dim=(0, 1))).flatten()
     torch.testing.assert_close(known["untrained_motion"][0].float(), motion, rtol=1e-3, atol=1e-3)
 

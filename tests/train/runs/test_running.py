@@ -75,10 +75,18 @@ def test_a_run_holds_everything(small_train: Train, make_cache: MakeCache, here:
     epochs = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]  # 0: the encoder as it began
     assert all(0 <= epoch["validation"] <= 100 for epoch in epochs) and epochs[0]["terms"] == {}
-    assert known_levels(store) == ("appearance", "motion", "untrained", "untrained_motion")
+    assert known_levels(store) == (
+        "appearance",
+        "motion",
+        "change",
+        "untrained",
+        "untrained_motion",
+        "untrained_change",
+    )
     known = store.arrays(known_levels(store), np.arange(16))
     shapes = {name: tuple(array.shape) for name, array in known.items()}
-    assert shapes == {"appearance": (16, 200), "motion": (16, 200), "untrained": (16, 12), "untrained_motion": (16, 48)}
+    whitened = dict.fromkeys(("appearance", "motion", "change"), (16, 200))
+    assert shapes == whitened | {"untrained": (16, 12), "untrained_motion": (16, 48), "untrained_change": (16, 12)}
     assert store.attributes["level_weights"]["chosen_on"] == "2 val classes"
 
 
