@@ -169,7 +169,7 @@ def test_a_level_that_is_not_named_counts_nothing(write_known: WriteKnown) -> No
 def test_far_from_their_domain_the_untrained_levels_rank(
     write_known: WriteKnown, draw_known: DrawKnown, still: bool
 ) -> None:
-    """They are centred by the videos' own mean. In videos of one frame nothing moves or changes: these levels say nothing."""
+    """They are centred by the videos' own mean. In videos of one frame nothing moves: such levels say nothing."""
     known = draw_known()
     known["untrained"] = known["untrained"] + 50
     if still:
