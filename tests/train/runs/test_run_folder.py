@@ -66,7 +66,7 @@ def test_runs_of_another_version_are_refused_with_the_remedy(make_cache: MakeCac
     for changes, message in (
         (
             {"schema_version": 1, "hcl": "0.1.0"},
-            r"a run of hcl 0.1.0 \(schema hcl-run version 1\); .* reads version 8; train",
+            r"a run of hcl 0.1.0 \(schema hcl-run version 1\); .* reads version 9; train",
         ),
         (
             {"training": stored["training"] | {"invented": 1}, "hcl": "9"},
