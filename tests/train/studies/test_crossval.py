@@ -210,7 +210,7 @@ def test_the_results_are_given_in_plain_types_and_as_a_table(found: CrossValidat
     assert read["runs"][1][1].endswith("fold1-seed1")
     pytest.importorskip("pandas")
     table = found.to_pandas().set_index(["shot", "score", "fold"])["accuracy"]
-    assert table[2, "global", 1] == found.accuracy(1, "global").by_fold[1] and len(table) == 2 * 13 * 2
+    assert table[2, "global", 1] == found.accuracy(1, "global").by_fold[1] and len(table) == 2 * len(names) * 2
 
 
 @pytest.mark.parametrize(("number", "rows"), [(1, 7), (2, 4), (3, 2), (4, 12)])
