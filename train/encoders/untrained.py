@@ -50,7 +50,9 @@ def untrained_embeddings(maps: Tensor, mean: Tensor | None = None) -> Embeddings
 def centred_arrays(
     arrays: Arrays, clip_frames: Clips, mean: Tensor, known_means: Mapping[str, Tensor] = NOT_CENTRED
 ) -> dict[str, Tensor]:
-    """Subtract means from what `Untrained` gave without any: all of it is linear in what was averaged over patches.
+    """Subtract means from what `Untrained` gave without any.
+
+    Embeddings are linear in patches, so the mean of these is enough; what is `known` is centred by means of its own.
 
     Args:
         arrays: (V, ...) by name, of embeddings and of `Untrained.known`
