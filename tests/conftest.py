@@ -103,7 +103,7 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_config(small_weights: Path) -> ExtractConfig:
     """An extraction that takes milliseconds a video."""
     return ExtractConfig(
-        size=64, weights=str(small_weights), precision="float32", text_model="none", workers=1, batch_size=16
+        frames=4, size=64, weights=str(small_weights), precision="float32", text_model="none", workers=1, batch_size=16
     )
 
 

@@ -137,7 +137,7 @@ def test_a_driver_killed_midway_is_run_again(
     path = tmp_path / "cache.zarr"
     options = "--size 64 --precision float32 --workers 1 --batch-size 16 --views 2 --split-policy all-novel --no-text"
     command = [sys.executable, "-m", "hcl.cli", "extract", str(videos), str(path), "--weights", config.weights]
-    command += [*options.split(), "--shard-videos", "4", "--ray", cluster.address, "--ray-cpus", "1"]
+    command += [*options.split(), "--frames", "4", "--shard-videos", "4", "--ray", cluster.address, "--ray-cpus", "1"]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 300
     while not list(path.glob("maps/c/*/0/0/0")) and driver.poll() is None and time.monotonic() < until:
