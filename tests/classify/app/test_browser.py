@@ -135,7 +135,7 @@ def test_from_a_camera_to_an_answer_that_is_corrected(person: Callable[..., Pers
     answer = one.find("#answers article")
     said = answer.find_element("css selector", ".said").text
     wrong = "clap" if said == "jump" else "jump"
-    assert "what is it.mp4" in answer.text and len(answer.find_elements("css selector", "image")) == 3 * 8
+    assert "what is it.mp4" in answer.text and len(answer.find_elements("css selector", "image")) == 3 * 4
     answer.find_element("css selector", f"button[data-label='{wrong}']").click()
     one.settle()
     answer = one.find("#answers article")

@@ -43,7 +43,7 @@ def test_examples_answer_a_question_as_the_classifier_does(taught: Any, clips: A
     assert [each.label for each in question.answer.ranked] == [each.label for each in expected.ranked]
     assert question.answer.probability == pytest.approx(expected.probability, rel=1e-4)
     html = taught.parts()["answers"]
-    assert "a.mp4" in html and f"{100 * question.answer.probability:.1f}" in html and html.count("<image") == 3 * 8
+    assert "a.mp4" in html and f"{100 * question.answer.probability:.1f}" in html and html.count("<image") == 3 * 4
 
 
 def test_pictures_are_served_and_others_are_missing(taught: Any) -> None:
