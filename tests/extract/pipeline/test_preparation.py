@@ -35,8 +35,8 @@ def test_other_views_are_refused_side_by_side(tmp_path: Path) -> None:
 def test_other_settings_are_refused_side_by_side(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
     extract(videos, tmp_path / "cache.zarr", config)
     for begin in (extract, forecast):
-        with pytest.raises(InputError, match="frames 8 there, 4 now; size 64 there, 96 now"):
-            begin(videos, tmp_path / "cache.zarr", replace(config, frames=4, size=96))
+        with pytest.raises(InputError, match="frames 4 there, 3 now; size 64 there, 96 now"):
+            begin(videos, tmp_path / "cache.zarr", replace(config, frames=3, size=96))
 
 
 def test_every_setting_of_a_cache_is_documented(videos: Path, tmp_path: Path, config: ExtractConfig) -> None:
