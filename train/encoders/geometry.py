@@ -2,8 +2,7 @@
 
 An encoder may start from it (see Trunk) and learn only what is to be added. Further levels of scores follow from it in
 closed form: appearance, motion and change, of frames and of difference images, whose nuisance directions are shrunk by
-within-class whitening (Hatch, Kajarekar, Stolcke: Within-class covariance normalization for SVM-based speaker
-recognition, 2006). They see a frame as the power mean of its patches, in which what is small but strong counts
+within-class whitening. They see a frame as the power mean of its patches, in which what is small but strong counts
 (Radenovic, Tolias, Chum: Fine-tuning CNN image retrieval with no human annotation, 2018, section 3.2). None of it is in
 the paper.
 """
@@ -11,14 +10,15 @@ the paper.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from hcl.train.encoders.whitening import MOST_DIRECTIONS, SHRINKAGE, WithinClass, choose_shrinkage
+
 MOST_AXES = 512  # principal axes that are kept: 82 to 98 % of the variance of real maps
-MOST_DIRECTIONS = 200  # of whitened vectors
 POWER = 3  # of the mean over the patches of a frame, odd; chosen on val classes
-SHRINKAGE = 0.1  # of the within-class covariance towards a multiple of the identity; chosen on val classes
 LEVELS_OF_INPUTS = (  # of the mean of the frames, of their course, and of how much they change
     ("appearance", "motion", "change"),
     ("difference", "difference_motion", "difference_change"),
@@ -28,6 +28,14 @@ UNTRAINED_OF_INPUTS = (
     ("untrained_difference", "untrained_difference_motion", "untrained_difference_change"),
 )
 PATCHES_PER_VIDEO = 64  # that the principal axes are computed from
+
+
+class BaseVideo(NamedTuple):
+    """What the geometry is told of a base video."""
+
+    maps: Tensor  # (views, T, P, C)
+    label: int
+    group: str = ""  # such as the person filmed; "": unknown
 
 
 class Geometry(nn.Module):
@@ -110,16 +118,20 @@ class Geometry(nn.Module):
         return vectors
 
     @torch.no_grad()
-    def fit(self, videos: Iterable[tuple[Tensor, int]]) -> None:
+    def fit(self, videos: Iterable[BaseVideo]) -> float:
         """Learn from the base videos.
 
         Args:
-            videos: maps (views, T, P, C) and class of each video; several views are averaged for its vectors
+            videos: the several views of each are averaged for its vectors
+
+        Returns:
+            the shrinkage of the whitening of means and changes, which held-out classes chose; that of motion, in which
+            a small one finds nothing, is fixed
         """
-        frames, changes, canonical, labels = [], [], [], []
+        frames, changes, canonical, labels, groups = [], [], [], [], []
         width = self.mean.shape[1]
         total, second, count = torch.zeros_like(self.mean), torch.zeros(self.inputs, width, width), 0
-        for maps, label in videos:
+        for maps, label, group in videos:
             patches = maps[:1].float().flatten(0, 2).to(self.mean.device)
             patches = patches[:: max(1, len(patches) // PATCHES_PER_VIDEO)]  # (n, I * C)
             patches = patches.view(len(patches), self.inputs, -1).transpose(0, 1)  # (I, n, C)
@@ -130,6 +142,7 @@ class Geometry(nn.Module):
             changes.append(change_of(of_views).mean(dim=0))
             canonical.append(of_views[0].mean(dim=0))
             labels.append(label)
+            groups.append(group)
         self.mean.copy_(total / count)
         covariance = (second / count - self.mean[:, :, None] * self.mean[:, None]).double()
         for axes, of_input in zip(self.axes, covariance, strict=True):
@@ -138,16 +151,20 @@ class Geometry(nn.Module):
         of_videos = torch.stack(frames).to(self.mean.device)  # (V, T, I * C)
         of_changes = torch.stack(changes).to(self.mean.device).chunk(self.inputs, dim=-1)  # (V, C) each
         self.frame_mean.copy_(torch.stack(canonical).mean(dim=0).view_as(self.frame_mean))
-        for place, rotated in enumerate(self._rotated(of_videos, self.frame_mean)):  # (V, T, A)
-            means, motion = rotated.mean(dim=1), motion_of(rotated)
+        turned = list(self._rotated(of_videos, self.frame_mean))  # (V, T, A) each
+        of_means = [frames_of.mean(dim=1) for frames_of in turned]
+        shrinkage = choose_shrinkage([*of_means, *of_changes], classes, groups)
+        for place, (means, frames_of) in enumerate(zip(of_means, turned, strict=True)):
+            motion, spread = motion_of(frames_of), of_changes[place]
             length = (means - means.mean(dim=0)).square().sum(dim=1).mean()
             self.video_scale[place] = length.clamp(min=1e-12).rsqrt()
             mean, course, change = LEVELS_OF_INPUTS[place]
-            self.get_buffer(mean).copy_(padded(within_class_whitening(means, classes)))
+            self.get_buffer(mean).copy_(whitened(means, classes, shrinkage))
             self.get_buffer(f"{course}_mean").copy_(motion.mean(dim=0))
-            self.get_buffer(course).copy_(padded(within_class_whitening(motion, classes)))
-            self.get_buffer(f"{change}_mean").copy_(of_changes[place].mean(dim=0))
-            self.get_buffer(change).copy_(padded(within_class_whitening(of_changes[place], classes)))
+            self.get_buffer(course).copy_(whitened(motion, classes))
+            self.get_buffer(f"{change}_mean").copy_(spread.mean(dim=0))
+            self.get_buffer(change).copy_(whitened(spread, classes, shrinkage))
+        return shrinkage
 
 
 def principal_axes(covariance: Tensor, width: float) -> Tensor:
@@ -194,33 +211,7 @@ def change_of(frames: Tensor) -> Tensor:
     return frames.std(dim=-2, correction=0)
 
 
-def within_class_whitening(
-    vectors: Tensor, labels: Tensor, *, shrinkage: float = SHRINKAGE, most: int = MOST_DIRECTIONS
-) -> Tensor:
-    """Find the directions in which vectors vary, each divided by how much it varies within a class.
-
-    Args:
-        vectors: (V, n), of base videos
-        labels: (V,) int64, class of each
-        shrinkage: s; the within-class covariance S becomes S + s tr(S) / k I, k directions being kept
-        most: directions that are kept at most, those of the largest variance
-
-    Returns:
-        (n, k), k at most V, n and `most`: centred vectors times it have the shrunk within-class covariance I
-    """
-    centred = (vectors - vectors.mean(dim=0)).double()
-    _, lengths, directions = torch.linalg.svd(centred, full_matrices=False)
-    kept = int((lengths > 1e-3 * lengths[0]).sum().clamp(1, most))
-    basis = directions[:kept].T  # (n, k)
-    of_classes = [centred[labels == label] for label in set(labels.tolist())]
-    within = torch.cat([rows - rows.mean(dim=0) for rows in of_classes]) @ basis  # (V, k)
-    covariance = within.T @ within / len(within)
-    ridge = (shrinkage * covariance.trace() / kept).clamp(min=1e-12)
-    values, axes = torch.linalg.eigh(covariance + ridge * torch.eye(kept, dtype=covariance.dtype, device=basis.device))
-    whitening: Tensor = (basis @ axes * values.rsqrt()).to(vectors.dtype)
-    return whitening
-
-
-def padded(matrix: Tensor) -> Tensor:
-    """Fill up with zero columns, which change no cosine: (n, k) to (n, 200)."""
-    return nn.functional.pad(matrix, (0, MOST_DIRECTIONS - matrix.shape[1]))
+def whitened(vectors: Tensor, labels: Tensor, shrinkage: float = SHRINKAGE) -> Tensor:
+    """The within-class whitening of vectors (V, n), filled up with zero columns, which change no cosine: (n, 200)."""
+    whitening = WithinClass.of(vectors, labels).whitening(shrinkage).to(vectors.dtype)
+    return nn.functional.pad(whitening, (0, MOST_DIRECTIONS - whitening.shape[1]))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hcl.match.config import HCL
 from hcl.train.config import TrainConfig
-from hcl.train.encoders.geometry import Geometry
+from hcl.train.encoders.geometry import BaseVideo, Geometry
 from hcl.train.encoders.layer4 import Averaged, Layer4, to_matmul_dtype
 
 GAIN_RATE = 100  # how much faster the gains of the residual path learn: an axis that misleads can be turned off in time
@@ -137,14 +137,18 @@ class Trunk(nn.Module):
             begin_at_zero(block.feedforward_out)
 
     @torch.no_grad()
-    def fit_geometry(self, videos: Iterable[tuple[Tensor, int]]) -> None:
+    def fit_geometry(self, videos: Iterable[BaseVideo]) -> float | None:
         """Learn the geometry of the base videos, in closed form, where the encoder has one.
 
         Args:
-            videos: maps (views, T, P, C) as `patch_embeddings` takes them, on the device, and class of each video
+            videos: their maps as `patch_embeddings` takes them, on the device
+
+        Returns:
+            as of `Geometry.fit`; None without a geometry
         """
-        if self.geometry is not None:
-            self.geometry.fit((self._through_backbone(maps), label) for maps, label in videos)
+        if self.geometry is None:
+            return None
+        return self.geometry.fit(video._replace(maps=self._through_backbone(video.maps)) for video in videos)
 
     def known(self, maps: Tensor) -> dict[str, Tensor]:
         """Describe videos by what needs no gradients (see Geometry): (B, T, P, C) to (B, ...) by name, or nothing."""

@@ -24,6 +24,7 @@ from hcl.train.data.map_storage import choose_storage, memory_limit
 from hcl.train.data.sampler import ClassBalancedSampler
 from hcl.train.distributed import is_main_process, processes_here, rank_slice, run_on_main
 from hcl.train.encoders.factory import Trainable, make_encoder
+from hcl.train.encoders.geometry import BaseVideo
 from hcl.train.encoders.untrained import MeanMaps
 from hcl.train.encoders.video_encoder import VideoEncoder, all_clips
 from hcl.train.fitting.loop import EpochRecord, Fitted, fit
@@ -64,7 +65,8 @@ def fit_run(
         run_on_main(partial(save_encoder, run, {}))
         return encoder
     if encoder.geometry is not None:
-        encoder.fit_geometry(base_videos(source, encoder, training))
+        shrinkage = encoder.fit_geometry(base_videos(source, encoder, training))
+        logger.info(f"within-class whitening: shrinkage {shrinkage:g}")
     texts = base_texts(source, config)
     if isinstance(encoder, VideoEncoder) and texts is not None:
         encoder.remember_texts(texts)
@@ -122,8 +124,8 @@ def warn_if_undecided(fitted: Fitted) -> None:
         )
 
 
-def base_videos(source: MapSource, encoder: Trainable, training: TrainConfig) -> Iterator[tuple[torch.Tensor, int]]:
-    """The maps (views, T, P, C) and the class of base videos, a seeded choice of them where there are many."""
+def base_videos(source: MapSource, encoder: Trainable, training: TrainConfig) -> Iterator[BaseVideo]:
+    """The base videos, a seeded choice of them where there are many."""
     cache = source.cache
     videos = CachedMaps(cache, "base")
     chosen = np.arange(len(videos))
@@ -133,7 +135,8 @@ def base_videos(source: MapSource, encoder: Trainable, training: TrainConfig) ->
     with progress_bar(len(chosen), "video", "geometry of the base videos") as bar:
         read = source.read_ahead(videos.rows[chosen], 1, views)
         for place, (_, of_views) in zip(chosen, read, strict=True):
-            yield torch.cat([maps.for_encoder(encoder) for maps in of_views]), int(videos.labels[place])
+            maps = torch.cat([view.for_encoder(encoder) for view in of_views])
+            yield BaseVideo(maps, int(videos.labels[place]), str(videos.groups[place]))
             bar.update()
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hcl.train.encoders.geometry import BaseVideo
 from hcl.train.encoders.trunk import Trunk
 
 
@@ -32,6 +33,6 @@ def fit_geometry() -> Callable[[Trunk, torch.Tensor], None]:
     """A function that fits an encoder's geometry, if it has one, to videos (V, T, P, C) of two classes by turns."""
 
     def fit(encoder: Trunk, maps: torch.Tensor) -> None:
-        encoder.fit_geometry((video[None], place % 2) for place, video in enumerate(maps))
+        encoder.fit_geometry(BaseVideo(video[None], place % 2) for place, video in enumerate(maps))
 
     return fit

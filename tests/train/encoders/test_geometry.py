@@ -13,16 +13,10 @@ from hcl.match.scoring.cosines import l2_normalise
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
 from hcl.train.data.batches import Batch
-from hcl.train.encoders.geometry import (
-    MOST_DIRECTIONS,
-    Geometry,
-    change_of,
-    motion_of,
-    power_mean,
-    within_class_whitening,
-)
+from hcl.train.encoders.geometry import BaseVideo, Geometry, change_of, motion_of, power_mean
 from hcl.train.encoders.untrained import untrained_embeddings
 from hcl.train.encoders.video_encoder import VideoEncoder
+from hcl.train.encoders.whitening import MOST_DIRECTIONS, SHRINKAGE, WithinClass, choose_shrinkage
 from hcl.train.fitting.step import Stepper
 
 FRAMES, PATCHES, CHANNELS = 3, 4, 10
@@ -33,107 +27,24 @@ def random(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def labelled(seed: int, videos: int, width: int, classes: int, *, noise: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Vectors (V, n) around the centres of their classes, in mixed order, whose axes vary differently, and labels."""
-    labels = 3 * (torch.arange(videos) % classes)
-    vectors = random(seed, 3 * classes, width)[labels] + noise * random(seed + 1, videos, width)
-    return vectors.double() * torch.linspace(0.3, 3, width).double(), labels
-
-
-def metric_by_loops(vectors: Tensor, labels: Tensor, shrinkage: float, most: int) -> np.ndarray:
-    """What whitening makes of an inner product: the inverse of the shrunk covariance in the kept directions, (n, n)."""
-    values, width = vectors.numpy(), vectors.shape[1]
-    centred = values - values.mean(axis=0)
-    within = np.zeros((width, width))
-    for row, label in zip(centred, labels.tolist(), strict=True):
-        of_class = [other for other, its in zip(centred, labels.tolist(), strict=True) if its == label]
-        difference = row - sum(of_class) / len(of_class)
-        within += np.outer(difference, difference) / len(centred)
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    order = np.argsort(-variances)
-    large = variances[order] > 1e-6 * variances.max()
-    basis = axes[:, order[: min(most, max(1, large.sum()))]]
-    kept = basis.T @ within @ basis
-    shrunk = kept + max(shrinkage * np.trace(kept) / len(kept), 1e-12) * np.eye(len(kept))
-    return basis @ np.linalg.inv(shrunk) @ basis.T
-
-
-every_size = pytest.mark.parametrize(
-    ("videos", "width", "classes", "most", "noise"),
-    [
-        (12, 5, 3, 200, 1.0),
-        (6, 20, 2, 200, 1.0),  # fewer videos than dimensions
-        (9, 4, 1, 200, 1.0),
-        (30, 10, 5, 4, 1.0),
-        (7, 1, 2, 200, 1.0),
-        (12, 8, 4, 200, 0.0),  # videos of a class are identical
-    ],
-)
-
-
-@every_size
-@pytest.mark.parametrize("shrinkage", [0.1, 0.5])
-def test_whitening_equals_loops(
-    videos: int, width: int, classes: int, most: int, noise: float, shrinkage: float
-) -> None:
-    vectors, labels = labelled(0, videos, width, classes, noise=noise)
-    found = within_class_whitening(vectors, labels, shrinkage=shrinkage, most=most)
-    assert found.shape[0] == width and found.shape[1] <= min(most, width, videos)
-    expected = metric_by_loops(vectors, labels, shrinkage, most)
-    np.testing.assert_allclose((found @ found.T).numpy(), expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
-
-
-@every_size
-def test_the_shrunk_covariance_of_whitened_vectors_is_the_identity(
-    videos: int, width: int, classes: int, most: int, noise: float
-) -> None:
-    vectors, labels = labelled(1, videos, width, classes, noise=noise)
-    whitening = within_class_whitening(vectors, labels, shrinkage=0.2, most=most)
-    kept = whitening.shape[1]
-    basis, _ = torch.linalg.qr(whitening)
-
-    def within(values: Tensor) -> Tensor:
-        apart = torch.stack(
-            [row - values[labels == label].mean(dim=0) for row, label in zip(values, labels, strict=True)]
-        )
-        return apart.T @ apart / len(values)
-
-    ridge = max(0.2 * float(within(vectors @ basis).trace()) / kept, 1e-12)
-    shrunk = within(vectors @ whitening) + ridge * whitening.T @ whitening
-    torch.testing.assert_close(shrunk, torch.eye(kept).double(), rtol=1e-6, atol=1e-6)
-
-
-@every_size
-def test_whitening_does_not_depend_on_the_order_of_videos(
-    videos: int, width: int, classes: int, most: int, noise: float
-) -> None:
-    vectors, labels = labelled(2, videos, width, classes, noise=noise)
-    order = torch.randperm(videos, generator=torch.Generator().manual_seed(0))
-    first, second = (
-        within_class_whitening(*given, most=most) for given in ((vectors, labels), (vectors[order], labels[order]))
-    )
-    product = first @ first.T
-    torch.testing.assert_close(second @ second.T, product, rtol=1e-6, atol=1e-8 * product.abs().max().item())
-
-
-def fitted(videos: list[tuple[Tensor, int]], width: int = 16, inputs: int = 1) -> Geometry:
-    _, frames, _, channels = videos[0][0].shape
+def fitted(videos: list[BaseVideo], width: int = 16, inputs: int = 1) -> Geometry:
+    _, frames, _, channels = videos[0].maps.shape
     geometry = Geometry(channels=channels, frames=frames, width=width, inputs=inputs)
     geometry.fit(videos)
     return geometry
 
 
-def some_videos(views: int = 1, *, channels: int = CHANNELS) -> list[tuple[Tensor, int]]:
+def some_videos(views: int = 1, *, channels: int = CHANNELS, classes: int = 4) -> list[BaseVideo]:
     """Maps that are far from the origin, and vary more in some channels than in others."""
     maps = random(3, 14, views, FRAMES, PATCHES, channels) * torch.linspace(0.5, 2, channels)
     maps = maps + random(4, 14, 1, 1, 1, channels) + 5 * random(5, channels)
-    return [(video, place % 4) for place, video in enumerate(maps)]
+    return [BaseVideo(video, place % classes) for place, video in enumerate(maps)]
 
 
 @pytest.mark.parametrize("width", [4, 16])
 def test_rotated_base_patches_are_centred_uncorrelated_and_of_length_d(width: int) -> None:
     videos = some_videos()
-    patches = torch.cat([fitted(videos, width).rotate(maps).flatten(0, 2) for maps, _ in videos]).double()
+    patches = torch.cat([fitted(videos, width).rotate(maps).flatten(0, 2) for maps, *_ in videos]).double()
     torch.testing.assert_close(patches.mean(dim=0), torch.zeros(CHANNELS).double(), rtol=0, atol=1e-4)
     covariance = patches.T @ patches / len(patches)
     variances = covariance.diagonal()
@@ -185,25 +96,27 @@ def test_change_is_a_spread_that_knows_no_order() -> None:
 def test_vectors_are_those_of_a_loop(views: int) -> None:
     """Base videos are described by the means of their views, and centred by those of their canonical one."""
     videos = some_videos(views)
-    geometry = fitted(videos)
+    geometry = Geometry(channels=CHANNELS, frames=FRAMES, width=16)
+    shrinkage = geometry.fit(videos)
     pooled = [
         torch.stack(
             [torch.stack([power_mean_by_loops(view[frame]) for view in maps]).mean(dim=0) for frame in range(FRAMES)]
         )
-        for maps, _ in videos
+        for maps, *_ in videos
     ]
-    centre = torch.stack([power_mean_by_loops(frame) for maps, _ in videos for frame in maps[0]]).mean(dim=0)
+    centre = torch.stack([power_mean_by_loops(frame) for maps, *_ in videos for frame in maps[0]]).mean(dim=0)
     frames_of = [(frames - centre) @ geometry.axes[0] for frames in pooled]
-    labels = torch.tensor([label for _, label in videos])
+    labels = torch.tensor([label for _, label, _ in videos])
     means = torch.stack([frames.mean(dim=0) for frames in frames_of])
     motions = torch.stack([torch.cat([frame - frames.mean(dim=0) for frame in frames]) for frames in frames_of])
     torch.testing.assert_close(motion_of(torch.stack(frames_of)), motions)
     lengths = [float(((mean - means.mean(dim=0)) ** 2).sum()) for mean in means]
     of_views = [
         torch.stack([spread_by_loops(torch.stack([power_mean_by_loops(frame) for frame in view])) for view in maps])
-        for maps, _ in videos
+        for maps, *_ in videos
     ]
     changes = torch.stack([each.mean(dim=0) for each in of_views])
+    assert shrinkage == choose_shrinkage([means, changes], labels, [""] * len(videos)) != SHRINKAGE
     asked = random(6, 2, FRAMES, PATCHES, CHANNELS)
     found = geometry.vectors(asked.half())
     assert {name for name in KNOWN_LEVELS if "difference" not in name} == set(found)
@@ -216,13 +129,16 @@ def test_vectors_are_those_of_a_loop(views: int) -> None:
         torch.testing.assert_close(found["untrained_motion"][place], motion, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found["untrained_change"][place], change - changes.mean(dim=0), rtol=1e-4, atol=1e-4)
         for name, vector, whitening in (
-            ("appearance", mean, within_class_whitening(means, labels)),
-            ("motion", motion - motions.mean(dim=0), within_class_whitening(motions, labels)),
-            ("change", change - changes.mean(dim=0), within_class_whitening(changes, labels)),
+            ("appearance", mean, WithinClass.of(means, labels).whitening(shrinkage)),
+            ("motion", motion - motions.mean(dim=0), WithinClass.of(motions, labels).whitening()),
+            ("change", change - changes.mean(dim=0), WithinClass.of(changes, labels).whitening(shrinkage)),
         ):
             length = whitening.shape[1]
             torch.testing.assert_close(
-                found[name][place][:length].square().sum(), (vector @ whitening).square().sum(), rtol=1e-3, atol=1e-3
+                found[name][place][:length].square().sum(),
+                (vector.double() @ whitening).square().sum().float(),
+                rtol=1e-3,
+                atol=1e-3,
             )
             assert found[name].shape == (2, MOST_DIRECTIONS) and not found[name][:, length:].any()
 
@@ -234,9 +150,11 @@ def test_differences_have_a_geometry_of_their_own(views: int) -> None:
     Whitened vectors are compared by their inner products: directions that do not vary within a class stand as the
     processor's library has them.
     """
-    frames, differences = some_videos(views), [(maps.square() - 3, label) for maps, label in some_videos(views)]
+    frames = some_videos(views, classes=3)  # too few to choose the shrinkage, which is one for both
+    differences = [video._replace(maps=video.maps.square() - 3) for video in frames]
     both = [
-        (torch.cat((maps, other), dim=3), label) for (maps, label), (other, _) in zip(frames, differences, strict=True)
+        video._replace(maps=torch.cat((video.maps, other.maps), dim=3))
+        for video, other in zip(frames, differences, strict=True)
     ]
     geometry, of_frames, of_differences = fitted(both, inputs=2), fitted(frames, 8), fitted(differences, 8)
     asked = random(6, 20, FRAMES, PATCHES, 2 * CHANNELS)
@@ -264,7 +182,7 @@ def test_differences_have_a_geometry_of_their_own(views: int) -> None:
 def test_patches_that_are_many_are_thinned_out() -> None:
     """The axes of a few patches of each video are near those of all."""
     maps = random(7, 20, 1, 4, 60, 6) * torch.linspace(1, 4, 6)
-    geometry = fitted([(video, place % 3) for place, video in enumerate(maps)])
+    geometry = fitted([BaseVideo(video, place % 3) for place, video in enumerate(maps)])
     patches = geometry.rotate(maps).flatten(0, 3)
     assert patches.square().sum(dim=1).mean().item() == pytest.approx(16, rel=0.1)
 
@@ -274,7 +192,7 @@ def test_patches_that_are_many_are_thinned_out() -> None:
 def test_without_variance_nothing_is_nan(kind: str, frames: int) -> None:
     maps = {"alike": random(8, 1, 1, 1, 6).expand(5, frames, 4, 6), "zero": torch.zeros(5, frames, 4, 6)}
     given = maps.get(kind, random(9, 1, frames, 4, 6))
-    geometry = fitted([(video[None], place % 2) for place, video in enumerate(given)])
+    geometry = fitted([BaseVideo(video[None], place % 2) for place, video in enumerate(given)])
     for values in (*geometry.buffers(), *geometry.vectors(given).values(), *geometry.vectors(given + 1).values()):
         assert values.isfinite().all()
 
@@ -290,7 +208,7 @@ def test_an_encoder_that_learned_nothing_scores_as_the_maps_do(
     settings: dict[str, Any], fit_geometry: FitGeometry
 ) -> None:
     """Clips, and what they select, have signs by axis: those of the turned maps. All else is as of the raw ones."""
-    model, maps = encoder(**settings), torch.cat([maps for maps, _ in some_videos()])
+    model, maps = encoder(**settings), torch.cat([maps for maps, *_ in some_videos()])
     fit_geometry(model, maps)
     assert model.geometry is not None
     tops = {"top_clips": 2, "top_patches": 3}
@@ -308,7 +226,7 @@ def test_an_encoder_that_learned_nothing_scores_as_the_maps_do(
 
 
 def test_training_changes_every_level(fit_geometry: FitGeometry) -> None:
-    model, maps = encoder(), torch.cat([maps for maps, _ in some_videos()])[:12]
+    model, maps = encoder(), torch.cat([maps for maps, *_ in some_videos()])[:12]
     fit_geometry(model, maps)
     config = TrainConfig(dim=16, heads=2, top_clips=2, top_patches=3, learning_rate=0.01, precision="float32")
     before = match(model(maps), model(maps), top_clips=2, top_patches=3)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hcl.match.scoring.scores import match
 from hcl.train.config import TrainConfig
@@ -15,6 +14,7 @@ from hcl.train.data.batches import BatchPrefetcher
 from hcl.train.data.device_storage import NumberedViews
 from hcl.train.data.map_storage import choose_storage
 from hcl.train.data.sampler import ClassBalancedSampler
+from hcl.train.encoders.geometry import BaseVideo
 from hcl.train.encoders.video_encoder import VideoEncoder
 
 FRAMES, PATCHES, CHANNELS, BASE, VAL, VIDEOS, SIGNAL = 3, 4, 24, 12, 5, 6, 8
@@ -61,10 +61,9 @@ class World:
         storage = choose_storage(NumberedViews(self, rows), "auto", CPU)
         return BatchPrefetcher(sampler, storage, device=CPU, num_workers=2)
 
-    def base_videos(self) -> Iterator[tuple[Tensor, int]]:
-        """The maps (1, T, P, C) and the class of each base video."""
+    def base_videos(self) -> Iterator[BaseVideo]:
         for row in np.flatnonzero(self.labels < BASE):
-            yield torch.from_numpy(self.view(int(row), 0))[None], int(self.labels[row])
+            yield BaseVideo(torch.from_numpy(self.view(int(row), 0))[None], int(self.labels[row]))
 
     def val_accuracy(self, encoder: VideoEncoder) -> float:
         """Nearest other video among the val classes, by all three levels; chance is 0.17."""
