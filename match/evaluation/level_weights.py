@@ -128,7 +128,7 @@ def _draw(store: EmbeddingStore, splits: Sequence[str], without: Sequence[str]) 
 
 
 def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
-    """Fit the weights of all levels, and of the untrained ones alone; keep the more accurate.
+    """Fit the weights of the levels that count together, and of the untrained ones alone; keep the more accurate.
 
     The paper's levels count whose losses were trained. On the episodes that choose, the weighted sum is never behind
     that of the untrained levels.
@@ -143,12 +143,24 @@ def _fit_to(store: EmbeddingStore, episodes: Episodes) -> dict[str, float]:
     of_classes = [table.of_classes(Case(shot, scoring.aggregate))[..., places] for shot in shots]
     prior, truth = np.array([PRIOR[name] for name in names]), true_places(episodes)
     spread = table.columns(names).std(axis=0)
-    weights = fit_weights(of_classes, truth, spread, prior)
-    is_untrained = np.array([name in UNTRAINED_LEVELS for name in names])
-    alone = fit_weights(of_classes, truth, np.where(is_untrained, spread, 0), prior)
+    weights = fit_weights(of_classes, truth, np.where(count_together(names), spread, 0), prior)
+    alone = fit_weights(of_classes, truth, np.where(are_untrained(names), spread, 0), prior)
     if weighted_accuracy(of_classes, truth, alone) > weighted_accuracy(of_classes, truth, weights):
         weights = alone
     return dict(zip(names, weights.tolist(), strict=True))
+
+
+def are_untrained(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which levels are the maps as they came: (L,)."""
+    return np.array([name in UNTRAINED_LEVELS for name in names])
+
+
+def count_together(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which levels (L,) add up to the weighted sum: the untrained ones only where no whitened ones stand in for them.
+
+    The same person filmed twice is so near to himself there that the smallest weight is too much.
+    """
+    return ~are_untrained(names) if "appearance" in names else np.ones(len(names), dtype=bool)
 
 
 def weighted_accuracy(
@@ -298,7 +310,7 @@ def fixed_ratios(names: Sequence[str]) -> NDArray[np.float64]:
     Levels of maps alone, with no whitened ones beside them, are of no encoder; the paper's levels alone count alike.
     """
     if "appearance" in names:
-        return np.array([PRIOR[name] for name in names])
+        return np.array([PRIOR[name] for name in names]) * count_together(names)
     if "untrained" in names:
         return np.array([UNLEARNED.get(name, 1.0) for name in names])
     return np.ones(len(names))
