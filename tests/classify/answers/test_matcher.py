@@ -118,7 +118,7 @@ def test_a_sum_that_is_settled_on_pairs_weighs_them_as_it_weighs_others() -> Non
     np.testing.assert_allclose(far.total(columns, untrained), 0.25 * total / total.std() + 0.75 * beside / beside.std())
     np.testing.assert_allclose(far.total(columns[:1], untrained[:1]), far.total(columns, untrained)[:1])
     alone = Weighing.settle(names, columns[:0], untrained[:0], None, None)  # nothing to tell a spread from
-    np.testing.assert_allclose(alone.total(columns, untrained), columns @ [1.0, 0.6, 0.05])
+    np.testing.assert_allclose(alone.total(columns, untrained), columns @ [1.0, 0.6, 0.0])
 
 
 def test_a_shift_is_told_by_videos_of_different_classes() -> None:
