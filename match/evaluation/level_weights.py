@@ -158,7 +158,7 @@ def are_untrained(names: Sequence[str]) -> NDArray[np.bool_]:
 def count_together(names: Sequence[str]) -> NDArray[np.bool_]:
     """Which levels (L,) add up to the weighted sum: the untrained ones only where no whitened ones stand in for them.
 
-    The same person filmed twice is so near to himself there that the smallest weight is too much.
+    In the untrained ones the same person filmed twice is so near to himself that the smallest weight is too much.
     """
     return ~are_untrained(names) if "appearance" in names else np.ones(len(names), dtype=bool)
 
@@ -189,7 +189,7 @@ def fit_weights(
         prior: (L,) ratios of the weights of scores of spread 1 where the episodes say nothing, each above 0
 
     Returns:
-        (L,), each above 0; of a level whose scores are all alike 0
+        (L,), each above 0; of a level whose spread is 0, or given as 0, 0
     """
     useful = spread > SMALLEST_SPREAD
     if not useful.any():

@@ -125,8 +125,8 @@ class Geometry(nn.Module):
             videos: the several views of each are averaged for its vectors
 
         Returns:
-            the shrinkage of the whitening of means and changes, which held-out classes chose; that of motion, in which
-            a small one finds nothing, is fixed
+            the shrinkage of the whitening of means and changes, as of `choose_shrinkage`; motion loses by a small one,
+            so that its own is fixed
         """
         frames, changes, canonical, labels, groups = [], [], [], [], []
         width = self.mean.shape[1]

@@ -82,8 +82,8 @@ def choose_shrinkage(levels: Sequence[Tensor], labels: Tensor, groups: Sequence[
         groups: V, such as the person filmed; "" where unknown
 
     Returns:
-        one of SHRINKAGES, the largest of those that are equally good; SHRINKAGE where fewer than four classes have two
-        videos
+        one of SHRINKAGES, the largest of those that are equally good; SHRINKAGE where fewer than four classes have
+        videos of two groups
     """
     rng = np.random.default_rng(SEED)
     rows = np.sort(rng.permutation(len(labels))[:MOST_CHOOSING])
