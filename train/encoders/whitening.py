@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hcl.match.scoring.cosines import l2_normalise
+
 MOST_DIRECTIONS = 200  # of whitened vectors
 SHRINKAGE = 0.1  # of the within-class covariance towards a multiple of the identity, where nothing chooses it
 SHRINKAGES = (0.3, 0.1, 0.03, 0.01, 0.003)  # to choose from
@@ -152,7 +154,7 @@ def _held_out_scores(levels: Sequence[Tensor], labels: Tensor, is_held: Tensor) 
         within = WithinClass.of(vectors[~is_held], labels[~is_held])
         centred = vectors[is_held] - vectors[~is_held].mean(dim=0)
         for place, shrinkage in enumerate(SHRINKAGES):
-            unit = torch.nn.functional.normalize(centred @ within.whitening(shrinkage), dim=1)
+            unit = l2_normalise(centred @ within.whitening(shrinkage))
             scores = unit @ unit.T
             total[place] = total[place] + scores / scores.std().clamp(min=1e-9)
     return [scores.numpy() for scores in total]

@@ -64,8 +64,8 @@ def fit_run(
         logger.info(f"method {training.method}: nothing to train")
         run_on_main(partial(save_encoder, run, {}))
         return encoder
-    if encoder.geometry is not None:
-        shrinkage = encoder.fit_geometry(base_videos(source, encoder, training))
+    shrinkage = encoder.fit_geometry(base_videos(source, encoder, training))
+    if shrinkage is not None:
         logger.info(f"within-class whitening: shrinkage {shrinkage:g}")
     texts = base_texts(source, config)
     if isinstance(encoder, VideoEncoder) and texts is not None:
